@@ -1,0 +1,1 @@
+//! Safe libopus: encode, decode, conceal, in-band FEC (LBRR), DTX.

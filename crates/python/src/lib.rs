@@ -1,0 +1,20 @@
+//! `raccall._native`: one file per exposed concept. It converts, releases the GIL and maps errors; no logic.
+
+use pyo3::prelude::*;
+
+mod engine;
+mod media;
+mod opus;
+mod relay;
+mod wire;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    wire::register(module)?;
+    opus::register(module)?;
+    media::register(module)?;
+    relay::register(module)?;
+    engine::register(module)?;
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Forwarding: a table, a pure forward() and one socket loop.

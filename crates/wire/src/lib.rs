@@ -1,0 +1,1 @@
+//! Bytes on the network: RTP, RTCP, transport encryption, replay window, IP discovery.

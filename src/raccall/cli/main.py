@@ -1,0 +1,41 @@
+"""The `raccall` command: finds the subcommand, runs it, turns a person's mistake into one sentence and exit code 2."""
+
+import argparse
+import importlib
+import sys
+
+from raccall import __version__
+from raccall.errors import RaccallError
+
+# One module each in this package, with `add_arguments(parser)` and `run(options) -> int`; its docstring's first line is
+# the help. Imported only when chosen, so that `raccall --help` starts at once.
+COMMANDS = {
+    "serve": "start a server",
+    "join": "join a call by its invite link",
+    "record": "record a call as a visible member",
+    "demo": "a recorded call over a bad network, on this machine",
+}
+
+EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand. Returns the process's exit code: 0 done, 2 a person's mistake, 130 interrupted."""
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="raccall", description="Self-hosted voice chat that records.")
+    parser.add_argument("--version", action="version", version=f"raccall {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if words[:1] == [name]:
+            importlib.import_module(f"raccall.cli.{name}").add_arguments(subparser)
+    options = parser.parse_args(words)
+    command = importlib.import_module(f"raccall.cli.{options.command}")
+    try:
+        return int(command.run(options))
+    except RaccallError as error:
+        print(f"raccall: {error} [{error.code}]", file=sys.stderr)
+        return EXIT_INPUT
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED

@@ -1,0 +1,1 @@
+"""A session with a server: sans-IO core and asyncio adapter."""

@@ -1,0 +1,1 @@
+"""Tap to journal to timeline to tracks and mix."""

@@ -1,0 +1,1 @@
+"""Control plane: rooms, routing table, relay handle, HTTP and WebSocket."""

@@ -1,0 +1,1 @@
+"""What must last: users, rooms, messages, keys."""

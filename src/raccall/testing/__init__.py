@@ -1,0 +1,1 @@
+"""Public helpers for tests: virtual clock, seeded network emulator, stand-ins."""

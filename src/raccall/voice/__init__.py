@@ -1,0 +1,1 @@
+"""Codec and chains with types; Tick and Tap; the voice gateway protocol."""

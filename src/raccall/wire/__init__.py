@@ -1,0 +1,1 @@
+"""What travels between client and server: control messages, and the packet facade."""

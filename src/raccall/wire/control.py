@@ -1,0 +1,212 @@
+"""Messages of the `/gateway` WebSocket, typed, and their JSON form.
+
+Every message is one JSON object whose "type" names the class in snake case. Messages from the server that change what a
+client shows carry `seq`; a client that lost its connection sends Resume with the last one it saw and gets the rest again.
+Ids are 63-bit snowflakes, written as decimal strings.
+"""
+
+from typing import TypeVar
+
+import msgspec
+
+MAX_MESSAGE_BYTES = 64 * 1024
+MAX_TEXT_CHARS = 4000
+MAX_NAME_CHARS = 32
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=lambda name: _snake(name)):
+    pass
+
+
+def _snake(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class MemberInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One person in a room."""
+
+    user_id: str
+    name: str
+    recording: bool = False
+    """True for a recorder: everyone is shown that the call is kept."""
+    muted: bool = False
+
+
+class RoomInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One room and who is in it."""
+
+    room_id: str
+    name: str
+    members: list[MemberInfo] = []
+
+
+# ---- client to server ----
+
+
+class Identify(_Message):
+    """First message on a new connection."""
+
+    token: str
+    """From POST /api/guests."""
+
+
+class Resume(_Message):
+    """First message on a connection that replaces a lost one."""
+
+    token: str
+    session_id: str
+    seq: int
+
+
+class Heartbeat(_Message):
+    """Every `heartbeat_interval_ms`; answered by HeartbeatAck."""
+
+    nonce: int
+
+
+class JoinRoom(_Message):
+    """Enter a room's call; answered by VoiceServer."""
+
+    room_id: str
+    muted: bool = False
+
+
+class LeaveRoom(_Message):
+    """Leave a room's call."""
+
+    room_id: str
+
+
+class SetMuted(_Message):
+    """Tell the others that the own microphone is off or on."""
+
+    room_id: str
+    muted: bool
+
+
+class Say(_Message):
+    """A line of text for everyone in the room."""
+
+    room_id: str
+    text: str
+    nonce: str = ""
+    """Comes back in the resulting TextMessage, so that the sender knows its own line."""
+
+
+ClientMessage = Identify | Resume | Heartbeat | JoinRoom | LeaveRoom | SetMuted | Say
+
+
+# ---- server to client ----
+
+
+class Hello(_Message):
+    """First message of the server on every connection."""
+
+    heartbeat_interval_ms: int
+
+
+class HeartbeatAck(_Message):
+    nonce: int
+
+
+class Ready(_Message):
+    """Identify was accepted."""
+
+    session_id: str
+    user_id: str
+    name: str
+    rooms: list[RoomInfo]
+    seq: int = 0
+
+
+class Resumed(_Message):
+    """Resume was accepted; what was missed follows."""
+
+
+class VoiceServer(_Message):
+    """Where the voice gateway is and what to identify with. `server_id` is the room's id."""
+
+    room_id: str
+    endpoint: str
+    """host:port of the voice gateway, as the client reached the server (or --public-address)."""
+    token: str
+    session_id: str
+    seq: int = 0
+
+
+class MemberJoined(_Message):
+    room_id: str
+    member: MemberInfo
+    seq: int = 0
+
+
+class MemberLeft(_Message):
+    room_id: str
+    user_id: str
+    seq: int = 0
+
+
+class MemberUpdated(_Message):
+    room_id: str
+    member: MemberInfo
+    seq: int = 0
+
+
+class TextMessage(_Message):
+    """A line that someone typed."""
+
+    message_id: str
+    room_id: str
+    user_id: str
+    name: str
+    text: str
+    wall: str
+    """UTC, ISO 8601."""
+    nonce: str = ""
+    seq: int = 0
+
+
+class Refused(_Message):
+    """Something was not done, and why: a sentence for people, a code for programs."""
+
+    code: str
+    sentence: str
+    seq: int = 0
+
+
+ServerMessage = (
+    Hello | HeartbeatAck | Ready | Resumed | VoiceServer | MemberJoined | MemberLeft | MemberUpdated | TextMessage | Refused
+)
+
+_to_client = msgspec.json.Decoder(ServerMessage)
+_to_server = msgspec.json.Decoder(ClientMessage)
+_encode = msgspec.json.Encoder().encode
+M = TypeVar("M", bound=_Message)
+
+
+class MalformedMessage(Exception):
+    """The bytes are not one of our messages; the text says what is wrong with them."""
+
+
+def parse_client_message(data: str | bytes) -> ClientMessage:
+    """Read what a client sent. Raises MalformedMessage, and nothing else."""
+    return _parse(_to_server, data)
+
+
+def parse_server_message(data: str | bytes) -> ServerMessage:
+    """Read what a server sent. Raises MalformedMessage, and nothing else."""
+    return _parse(_to_client, data)
+
+
+def write_message(message: _Message) -> str:
+    """One line of JSON."""
+    return _encode(message).decode()
+
+
+def _parse(decoder: "msgspec.json.Decoder[M]", data: str | bytes) -> M:
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise MalformedMessage("longer than 64 KiB")
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessage(str(error)) from None
