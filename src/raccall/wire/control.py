@@ -14,12 +14,12 @@ MAX_TEXT_CHARS = 4000
 MAX_NAME_CHARS = 32
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=lambda name: _snake(name)):
-    pass
-
-
 def _snake(name: str) -> str:
     return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=_snake):
+    pass
 
 
 class MemberInfo(msgspec.Struct, frozen=True, kw_only=True):
