@@ -1,0 +1,78 @@
+# Two commands for a new user: `make demo` and `make test`. Both set everything up inside this folder.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The venv comes first, so that the CMake wheel is found by the libopus build.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export CARGO_TERM_COLOR ?= never
+
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
+BUILT := $(VENV)/.built
+TOOLS := $(VENV)/.tools
+
+.PHONY: help setup demo run test check format lint types rust-test py-test bench wheel wheel-test constraints fuzz clean
+
+help:
+	@echo "make demo    a recorded call over a bad network, on this machine"
+	@echo "make test    all tests"
+	@echo "make run     start the server and print where to go"
+	@echo "make check   format, lint, types, layers and tests: what CI runs"
+	@echo "make bench   every claim about speed, each against a peer of the same run"
+	@echo "make wheel   a wheel for this system in dist/"
+
+setup: $(BUILT)
+
+$(TOOLS): constraints.txt
+	@PYTHON=$(PYTHON) sh scripts/prerequisites.sh
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt maturin cmake
+	@touch $@
+
+$(BUILT): $(TOOLS) pyproject.toml $(RUST_SOURCES)
+	@echo "Building the voice path (about a minute the first time) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/raccall demo --out demo
+
+run: setup
+	$(BIN)/raccall serve --data data
+
+test: rust-test py-test
+
+rust-test: setup
+	cargo test --quiet --release --workspace --exclude raccall-python
+
+py-test: setup
+	$(BIN)/python -m pytest
+
+check: format lint types test
+
+format: setup
+	cargo fmt --check
+	$(BIN)/ruff format --check .
+
+lint: setup
+	cargo clippy --quiet --release --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python -m bench all
+
+wheel: setup
+	$(BIN)/maturin build --release --out dist
+
+wheel-test: wheel
+	sh scripts/wheel_test.sh
+
+constraints: setup
+	{ sed -n 1p constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | grep -vi '^raccall'; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean:
+	rm -rf $(VENV) target dist demo bench/build
