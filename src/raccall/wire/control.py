@@ -175,7 +175,16 @@ class Refused(_Message):
 
 
 ServerMessage = (
-    Hello | HeartbeatAck | Ready | Resumed | VoiceServer | MemberJoined | MemberLeft | MemberUpdated | TextMessage | Refused
+    Hello
+    | HeartbeatAck
+    | Ready
+    | Resumed
+    | VoiceServer
+    | MemberJoined
+    | MemberLeft
+    | MemberUpdated
+    | TextMessage
+    | Refused
 )
 
 _to_client = msgspec.json.Decoder(ServerMessage)
