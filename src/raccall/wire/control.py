@@ -1,8 +1,8 @@
 """Messages of the `/gateway` WebSocket, typed, and their JSON form.
 
-Every message is one JSON object whose "type" names the class in snake case. Messages from the server that change what a
-client shows carry `seq`; a client that lost its connection sends Resume with the last one it saw and gets the rest again.
-Ids are 63-bit snowflakes, written as decimal strings.
+Every message is one JSON object whose "type" names the class in snake case. Messages from the server that change what
+a client shows carry `seq`; a client that lost its connection sends Resume with the last one it saw and gets the rest
+again. Ids are 63-bit snowflakes, written as decimal strings.
 """
 
 from typing import TypeVar
@@ -43,14 +43,14 @@ class RoomInfo(msgspec.Struct, frozen=True, kw_only=True):
 # ---- client to server ----
 
 
-class Identify(_Message):
+class Identify(_Message, frozen=True, kw_only=True):
     """First message on a new connection."""
 
     token: str
     """From POST /api/guests."""
 
 
-class Resume(_Message):
+class Resume(_Message, frozen=True, kw_only=True):
     """First message on a connection that replaces a lost one."""
 
     token: str
@@ -58,33 +58,33 @@ class Resume(_Message):
     seq: int
 
 
-class Heartbeat(_Message):
+class Heartbeat(_Message, frozen=True, kw_only=True):
     """Every `heartbeat_interval_ms`; answered by HeartbeatAck."""
 
     nonce: int
 
 
-class JoinRoom(_Message):
+class JoinRoom(_Message, frozen=True, kw_only=True):
     """Enter a room's call; answered by VoiceServer."""
 
     room_id: str
     muted: bool = False
 
 
-class LeaveRoom(_Message):
+class LeaveRoom(_Message, frozen=True, kw_only=True):
     """Leave a room's call."""
 
     room_id: str
 
 
-class SetMuted(_Message):
+class SetMuted(_Message, frozen=True, kw_only=True):
     """Tell the others that the own microphone is off or on."""
 
     room_id: str
     muted: bool
 
 
-class Say(_Message):
+class Say(_Message, frozen=True, kw_only=True):
     """A line of text for everyone in the room."""
 
     room_id: str
@@ -99,17 +99,17 @@ ClientMessage = Identify | Resume | Heartbeat | JoinRoom | LeaveRoom | SetMuted 
 # ---- server to client ----
 
 
-class Hello(_Message):
+class Hello(_Message, frozen=True, kw_only=True):
     """First message of the server on every connection."""
 
     heartbeat_interval_ms: int
 
 
-class HeartbeatAck(_Message):
+class HeartbeatAck(_Message, frozen=True, kw_only=True):
     nonce: int
 
 
-class Ready(_Message):
+class Ready(_Message, frozen=True, kw_only=True):
     """Identify was accepted."""
 
     session_id: str
@@ -119,11 +119,11 @@ class Ready(_Message):
     seq: int = 0
 
 
-class Resumed(_Message):
+class Resumed(_Message, frozen=True, kw_only=True):
     """Resume was accepted; what was missed follows."""
 
 
-class VoiceServer(_Message):
+class VoiceServer(_Message, frozen=True, kw_only=True):
     """Where the voice gateway is and what to identify with. `server_id` is the room's id."""
 
     room_id: str
@@ -134,25 +134,25 @@ class VoiceServer(_Message):
     seq: int = 0
 
 
-class MemberJoined(_Message):
+class MemberJoined(_Message, frozen=True, kw_only=True):
     room_id: str
     member: MemberInfo
     seq: int = 0
 
 
-class MemberLeft(_Message):
+class MemberLeft(_Message, frozen=True, kw_only=True):
     room_id: str
     user_id: str
     seq: int = 0
 
 
-class MemberUpdated(_Message):
+class MemberUpdated(_Message, frozen=True, kw_only=True):
     room_id: str
     member: MemberInfo
     seq: int = 0
 
 
-class TextMessage(_Message):
+class TextMessage(_Message, frozen=True, kw_only=True):
     """A line that someone typed."""
 
     message_id: str
@@ -166,7 +166,7 @@ class TextMessage(_Message):
     seq: int = 0
 
 
-class Refused(_Message):
+class Refused(_Message, frozen=True, kw_only=True):
     """Something was not done, and why: a sentence for people, a code for programs."""
 
     code: str
@@ -187,10 +187,10 @@ ServerMessage = (
     | Refused
 )
 
-_to_client = msgspec.json.Decoder(ServerMessage)
-_to_server = msgspec.json.Decoder(ClientMessage)
+_to_client: "msgspec.json.Decoder[ServerMessage]" = msgspec.json.Decoder(ServerMessage)
+_to_server: "msgspec.json.Decoder[ClientMessage]" = msgspec.json.Decoder(ClientMessage)
 _encode = msgspec.json.Encoder().encode
-M = TypeVar("M", bound=_Message)
+M = TypeVar("M")
 
 
 class MalformedMessage(Exception):
@@ -217,5 +217,5 @@ def _parse(decoder: "msgspec.json.Decoder[M]", data: str | bytes) -> M:
         raise MalformedMessage("longer than 64 KiB")
     try:
         return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MalformedMessage(str(error)) from None
