@@ -15,7 +15,7 @@ LAYER = {
     "bots": 5,
     **dict.fromkeys(("desktop", "cli", "testing"), 6),
 }
-# Adapters: the only files that may read a clock or sleep (DESIGN: "nothing in a core reads a clock, a socket or a thread").
+# Adapters: the only files that may read a clock. Nothing in a core reads a clock, a socket or a thread.
 CLOCK_READERS = {
     "clock.py",
     "audio/devices.py",
