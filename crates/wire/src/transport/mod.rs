@@ -1,0 +1,9 @@
+//! Transport encryption of Discord's voice gateway: five modes, their nonces, and sealing and opening of datagrams.
+
+mod cipher;
+mod mode;
+mod nonce;
+
+pub use cipher::{Cipher, OpenError, SealError};
+pub use mode::Mode;
+pub use nonce::{ClientNonces, RelayNonces, is_relay_nonce};
