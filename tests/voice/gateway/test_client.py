@@ -1,0 +1,211 @@
+"""The member's voice gateway core, in virtual time."""
+
+import json
+
+import pytest
+
+from raccall.units import NANOS_PER_MS, Nanos
+from raccall.voice.gateway.client import (
+    HELLO_TIMEOUT_MS,
+    Closed,
+    Next,
+    SessionDescription,
+    UserDisconnected,
+    UsersConnected,
+    UserSpeaking,
+    VoiceGatewayClient,
+    VoiceIdentity,
+    VoiceReady,
+    VoiceResumed,
+)
+
+KEY = bytes(range(32))
+HEARTBEAT_MS = 13_750
+HELLO = {"op": 8, "d": {"v": 8, "heartbeat_interval": HEARTBEAT_MS}}
+READY = {"op": 2, "d": {"ssrc": 77, "ip": "192.0.2.1", "port": 7420, "modes": ["a", "b"], "heartbeat_interval": 1}}
+DESCRIPTION = {"op": 4, "d": {"mode": "a", "secret_key": list(KEY), "dave_protocol_version": 0}}
+
+
+class Peer:
+    """A client core and what a server would say to it."""
+
+    def __init__(self) -> None:
+        self.now = Nanos(1_000)
+        self.client = VoiceGatewayClient(VoiceIdentity("9", "111", "session", "token"))
+
+    def say(self, *messages: dict[str, object]) -> None:
+        for message in messages:
+            self.client.receive(json.dumps(message), self.now)
+
+    def heard(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.client.to_send(self.now)]
+
+    def events(self) -> list[object]:
+        return list(iter(self.client.next_event, None))
+
+    def pass_ms(self, ms: float) -> None:
+        self.now = Nanos(self.now + int(ms * NANOS_PER_MS))
+        self.client.handle_timer(self.now)
+
+    def described(self) -> "Peer":
+        self.client.opened(self.now)
+        self.say(HELLO, READY, DESCRIPTION)
+        self.heard()
+        self.events()
+        return self
+
+
+def test_a_session_is_set_up() -> None:
+    peer = Peer()
+    peer.client.opened(peer.now)
+    assert peer.heard() == []  # the server speaks first
+    peer.say(HELLO)
+    (identify,) = peer.heard()
+    assert identify["op"] == 0
+    assert identify["d"] == {
+        "server_id": "9",
+        "user_id": "111",
+        "session_id": "session",
+        "token": "token",
+        "max_dave_protocol_version": 0,
+    }
+    peer.say(READY)
+    assert peer.events() == [VoiceReady(77, ("192.0.2.1", 7420), ("a", "b"))]
+    peer.client.select_protocol("198.51.100.7", 5000, "a")
+    (select,) = peer.heard()
+    assert select["op"] == 1
+    assert select["d"] == {"protocol": "udp", "data": {"address": "198.51.100.7", "port": 5000, "mode": "a"}}
+    peer.say(DESCRIPTION)
+    assert peer.events() == [SessionDescription("a", KEY)]
+    peer.client.set_speaking(1)
+    (speaking,) = peer.heard()
+    assert speaking == {"op": 5, "d": {"speaking": 1, "ssrc": 77, "delay": 0}}
+
+
+def test_who_is_here_and_whose_voice_it_is() -> None:
+    peer = Peer().described()
+    peer.say(
+        {"op": 11, "d": {"user_ids": ["1", "2"]}, "seq": 1},
+        {"op": 5, "d": {"user_id": "1", "ssrc": 5, "speaking": 1}, "seq": 2},
+        {"op": 13, "d": {"user_id": "1"}, "seq": 3},
+    )
+    assert peer.events() == [UsersConnected(("1", "2")), UserSpeaking("1", 5, 1), UserDisconnected("1")]
+
+
+def test_heartbeats_carry_the_newest_sequence_number_and_measure_the_delay() -> None:
+    peer = Peer().described()
+    assert peer.client.get_timer() == peer.now + HEARTBEAT_MS * NANOS_PER_MS
+    peer.say({"op": 11, "d": {"user_ids": []}, "seq": 6})
+    peer.pass_ms(HEARTBEAT_MS - 1)
+    assert peer.heard() == []
+    peer.pass_ms(1)
+    assert peer.heard() == [{"op": 3, "d": {"t": 1, "seq_ack": 6}}]
+    peer.pass_ms(40)
+    peer.say({"op": 6, "d": {"t": 1}})
+    assert peer.client.round_trip_ms == 40
+    peer.pass_ms(HEARTBEAT_MS - 40)
+    assert peer.heard() == [{"op": 3, "d": {"t": 2, "seq_ack": 6}}]
+
+
+def test_binary_messages_advance_the_sequence_and_are_counted() -> None:
+    peer = Peer().described()
+    peer.client.receive(b"\x01\x02\x1b" + bytes(40), peer.now)
+    peer.client.receive(b"\x01\x02", peer.now)
+    assert peer.client.counts == {"malformed": 1, "unknown": 0, "binary": 1}
+    peer.pass_ms(HEARTBEAT_MS)
+    assert peer.heard()[0]["d"] == {"t": 1, "seq_ack": 0x0102}
+
+
+def test_a_silent_server_is_given_up_after_two_heartbeats() -> None:
+    peer = Peer().described()
+    peer.pass_ms(HEARTBEAT_MS)
+    assert peer.events() == []
+    peer.pass_ms(HEARTBEAT_MS)
+    assert peer.events() == [Closed(None, "The voice server stopped answering.", Next.RESUME)]
+    assert peer.client.get_timer() is None
+
+
+def test_a_server_that_never_says_hello_is_given_up() -> None:
+    peer = Peer()
+    peer.client.opened(peer.now)
+    peer.pass_ms(HELLO_TIMEOUT_MS)
+    assert [event.next for event in peer.events()] == [Next.RECONNECT]
+
+
+@pytest.mark.parametrize("code", [None, 1006, 4015])
+def test_a_lost_connection_is_resumed_with_the_newest_sequence_number(code: int | None) -> None:
+    peer = Peer().described()
+    peer.say({"op": 11, "d": {"user_ids": []}, "seq": 41})
+    peer.events()
+    peer.client.lost(code, peer.now)
+    assert [event.next for event in peer.events()] == [Next.RESUME]
+    peer.client.opened(peer.now)
+    peer.say(HELLO)
+    assert peer.heard() == [
+        {"op": 7, "d": {"server_id": "9", "session_id": "session", "token": "token", "seq_ack": 41}}
+    ]
+    peer.say({"op": 9, "d": None}, {"op": 13, "d": {"user_id": "1"}, "seq": 42})
+    assert peer.events() == [VoiceResumed(), UserDisconnected("1")]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [(4006, Next.RECONNECT), (4009, Next.RECONNECT), (1001, Next.RECONNECT), (4999, Next.RECONNECT)]
+    + [(code, Next.STOP) for code in (1000, 4004, 4011, 4014, 4017, 4021, 4022)],
+)
+def test_each_close_code_says_what_to_do(code: int, expected: Next) -> None:
+    peer = Peer().described()
+    peer.client.lost(code, peer.now)
+    (event,) = peer.events()
+    assert (event.code, event.next) == (code, expected)
+    assert event.sentence.endswith(".")
+
+
+def test_a_connection_lost_before_the_session_was_described_starts_anew() -> None:
+    peer = Peer()
+    peer.client.opened(peer.now)
+    peer.say(HELLO, READY)
+    peer.client.lost(None, peer.now)
+    assert [event.next for event in peer.events()[1:]] == [Next.RECONNECT]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "",
+        "[]",
+        "{",
+        '{"op": 8, "d": {"heartbeat_interval": 0}}',
+        '{"op": 8, "d": {"heartbeat_interval": 1e300}}',
+        '{"op": 4, "d": {"mode": "a", "secret_key": [1, 2]}}',
+        '{"op": 4, "d": {"mode": "a", "secret_key": [999]}}',
+        '{"op": 2, "d": {"ssrc": -1, "ip": "x", "port": 1, "modes": []}}',
+        '{"op": 2, "d": {"ssrc": 1, "ip": "x", "port": 70000, "modes": []}}',
+        b"",
+        "\ud800",
+    ],
+)
+def test_hostile_messages_are_counted_and_change_nothing(data: str | bytes) -> None:
+    peer = Peer().described()
+    timer = peer.client.get_timer()
+    peer.client.receive(data, peer.now)
+    assert peer.client.counts["malformed"] == 1
+    assert (peer.events(), peer.heard(), peer.client.get_timer()) == ([], [], timer)
+
+
+def test_unknown_opcodes_are_ignored_but_their_numbers_count() -> None:
+    peer = Peer().described()
+    peer.say({"op": 18, "d": {"user_id": "1", "flags": 2}, "seq": 8})
+    assert peer.client.counts["unknown"] == 1
+    peer.pass_ms(HEARTBEAT_MS)
+    assert peer.heard()[0]["d"] == {"t": 1, "seq_ack": 8}
+
+
+def test_nothing_is_sent_or_heard_after_the_end() -> None:
+    peer = Peer().described()
+    peer.client.lost(4014, peer.now)
+    peer.events()
+    peer.client.set_speaking(1)
+    peer.say(READY)
+    peer.client.lost(1006, peer.now)
+    assert (peer.heard(), peer.events()) == ([], [])
