@@ -1,0 +1,109 @@
+"""The recorder's view of a call: every packet once, in Ticks of about 20 ms. It knows no network.
+
+Anything that hands out Ticks is a Tap: an engine's packets, a replayed journal, a Discord voice connection, a test.
+"""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from raccall.clock import monotonic_now
+from raccall.units import OPUS_PAYLOAD_TYPE, Nanos, Ssrc
+
+READ_TIMEOUT_MS = 200
+"""A quiet call still ticks five times a second, so that a listener to the Tap notices time passing."""
+
+_FIXED_HEADER_BYTES = 12
+_EXTENSION_PREAMBLE_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TappedPacket:
+    """One received packet, opened and seen for the first time."""
+
+    arrival: Nanos
+    """When the kernel received it."""
+    ssrc: Ssrc
+    sequence: int
+    """Extended: goes on past 65 535. Its first value means nothing."""
+    timestamp: int
+    """Extended: goes on past 2³². 48 kHz ticks."""
+    rtp: bytes
+    """The whole plain RTP packet: header, CSRC, extension, payload, padding."""
+
+    @property
+    def payload(self) -> bytes:
+        """The encoded bytes alone. Empty for anything that is not a well-formed voice packet; never raises."""
+        return rtp_payload(self.rtp)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What arrived since the Tick before, oldest first."""
+
+    now: Nanos
+    packets: tuple[TappedPacket, ...]
+    gap_packets: int = 0
+    """Packets that were received but lost on this machine before this Tick, because its reader was too slow."""
+
+
+class Tap(Protocol):
+    """An endless or finite stream of Ticks; it ends when the call does."""
+
+    def __aiter__(self) -> AsyncIterator[Tick]: ...
+
+
+class NativePacketTap(Protocol):
+    """What an engine's tap offers (`_native.PacketTap`)."""
+
+    @property
+    def dropped(self) -> int: ...
+
+    def read(self, timeout_ms: int) -> list[tuple[int, int, int, int, bytes]] | None: ...
+
+
+class EngineTap:
+    """An engine's packets as Ticks. Reads in a worker thread, so the event loop never waits."""
+
+    def __init__(self, packet_tap: NativePacketTap) -> None:
+        self._packet_tap = packet_tap
+
+    async def __aiter__(self) -> AsyncIterator[Tick]:
+        dropped_before = 0
+        while (batch := await asyncio.to_thread(self._packet_tap.read, READ_TIMEOUT_MS)) is not None:
+            dropped = self._packet_tap.dropped
+            packets = tuple(
+                TappedPacket(Nanos(arrival), Ssrc(ssrc), sequence, timestamp, rtp)
+                for arrival, ssrc, sequence, timestamp, rtp in batch
+            )
+            yield Tick(monotonic_now(), packets, dropped - dropped_before)
+            dropped_before = dropped
+
+
+def engine_tap(packet_tap: NativePacketTap) -> Tap:
+    """Read `packet_tap` as a Tap; it ends when the engine closes."""
+    return EngineTap(packet_tap)
+
+
+def rtp_payload(rtp: bytes) -> bytes:
+    """Cut CSRC, header extension and padding off a plain voice packet (RFC 3550 section 5.1).
+
+    Empty for anything malformed or of another payload type (video and its repairs share the socket): never raises.
+    """
+    if len(rtp) < _FIXED_HEADER_BYTES or rtp[0] >> 6 != 2 or rtp[1] & 0x7F != OPUS_PAYLOAD_TYPE:
+        return b""
+    start = _FIXED_HEADER_BYTES + 4 * (rtp[0] & 0x0F)
+    if rtp[0] & 0x10:
+        if len(rtp) < start + _EXTENSION_PREAMBLE_BYTES:
+            return b""
+        (words,) = struct.unpack_from(">H", rtp, start + 2)
+        start += _EXTENSION_PREAMBLE_BYTES + 4 * words
+    end = len(rtp)
+    if rtp[0] & 0x20:
+        padding = rtp[-1]
+        if padding == 0:
+            return b""
+        end -= padding
+    return rtp[start:end] if start <= end else b""
