@@ -7,13 +7,13 @@ import sys
 from raccall import __version__
 from raccall.errors import RaccallError
 
-# One module each in this package, with `add_arguments(parser)` and `run(options) -> int`; its docstring's first line is
-# the help. Imported only when chosen, so that `raccall --help` starts at once.
+# One module each, with `add_arguments(parser)` and `run(options) -> int`. Imported only when chosen, so that
+# `raccall --help` starts at once. The demo lives with the emulator it stages.
 COMMANDS = {
-    "serve": "start a server",
-    "join": "join a call by its invite link",
-    "record": "record a call as a visible member",
-    "demo": "a recorded call over a bad network, on this machine",
+    "serve": ("raccall.cli.serve", "start a server"),
+    "join": ("raccall.cli.join", "join a call by its invite link"),
+    "record": ("raccall.cli.record", "record a call as a visible member"),
+    "demo": ("raccall.testing.demo", "a recorded call over a bad network, on this machine"),
 }
 
 EXIT_INPUT = 2
@@ -26,12 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="raccall", description="Self-hosted voice chat that records.")
     parser.add_argument("--version", action="version", version=f"raccall {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, summary in COMMANDS.items():
+    for name, (module, summary) in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if words[:1] == [name]:
-            importlib.import_module(f"raccall.cli.{name}").add_arguments(subparser)
+            importlib.import_module(module).add_arguments(subparser)
     options = parser.parse_args(words)
-    command = importlib.import_module(f"raccall.cli.{options.command}")
+    command = importlib.import_module(COMMANDS[options.command][0])
     try:
         return int(command.run(options))
     except RaccallError as error:
