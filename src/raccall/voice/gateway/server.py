@@ -1,0 +1,295 @@
+"""The server's side of one voice gateway connection: no socket, no clock, no task.
+
+The order of things, C = client, S = server:
+
+    S Hello · C Identify · S Ready · (IP discovery by UDP) · C SelectProtocol · S SessionDescription, ClientsConnect,
+    UserSpeaking of those who are there · C Speaking · S UserSpeaking, ClientsConnect, ClientDisconnect as they happen
+
+A lost connection is replaced by a new one that starts with Resume; the session (key, SSRC, ReplayBuffer) belongs to the
+caller and outlives its connections. Whoever owns the core follows one rule: after each `receive`, `handle_timer` or
+command, drain `next_event` and `to_send`, then look at `close_code` and `get_timer`, before the next call.
+"""
+
+import ipaddress
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from raccall.units import NANOS_PER_MS, Nanos
+from raccall.voice.gateway.limit import RateLimit
+from raccall.voice.gateway.messages import (
+    GATEWAY_VERSION,
+    NO_SEQ,
+    ClientDisconnect,
+    ClientsConnect,
+    ClientSpeaking,
+    CloseCode,
+    Heartbeat,
+    HeartbeatAck,
+    Hello,
+    Identify,
+    Ready,
+    Resume,
+    Resumed,
+    SelectProtocol,
+    ServerMessage,
+    SessionDescription,
+    UserSpeaking,
+    VoiceMalformed,
+    parse_client_message,
+    write_message,
+)
+from raccall.voice.gateway.replay import ReplayBuffer
+
+OFFERED_MODES = ("aead_aes256_gcm_rtpsize", "aead_xchacha20_poly1305_rtpsize")
+"""In order of preference; the second must always be offered (discord.py knows no other AEAD mode)."""
+
+HEARTBEAT_INTERVAL_MS = 13_750
+"""What Discord's servers use."""
+MISSED_HEARTBEATS = 2
+"""A connection without a heartbeat for this many intervals is dead: one may be late."""
+IDENTIFY_WITHIN_MS = 10_000
+RATE_BURST = 60
+RATE_PER_SECOND = 5.0
+"""A client's own traffic is a heartbeat every 14 s and a handful of messages at the start."""
+
+SPEAKING_BITS = 0b111
+SEQ_MASK = 0xFFFF
+"""`seq` is 16 bits on the wire, because a binary message carries it in two bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The client says who it is. Answer with `accept_identify` or `close`."""
+
+    server_id: str
+    user_id: str
+    session_id: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRequested:
+    """The client wants to go on with a session. Answer with `accept_resume` or `close`."""
+
+    server_id: str
+    session_id: str
+    token: str
+    seq_ack: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolSelected:
+    """The client chose. Answer with `describe`."""
+
+    address: str
+    """Its own address as IP discovery showed it: an IP literal."""
+    port: int
+    mode: str
+    """One of the offered ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakingChanged:
+    """The client is about to send, or says that it stopped."""
+
+    speaking: int
+    """Bits of `messages.Speaking`."""
+
+
+Event = Identified | ResumeRequested | ProtocolSelected | SpeakingChanged
+
+
+class _State(Enum):
+    NEW = auto()  # waits for Identify or Resume
+    ASKED = auto()  # one of them came, the owner has not answered
+    READY = auto()  # waits for SelectProtocol
+    SELECTED = auto()  # it came, the owner has not described
+    CONNECTED = auto()
+    CLOSED = auto()
+
+
+class VoiceGatewayServer:
+    """One connection. `version` is the `v` of its URL, as text; only "8" is served."""
+
+    def __init__(
+        self,
+        now: Nanos,
+        *,
+        version: str | None,
+        modes: tuple[str, ...] = OFFERED_MODES,
+        heartbeat_interval_ms: int = HEARTBEAT_INTERVAL_MS,
+    ) -> None:
+        self.close_code: CloseCode | None = None
+        """Set when the server ends the connection: send what `to_send` has, then close with it."""
+        self._modes = modes
+        self._patience = Nanos(heartbeat_interval_ms * MISSED_HEARTBEATS * NANOS_PER_MS)
+        self._state = _State.NEW
+        self._events: deque[Event] = deque()
+        self._outgoing: list[str] = []
+        self._replay = ReplayBuffer()
+        self._limit = RateLimit(now, burst=RATE_BURST, per_second=RATE_PER_SECOND)
+        self._heartbeat_by = Nanos(now + self._patience)
+        self._identify_by = Nanos(now + IDENTIFY_WITHIN_MS * NANOS_PER_MS)
+        if version != str(GATEWAY_VERSION):
+            self.close(CloseCode.UNKNOWN_PROTOCOL)
+            return
+        self._send(Hello(heartbeat_interval=heartbeat_interval_ms))
+
+    # ---- the five verbs ----
+
+    def receive(self, data: str | bytes, now: Nanos) -> None:
+        """One message of the client. Anything wrong with it closes the connection with a code; nothing is raised."""
+        if self.closed:
+            return
+        if not self._limit.allow(now):
+            self.close(CloseCode.RATE_LIMITED)
+            return
+        try:
+            message = parse_client_message(data)
+        except VoiceMalformed as error:
+            self.close(error.code)
+            return
+        match message:
+            case Heartbeat():
+                self._on_heartbeat(message, now)
+            case Identify() | Resume():
+                self._on_identity(message)
+            case _ if self._state in (_State.NEW, _State.ASKED):
+                self.close(CloseCode.NOT_AUTHENTICATED)
+            case SelectProtocol():
+                self._on_select_protocol(message)
+            case ClientSpeaking():
+                self._events.append(SpeakingChanged(message.speaking & SPEAKING_BITS))
+
+    def next_event(self) -> Event | None:
+        """What happened, oldest first."""
+        return self._events.popleft() if self._events else None
+
+    def to_send(self, now: Nanos) -> list[str]:
+        """Messages for the client, to be sent in this order."""
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+    def get_timer(self) -> Nanos | None:
+        """When `handle_timer` wants to be called."""
+        if self.closed:
+            return None
+        return min(self._identify_by, self._heartbeat_by) if self._state is _State.NEW else self._heartbeat_by
+
+    def handle_timer(self, now: Nanos) -> None:
+        """Close a connection that is silent for too long."""
+        timer = self.get_timer()
+        if timer is not None and now >= timer:
+            self.close(CloseCode.SESSION_TIMEOUT)
+
+    # ---- commands of the owner ----
+
+    @property
+    def closed(self) -> bool:
+        return self._state is _State.CLOSED
+
+    @property
+    def connected(self) -> bool:
+        """The client has a key and is told what happens in the room."""
+        return self._state is _State.CONNECTED
+
+    def accept_identify(self, *, ssrc: int, host: str, port: int, replay: ReplayBuffer) -> None:
+        """The identity is right: tell the client where media goes. `replay` is the new session's, empty."""
+        self._expect(_State.ASKED)
+        self._replay = replay
+        self._state = _State.READY
+        self._send(Ready(ssrc=ssrc, ip=host, port=port, modes=list(self._modes)))
+
+    def describe(self, *, mode: str, key: bytes, media_session_id: str) -> None:
+        """Hand over the transport key: the client may send from now on."""
+        self._expect(_State.SELECTED)
+        self._state = _State.CONNECTED
+        self._send(SessionDescription(mode=mode, secret_key=list(key), media_session_id=media_session_id))
+
+    def accept_resume(self, *, seq_ack: int, replay: ReplayBuffer) -> bool:
+        """The session goes on here. False (and closed, 4006) if messages that the client lacks are gone."""
+        self._expect(_State.ASKED)
+        missed = replay.since(_extend(seq_ack, replay))
+        if missed is None:
+            self.close(CloseCode.SESSION_INVALID)
+            return False
+        self._replay = replay
+        self._state = _State.CONNECTED
+        self._send(Resumed())
+        self._outgoing += missed
+        return True
+
+    def announce(self, message: ClientsConnect | ClientDisconnect | UserSpeaking) -> None:
+        """Tell the client what happened in the room. Numbered; `announce_to` does the same for a lost connection."""
+        text = announce_to(self._replay, message)
+        if not self.closed:
+            self._outgoing.append(text)
+
+    def close(self, code: CloseCode) -> None:
+        """End the connection. The first code counts."""
+        if not self.closed:
+            self.close_code = code
+            self._state = _State.CLOSED
+
+    # ---- what messages do ----
+
+    def _on_heartbeat(self, message: Heartbeat, now: Nanos) -> None:
+        self._heartbeat_by = Nanos(now + self._patience)
+        if message.seq_ack != NO_SEQ:
+            self._replay.acknowledge(_extend(message.seq_ack, self._replay))
+        self._send(HeartbeatAck(t=message.t))
+
+    def _on_identity(self, message: Identify | Resume) -> None:
+        if self._state is not _State.NEW:
+            self.close(CloseCode.ALREADY_AUTHENTICATED)
+            return
+        self._state = _State.ASKED
+        if isinstance(message, Identify):
+            event: Event = Identified(message.server_id, message.user_id, message.session_id, message.token)
+        else:
+            event = ResumeRequested(message.server_id, message.session_id, message.token, message.seq_ack)
+        self._events.append(event)
+
+    def _on_select_protocol(self, message: SelectProtocol) -> None:
+        chosen = message.data
+        if self._state is not _State.READY:
+            self.close(CloseCode.BAD_REQUEST)
+        elif message.protocol != "udp":
+            self.close(CloseCode.UNKNOWN_PROTOCOL)
+        elif chosen.mode not in self._modes:
+            self.close(CloseCode.UNKNOWN_MODE)
+        elif not _is_address(chosen.address, chosen.port):
+            self.close(CloseCode.BAD_REQUEST)
+        else:
+            self._state = _State.SELECTED
+            self._events.append(ProtocolSelected(chosen.address, chosen.port, chosen.mode))
+
+    def _send(self, message: ServerMessage) -> None:
+        self._outgoing.append(write_message(message))
+
+    def _expect(self, state: _State) -> None:
+        if self._state is not state:
+            raise RuntimeError(f"the connection is {self._state.name}, not {state.name}")
+
+
+def announce_to(replay: ReplayBuffer, message: ClientsConnect | ClientDisconnect | UserSpeaking) -> str:
+    """Number a message and keep it for a resume. Returns what goes on the wire."""
+    text = write_message(message, seq=replay.next_number & SEQ_MASK)
+    replay.append(text)
+    return text
+
+
+def _extend(seq: int, replay: ReplayBuffer) -> int:
+    """The number that a 16 bit `seq` stands for: the newest one with these bits that was given out."""
+    if seq == NO_SEQ:
+        return NO_SEQ
+    return replay.newest - ((replay.newest - seq) & SEQ_MASK)
+
+
+def _is_address(address: str, port: int) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return 0 < port < 1 << 16
