@@ -1,0 +1,145 @@
+"""What happens in a session, as a program that uses `raccall.client` sees it."""
+
+from dataclasses import dataclass
+
+from raccall.units import Ssrc
+from raccall.wire.control import MemberInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The server knows us: on the first connection, and after one that could not be resumed."""
+
+    user_id: str
+    """The own one."""
+    name: str
+    """The own one, as the others see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A lost control connection is back; nothing was missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberJoined:
+    """Somebody entered the room's call."""
+
+    room_id: str
+    member: MemberInfo
+    """`member.recording` is True for a recorder: show it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLeft:
+    """Somebody left the room's call."""
+
+    room_id: str
+    member: MemberInfo
+    """As last known."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChanged:
+    """Somebody was muted, unmuted or renamed."""
+
+    room_id: str
+    before: MemberInfo
+    member: MemberInfo
+    """As of now."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextReceived:
+    """A line that somebody typed, also the own ones."""
+
+    room_id: str
+    user_id: str
+    name: str
+    """Of who typed it, at that time."""
+    text: str
+    wall: str
+    """UTC, ISO 8601."""
+    nonce: str
+    """What the own `say` returned; empty for lines of others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server did not do something."""
+
+    code: str
+    """Stable, for programs."""
+    sentence: str
+    """For people."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLost:
+    """The control connection ended; it is opened again by itself unless `final`."""
+
+    code: str
+    """Stable, for programs."""
+    sentence: str
+    """For people."""
+    final: bool = False
+    """True: the session is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceServerGiven:
+    """JoinRoom was accepted: where the voice gateway is, and what to identify with."""
+
+    room_id: str
+    endpoint: str
+    """host:port."""
+    token: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceConnected:
+    """Media flows: at the start of a call, and again after a voice session had to be made anew."""
+
+    ssrc: Ssrc
+    """Of the own voice."""
+    mode: str
+    """The transport mode in use."""
+    media_address: tuple[str, int]
+    """Where media goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceLost:
+    """The voice connection ended."""
+
+    code: int | None
+    """Its WebSocket close code, if there was one."""
+    sentence: str
+    """For people."""
+    final: bool
+    """True: it stays so until the next `join`; False: it is being made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKnown:
+    """Whose voice an SSRC is; also told for those who were there before us."""
+
+    user_id: str
+    ssrc: Ssrc
+
+
+Event = (
+    Identified
+    | Resumed
+    | MemberJoined
+    | MemberLeft
+    | MemberChanged
+    | TextReceived
+    | Refused
+    | ConnectionLost
+    | VoiceServerGiven
+    | VoiceConnected
+    | VoiceLost
+    | SourceKnown
+)

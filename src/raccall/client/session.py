@@ -1,0 +1,209 @@
+"""The control connection of one user, as a core: no socket, no clock.
+
+    opened ─▶ Hello ─▶ Identify ─▶ Ready ─▶ join_room ─▶ VoiceServer, members, lines, ...
+                    └▶ Resume ─▶ Resumed, and what was missed   (refused: Identify, all is new)
+
+One object lives over any number of WebSockets: the caller says `opened` for each new one and `lost` when it ended.
+After each input or command, drain `next_event` and `to_send`, and ask `get_timer` again, before the next one.
+"""
+
+from collections import deque
+
+from raccall.client import events
+from raccall.client.events import Event
+from raccall.client.room import RoomMirror
+from raccall.units import NANOS_PER_MS, Nanos
+from raccall.wire import control
+
+HELLO_TIMEOUT_MS = 10_000
+"""From an open WebSocket to the server's Hello."""
+SHORTEST_HEARTBEAT_MS = 50
+LONGEST_HEARTBEAT_MS = 300_000
+"""What a server may ask for."""
+
+
+class ControlSession:
+    """What a client knows and wants on `/gateway`.
+
+    `rooms` mirrors the rooms; `counts["malformed"]` says how many messages could not be read.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._events: deque[Event] = deque()
+        self._outgoing: deque[str] = deque()
+        self._open = False
+        self._greeting: control.Identify | control.Resume | None = None  # sent and not yet answered
+        self._session_id = ""
+        self._seq = 0
+        self._heartbeat_interval: Nanos | None = None
+        self._timer: Nanos | None = None
+        self._nonce = 0
+        self._unanswered_since: Nanos | None = None
+        self._lines = 0
+        self.user_id = ""
+        self.rooms = RoomMirror()
+        self.round_trip_ms: float | None = None
+        """Of the newest answered heartbeat."""
+        self.counts = {"malformed": 0}
+
+    # ---- inputs ----
+
+    def opened(self, now: Nanos) -> None:
+        """A new WebSocket is open; the server speaks first."""
+        self._open = True
+        self._outgoing.clear()
+        self._greeting = None
+        self._heartbeat_interval = None
+        self._unanswered_since = None
+        self._timer = Nanos(now + HELLO_TIMEOUT_MS * NANOS_PER_MS)
+
+    def receive(self, data: str | bytes, now: Nanos) -> None:
+        """One WebSocket message. Nothing in it is ever raised."""
+        if not self._open:
+            return
+        try:
+            message = control.parse_server_message(data)
+        except control.MalformedMessage:
+            self.counts["malformed"] += 1
+            return
+        seq = getattr(message, "seq", 0)
+        if not isinstance(message, control.Ready) and 0 < seq <= self._seq:
+            return  # repeated after a resume
+        self._on_message(message, now)
+        self._seq = max(self._seq, seq)
+
+    def lost(self, now: Nanos) -> None:
+        """The WebSocket ended."""
+        self._lose("connection_broken", "The connection to the server broke.")
+
+    def get_timer(self) -> Nanos | None:
+        """When `handle_timer` wants to be called."""
+        return self._timer
+
+    def handle_timer(self, now: Nanos) -> None:
+        """Send the next heartbeat, or give the connection up when the last one was not answered."""
+        if self._timer is None or now < self._timer:
+            return
+        if self._heartbeat_interval is None or self._unanswered_since is not None:
+            self._lose("server_silent", "The server stopped answering.")
+            return
+        self._nonce += 1
+        self._unanswered_since = now
+        self._timer = Nanos(now + self._heartbeat_interval)
+        self._write(control.Heartbeat(nonce=self._nonce))
+
+    # ---- commands ----
+
+    def join_room(self, room_id: str, *, muted: bool = False) -> None:
+        """Enter a room's call; VoiceServerGiven or Refused follows."""
+        self._write(control.JoinRoom(room_id=room_id, muted=muted))
+
+    def leave_room(self, room_id: str) -> None:
+        self._write(control.LeaveRoom(room_id=room_id))
+
+    def set_muted(self, room_id: str, muted: bool) -> None:
+        """Show the others that the own microphone is off or on."""
+        self._write(control.SetMuted(room_id=room_id, muted=muted))
+
+    def say(self, room_id: str, text: str) -> str:
+        """A line for everyone in the room. Returns the nonce by which its TextReceived is known as the own one."""
+        self._lines += 1
+        nonce = f"{self._session_id}-{self._lines}"
+        self._write(control.Say(room_id=room_id, text=text, nonce=nonce))
+        return nonce
+
+    # ---- outputs ----
+
+    def next_event(self) -> Event | None:
+        """The oldest event not yet taken."""
+        return self._events.popleft() if self._events else None
+
+    def to_send(self, now: Nanos) -> list[str]:
+        """Text messages for the WebSocket, in order."""
+        ready = list(self._outgoing)
+        self._outgoing.clear()
+        return ready
+
+    # ---- inside ----
+
+    def _on_message(self, message: control.ServerMessage, now: Nanos) -> None:
+        match message:
+            case control.Hello(heartbeat_interval_ms=interval_ms):
+                self._on_hello(interval_ms, now)
+            case control.HeartbeatAck(nonce=nonce):
+                if nonce == self._nonce and self._unanswered_since is not None:
+                    self.round_trip_ms = (now - self._unanswered_since) / NANOS_PER_MS
+                    self._unanswered_since = None
+            case control.Ready():
+                self._greeting = None
+                self._session_id, self._seq = message.session_id, message.seq
+                self.user_id = message.user_id
+                self.rooms.replace(message.rooms)
+                self._events.append(events.Identified(message.user_id, message.name))
+            case control.Resumed():
+                self._greeting = None
+                self._events.append(events.Resumed())
+            case control.VoiceServer():
+                self._events.append(
+                    events.VoiceServerGiven(message.room_id, message.endpoint, message.token, message.session_id)
+                )
+            case control.TextMessage():
+                self._events.append(
+                    events.TextReceived(
+                        message.room_id, message.user_id, message.name, message.text, message.wall, message.nonce
+                    )
+                )
+            case control.Refused():
+                self._on_refused(message)
+            case _:
+                self._on_member(message)
+
+    def _on_hello(self, interval_ms: int, now: Nanos) -> None:
+        if not SHORTEST_HEARTBEAT_MS <= interval_ms <= LONGEST_HEARTBEAT_MS:
+            self.counts["malformed"] += 1
+            return
+        self._heartbeat_interval = Nanos(interval_ms * NANOS_PER_MS)
+        self._timer = Nanos(now + self._heartbeat_interval)
+        if self._session_id:
+            self._greet(control.Resume(token=self._token, session_id=self._session_id, seq=self._seq))
+        else:
+            self._greet(control.Identify(token=self._token))
+
+    def _greet(self, greeting: control.Identify | control.Resume) -> None:
+        self._greeting = greeting
+        self._write(greeting)
+
+    def _on_refused(self, message: control.Refused) -> None:
+        match self._greeting:
+            case control.Resume():
+                self._session_id, self._seq = "", 0
+                self._greet(control.Identify(token=self._token))
+            case control.Identify():
+                self._lose(message.code, message.sentence, final=True)
+            case _:
+                self._events.append(events.Refused(message.code, message.sentence))
+
+    def _on_member(self, message: control.MemberJoined | control.MemberUpdated | control.MemberLeft) -> None:
+        room_id = message.room_id
+        if isinstance(message, control.MemberLeft):
+            if (gone := self.rooms.remove(room_id, message.user_id)) is not None:
+                self._events.append(events.MemberLeft(room_id, gone))
+            return
+        before = self.rooms.put(room_id, message.member)
+        if before is None:
+            self._events.append(events.MemberJoined(room_id, message.member))
+        elif before != message.member:
+            self._events.append(events.MemberChanged(room_id, before, message.member))
+
+    def _lose(self, code: str, sentence: str, *, final: bool = False) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._timer = None
+        self._outgoing.clear()
+        self._events.append(events.ConnectionLost(code, sentence, final))
+
+    def _write(self, message: control.ClientMessage) -> None:
+        if self._open:
+            self._outgoing.append(control.write_message(message))
