@@ -1,1 +1,25 @@
-//! The voice path without a network: jitter buffer, mix, SendChain, ReceiveChain. Pure, clocked by the caller.
+//! The voice path without a network: SendChain, ReceiveChain and what they are made of.
+//!
+//! Pure: no clock, no socket, no thread. The caller says what time it is and owns the chain. Frames are float32, mono, 48 kHz, within ±1.
+
+mod concealment;
+mod delay;
+mod frame;
+mod gain;
+mod jitter;
+mod limiter;
+mod receive;
+mod reception;
+mod report;
+mod send;
+mod silence;
+mod voice;
+
+pub use delay::ArrivalDelay;
+pub use frame::{PULL_SAMPLES, SAMPLE_RATE_HZ, SEND_SAMPLES, SILENCE_PAYLOAD};
+pub use gain::{GAIN_RANGE_DB, Gain};
+pub use jitter::{JitterBuffer, Next, Pushed as Insertion};
+pub use limiter::{CEILING, Limiter};
+pub use receive::{MAX_SOURCES, Pushed, ReceiveChain, ReceiveConfig};
+pub use report::{LinkReport, ReceiveReport, Refusal, Refusals, SourceReport, ntp_of, round_trip_ms};
+pub use send::{MediaError, SendChain, SendConfig};

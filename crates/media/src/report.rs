@@ -1,0 +1,142 @@
+//! What the chains tell about themselves, and what they are told about the link.
+
+use raccall_wire::Nanos;
+use raccall_wire::rtcp::ReportBlock;
+
+/// How the way to the listeners is doing. One of the two back edges of the design: it sets bitrate and error correction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LinkReport {
+    /// Packets that the relay missed since the last report, 0 to 100.
+    pub uplink_loss_pct: f32,
+    pub round_trip_ms: Option<f32>,
+    /// Interarrival jitter at the relay.
+    pub jitter_ms: f32,
+}
+
+/// One Source as this receiver sees it. Counts are since its first packet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SourceReport {
+    pub ssrc: u32,
+    /// Packets, each counted once.
+    pub received: u64,
+    /// Packets that were sent, as their numbers tell, and have not come.
+    pub lost: u64,
+    /// 20 ms frames made up by PLC.
+    pub concealed: u64,
+    /// Lost packets played from the copy in their successor (LBRR).
+    pub recovered: u64,
+    /// Packets that came after their turn.
+    pub late: u64,
+    pub duplicates: u64,
+    /// Authentic packets whose payload is no Opus.
+    pub undecodable: u64,
+    /// RFC 3550 section 6.4.1.
+    pub jitter_ms: f32,
+    pub target_ms: f32,
+    /// Playout delay above the fastest packet; 0 while nothing is played.
+    pub delay_ms: f32,
+    /// Of the last frames played, against full scale; -127 is silence.
+    pub level_db: f32,
+    pub talking: bool,
+}
+
+/// Why a datagram was not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    TooShort,
+    Malformed,
+    BadSeal,
+    /// Not Opus with payload type 120.
+    PayloadType,
+    Duplicate,
+    /// Behind the replay window: cannot be told from a replay.
+    TooOld,
+    TooManySources,
+}
+
+impl Refusal {
+    pub const ALL: [Self; 7] = [
+        Self::TooShort,
+        Self::Malformed,
+        Self::BadSeal,
+        Self::PayloadType,
+        Self::Duplicate,
+        Self::TooOld,
+        Self::TooManySources,
+    ];
+
+    /// Stable name for statistics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::Malformed => "malformed",
+            Self::BadSeal => "bad_seal",
+            Self::PayloadType => "payload_type",
+            Self::Duplicate => "duplicate",
+            Self::TooOld => "too_old",
+            Self::TooManySources => "too_many_sources",
+        }
+    }
+}
+
+/// Refused datagrams by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refusals([u64; Refusal::ALL.len()]);
+
+impl Refusals {
+    pub fn add(&mut self, reason: Refusal) {
+        self.0[reason as usize] += 1;
+    }
+
+    pub fn count(&self, reason: Refusal) -> u64 {
+        self.0[reason as usize]
+    }
+
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> + '_ {
+        Refusal::ALL.into_iter().map(|reason| (reason, self.count(reason)))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceiveReport {
+    pub sources: Vec<SourceReport>,
+    pub refused: Refusals,
+}
+
+/// `now` as the 32.32 fixed point seconds of a sender report. The zero is the monotonic clock's: peers only return it.
+pub fn ntp_of(now: Nanos) -> u64 {
+    ((u128::from(now) << 32) / 1_000_000_000) as u64
+}
+
+/// Round trip from a report block about our own sender reports (RFC 3550 section 6.4.1); nothing if it echoes none of them.
+pub fn round_trip_ms(block: &ReportBlock, now: Nanos) -> Option<f32> {
+    if block.last_sr == 0 {
+        return None;
+    }
+    let middle = (ntp_of(now) >> 16) as u32;
+    let units = middle.wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_last_sr) as i32;
+    (units >= 0).then(|| units as f32 * 1000.0 / 65_536.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip_is_what_passed_minus_what_the_peer_waited() {
+        let sent = 5_000_000_000;
+        let block = ReportBlock {
+            last_sr: (ntp_of(sent) >> 16) as u32,
+            delay_since_last_sr: 65_536 / 2,
+            ..ReportBlock::default()
+        };
+        let measured = round_trip_ms(&block, sent + 540_000_000).unwrap();
+        assert!((measured - 40.0).abs() < 0.1, "{measured}");
+        assert_eq!(round_trip_ms(&ReportBlock::default(), sent), None);
+        assert_eq!(round_trip_ms(&block, sent), None, "a block from the future is a lie");
+    }
+}

@@ -1,0 +1,273 @@
+//! Frames in, sealed datagrams out.
+
+use std::fmt;
+
+use raccall_opus::{Application, Encoder};
+use raccall_wire::Nanos;
+use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
+use raccall_wire::rtp::{Extension, ONE_BYTE_EXTENSION, OPUS_PAYLOAD_TYPE, Packet};
+use raccall_wire::transport::{Cipher, ClientNonces, Mode};
+
+use crate::frame::{NANOS_PER_MS, SAMPLE_RATE_HZ, SAMPLES_PER_MS, SEND_SAMPLES, SILENCE_PAYLOAD, energy, energy_db};
+use crate::gain::Gain;
+use crate::limiter::Limiter;
+use crate::report::{LinkReport, ntp_of};
+
+/// More than 20 ms of Opus can be (RFC 6716 section 3.2.1).
+const PAYLOAD_BYTES: usize = 1276;
+
+/// Of the audio level in the header extension (RFC 6464). Ours alone: no SDP negotiates it.
+const LEVEL_EXTENSION_ID: u8 = 1;
+
+const VOICE_ACTIVITY_DB: f32 = -50.0;
+
+/// A report block count has five bits.
+const BLOCKS_PER_REPORT: usize = 31;
+
+/// The bitrate goes down by a sixth at a report with more loss than the first, up by a twentieth below the second.
+const LOSS_STEPS_PCT: (f32, f32) = (10.0, 2.0);
+const MIN_BITRATE_BPS: i32 = 16_000;
+
+/// More tells libopus nothing, and costs quality when it was one bad second.
+const MAX_EXPECTED_LOSS_PCT: f32 = 30.0;
+
+/// Weight of the newest report, one a second, in the expected loss.
+const LOSS_WEIGHT: f32 = 0.25;
+
+#[derive(Debug, Clone)]
+pub struct SendConfig {
+    pub ssrc: u32,
+    pub mode: Mode,
+    pub key: [u8; 32],
+    /// The largest used; poor links lower it.
+    pub bitrate_bps: i32,
+    /// Of the encoder, 0 to 10.
+    pub complexity: u8,
+    /// The least assumed; poor links raise it.
+    pub expected_loss_pct: u8,
+    /// Send each frame a second time, coarser, in the packet after it.
+    pub lbrr: bool,
+    /// Send nothing while nobody speaks.
+    pub dtx: bool,
+    pub first_sequence: u16,
+    pub first_timestamp: u32,
+}
+
+/// A setting that libopus does not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaError(pub raccall_opus::Error);
+
+impl fmt::Display for MediaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the encoder refuses a setting: {}", self.0)
+    }
+}
+
+impl std::error::Error for MediaError {}
+
+impl From<raccall_opus::Error> for MediaError {
+    fn from(error: raccall_opus::Error) -> Self {
+        Self(error)
+    }
+}
+
+/// Gain, limit, encode, packet, seal. Owned by one thread and clocked by its caller.
+pub struct SendChain {
+    config: SendConfig,
+    cipher: Cipher,
+    nonces: ClientNonces,
+    encoder: Encoder,
+    gain: Gain,
+    limiter: Limiter,
+    frame: [f32; SEND_SAMPLES],
+    payload: [u8; PAYLOAD_BYTES],
+    packet: Vec<u8>,
+    datagram: Vec<u8>,
+    level_extension: bool,
+    muted: bool,
+    /// The listeners know that nothing follows: the last packet said silence.
+    paused: bool,
+    sequence: u16,
+    timestamp: u32,
+    last_push: Nanos,
+    expected_loss_pct: f32,
+    bitrate_bps: i32,
+    sent_packets: u64,
+    sent_bytes: u64,
+    payload_bytes: u64,
+}
+
+impl SendChain {
+    pub fn new(config: SendConfig) -> Result<Self, MediaError> {
+        let mut encoder = Encoder::new(SAMPLE_RATE_HZ, 1, Application::Voip)?;
+        encoder.set_bitrate(config.bitrate_bps)?;
+        encoder.set_complexity(config.complexity)?;
+        encoder.set_expected_loss(config.expected_loss_pct)?;
+        encoder.set_lbrr(config.lbrr)?;
+        encoder.set_dtx(config.dtx)?;
+        Ok(Self {
+            cipher: Cipher::new(config.mode, &config.key),
+            nonces: ClientNonces::new(),
+            encoder,
+            gain: Gain::new(1.0),
+            limiter: Limiter::default(),
+            frame: [0.0; SEND_SAMPLES],
+            payload: [0; PAYLOAD_BYTES],
+            packet: Vec::with_capacity(2048),
+            datagram: Vec::with_capacity(2048),
+            level_extension: true,
+            muted: false,
+            paused: true,
+            sequence: config.first_sequence,
+            timestamp: config.first_timestamp,
+            last_push: 0,
+            expected_loss_pct: f32::from(config.expected_loss_pct),
+            bitrate_bps: config.bitrate_bps,
+            sent_packets: 0,
+            sent_bytes: 0,
+            payload_bytes: 0,
+            config,
+        })
+    }
+
+    /// Takes 20 ms of sound. Gives the datagram to send at once, or nothing: muted, silent under DTX, or the key's nonces are used up.
+    pub fn push(&mut self, frame: &[f32], now: Nanos) -> Option<&[u8]> {
+        assert_eq!(frame.len(), SEND_SAMPLES, "a push is 20 ms");
+        let timestamp = self.timestamp;
+        self.timestamp = self.timestamp.wrapping_add(SEND_SAMPLES as u32);
+        self.last_push = now;
+        if self.muted {
+            return if self.paused { None } else { self.send_silence(timestamp) };
+        }
+        self.frame.copy_from_slice(frame);
+        self.gain.apply(&mut self.frame);
+        self.limiter.apply(&mut self.frame);
+        let length = self.encoder.encode_f32(&self.frame, &mut self.payload).expect("20 ms fit into 1276 bytes");
+        let silent = length <= 2;
+        if silent && self.paused {
+            return None;
+        }
+        let level_db = energy_db(energy(&self.frame));
+        self.send(length, timestamp, level_db, silent)
+    }
+
+    /// A muted chain sends one packet of silence, then nothing; its timestamps go on. Unmuting fades in over 20 ms.
+    pub fn set_muted(&mut self, muted: bool) {
+        if self.muted && !muted {
+            self.gain.start_from_silence();
+        }
+        self.muted = muted;
+    }
+
+    /// Range -60 to +12 dB, ramp of 20 ms.
+    pub fn set_gain_db(&mut self, gain_db: f32) {
+        self.gain.set_db(gain_db);
+    }
+
+    /// Whether each packet tells its level in the header (RFC 6464), so that nobody decodes to draw a meter. On at first; 8 bytes a packet.
+    pub fn set_level_extension(&mut self, on: bool) {
+        self.level_extension = on;
+    }
+
+    /// Follows the link: expected loss smoothly, bitrate in small steps, both within what the configuration allows.
+    pub fn apply(&mut self, report: &LinkReport) {
+        if !report.uplink_loss_pct.is_finite() {
+            return;
+        }
+        let loss_pct = report.uplink_loss_pct.clamp(0.0, 100.0);
+        self.expected_loss_pct += (loss_pct - self.expected_loss_pct) * LOSS_WEIGHT;
+        let expected_pct = self
+            .expected_loss_pct
+            .clamp(f32::from(self.config.expected_loss_pct).min(MAX_EXPECTED_LOSS_PCT), MAX_EXPECTED_LOSS_PCT);
+        let floor_bps = MIN_BITRATE_BPS.min(self.config.bitrate_bps);
+        if loss_pct > LOSS_STEPS_PCT.0 {
+            self.bitrate_bps = (self.bitrate_bps - self.bitrate_bps / 6).max(floor_bps);
+        } else if loss_pct < LOSS_STEPS_PCT.1 {
+            self.bitrate_bps = (self.bitrate_bps + self.bitrate_bps / 20).min(self.config.bitrate_bps);
+        }
+        self.encoder.set_expected_loss(expected_pct.round() as u8).expect("0 to 100");
+        self.encoder.set_bitrate(self.bitrate_bps).expect("between the least and the configured one");
+    }
+
+    /// A sealed sender report about us, followed by receiver reports with `blocks`; nothing if the key's nonces are used up.
+    pub fn report_datagram(&mut self, blocks: &[ReportBlock], now: Nanos) -> Option<&[u8]> {
+        let ssrc = self.config.ssrc;
+        self.packet.clear();
+        let sender = Rtcp::SenderReport {
+            ssrc,
+            ntp: ntp_of(now),
+            timestamp: self.timestamp_at(now),
+            packets: self.sent_packets as u32,
+            bytes: self.payload_bytes as u32,
+            blocks: Vec::new(),
+        };
+        rtcp::write(&sender, &mut self.packet);
+        for part in blocks.chunks(BLOCKS_PER_REPORT) {
+            rtcp::write(&Rtcp::ReceiverReport { ssrc, blocks: part.to_vec() }, &mut self.packet);
+        }
+        self.seal()
+    }
+
+    /// RTP packets so far.
+    pub fn sent_packets(&self) -> u64 {
+        self.sent_packets
+    }
+
+    /// Bytes of all datagrams so far, reports included, without UDP and IP headers.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+
+    pub fn bitrate_bps(&self) -> i32 {
+        self.bitrate_bps
+    }
+
+    fn send_silence(&mut self, timestamp: u32) -> Option<&[u8]> {
+        self.payload[..SILENCE_PAYLOAD.len()].copy_from_slice(&SILENCE_PAYLOAD);
+        self.send(SILENCE_PAYLOAD.len(), timestamp, energy_db(0.0), true)
+    }
+
+    /// Packets and seals the first `length` bytes of `payload`. The marker says that a talk spurt begins (RFC 7587 section 4.1).
+    fn send(&mut self, length: usize, timestamp: u32, level_db: f32, silent: bool) -> Option<&[u8]> {
+        let level = level_extension(level_db);
+        self.packet.clear();
+        let packet = Packet {
+            marker: self.paused,
+            payload_type: OPUS_PAYLOAD_TYPE,
+            sequence: self.sequence,
+            timestamp,
+            ssrc: self.config.ssrc,
+            csrc: &[],
+            extension: self.level_extension.then_some(Extension { profile: ONE_BYTE_EXTENSION, body: &level }),
+            payload: &self.payload[..length],
+            padding_bytes: 0,
+        };
+        packet.write(&mut self.packet);
+        self.paused = silent;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sent_packets += 1;
+        self.payload_bytes += length as u64;
+        self.seal()
+    }
+
+    fn seal(&mut self) -> Option<&[u8]> {
+        let nonce = self.nonces.next()?;
+        self.datagram.clear();
+        self.cipher.seal(&self.packet, nonce, &mut self.datagram).expect("our own packet is well-formed");
+        self.sent_bytes += self.datagram.len() as u64;
+        Some(&self.datagram)
+    }
+
+    /// The timestamp that sound captured at `now` would carry.
+    fn timestamp_at(&self, now: Nanos) -> u32 {
+        let since_push = now.saturating_sub(self.last_push).min(1_000 * NANOS_PER_MS as u64);
+        self.timestamp.wrapping_add((since_push * SAMPLES_PER_MS as u64 / NANOS_PER_MS as u64) as u32)
+    }
+}
+
+/// One element: 7 bits of -dB, and a bit for voice activity (RFC 6464 section 3).
+fn level_extension(level_db: f32) -> [u8; 4] {
+    let active = u8::from(level_db > VOICE_ACTIVITY_DB) << 7;
+    let below_full_scale = (-level_db).clamp(0.0, 127.0).round() as u8;
+    [LEVEL_EXTENSION_ID << 4, active | below_full_scale, 0, 0]
+}

@@ -1,0 +1,176 @@
+//! Promises of the jitter buffer, for many orders, losses and wraps.
+
+use proptest::prelude::*;
+use raccall_media::{Insertion, JitterBuffer, Next};
+
+const MS: u64 = 1_000_000;
+const FRAME: u64 = 960;
+
+/// One packet as the network delivers it.
+#[derive(Debug, Clone)]
+struct Arrival {
+    number: u64,
+    at_ms: u64,
+}
+
+/// Up to 200 packets: some lost, some twice, each up to 150 ms late, hence in any order.
+fn arrivals() -> impl Strategy<Value = Vec<Arrival>> {
+    prop::collection::vec((0..10u8, 0..150u64), 1..200).prop_map(|fates| {
+        let mut arrivals = Vec::new();
+        for (number, (fate, delay_ms)) in fates.into_iter().enumerate() {
+            let number = number as u64;
+            let copies = match fate {
+                0 | 1 => 0,
+                2 => 2,
+                _ => 1,
+            };
+            for copy in 0..copies {
+                arrivals.push(Arrival { number, at_ms: number * 20 + delay_ms + copy * 7 });
+            }
+        }
+        arrivals.sort_by_key(|arrival| arrival.at_ms);
+        arrivals
+    })
+}
+
+/// Plays everything out in 10 ms pulls. Gives the numbers played, and how many samples came out in all.
+fn play(arrivals: &[Arrival], first_sequence: u64, first_timestamp: u64) -> (Vec<u64>, u64, u64) {
+    let mut buffer = JitterBuffer::new(20, 200);
+    let (mut played, mut held, mut queued, mut out) = (Vec::new(), 0, 0usize, 0);
+    let mut coming = arrivals.iter().peekable();
+    for now_ms in (0..5000).step_by(10) {
+        while let Some(arrival) = coming.next_if(|arrival| arrival.at_ms <= now_ms) {
+            let sequence = first_sequence + arrival.number;
+            let timestamp = first_timestamp + arrival.number * FRAME;
+            let payload = [1, 2, arrival.number as u8];
+            let inserted = buffer.push(sequence, timestamp, FRAME as usize, &payload, arrival.at_ms * MS);
+            held += u64::from(inserted == Insertion::Held);
+        }
+        while queued < 480 {
+            match buffer.next(now_ms * MS, queued) {
+                Next::Wait => break,
+                Next::Play { sequence, payload } => {
+                    assert_eq!(payload[2], (sequence - first_sequence) as u8);
+                    played.push(sequence - first_sequence);
+                    queued += FRAME as usize;
+                }
+                Next::Recover { samples, .. } | Next::Conceal { samples } => {
+                    assert!(samples > 0 && samples % 120 == 0);
+                    queued += samples;
+                }
+            }
+        }
+        out += queued.min(480) as u64;
+        queued = queued.saturating_sub(480);
+    }
+    assert_eq!(buffer.held(), 0);
+    (played, held, out)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn plays_in_order_and_each_packet_once(arrivals in arrivals()) {
+        let (played, held, _) = play(&arrivals, 65_536 + 65_500, (1 << 33) - 5000);
+        prop_assert!(played.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", played);
+        prop_assert!(played.len() as u64 <= held);
+    }
+
+    #[test]
+    fn where_the_numbers_begin_does_not_matter(arrivals in arrivals(), sequence in 65_536..1u64 << 40, timestamp in 1u64 << 32..1u64 << 40) {
+        prop_assert_eq!(play(&arrivals, sequence, timestamp), play(&arrivals, 100_000, 1 << 32));
+    }
+
+    #[test]
+    fn anything_at_all_is_survived(
+        packets in prop::collection::vec((any::<u64>(), any::<u64>(), any::<u16>(), 0..1u64 << 40), 1..300)
+    ) {
+        let mut buffer = JitterBuffer::new(20, 200);
+        let mut now = 0;
+        for (sequence, timestamp, samples, step) in packets {
+            now += step;
+            buffer.push(sequence >> 8, timestamp >> 8, samples.into(), &[0; 40], now);
+            for _ in 0..20 {
+                buffer.next(now, 0);
+            }
+            prop_assert!(buffer.held() <= 128);
+        }
+    }
+}
+
+/// A steady stream: packet `number` arrives `delay_ms(number)` after it was sent, or never.
+fn steady(packets: u64, delay_ms: impl Fn(u64) -> Option<u64>) -> Vec<Arrival> {
+    let mut arrivals: Vec<_> =
+        (0..packets).filter_map(|number| Some(Arrival { number, at_ms: number * 20 + delay_ms(number)? })).collect();
+    arrivals.sort_by_key(|arrival| arrival.at_ms);
+    arrivals
+}
+
+#[test]
+fn swapped_neighbours_are_both_played() {
+    let arrivals = steady(100, |number| Some(if number % 5 == 1 { 25 } else { 0 }));
+    let (played, held, _) = play(&arrivals, 65_536, 1 << 32);
+    assert_eq!(held, 100);
+    assert_eq!(played, (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_lost_packet_is_recovered_from_the_next_and_a_burst_only_at_its_end() {
+    let mut buffer = JitterBuffer::new(60, 200);
+    for number in [0u64, 1, 5, 6] {
+        buffer.push(65_536 + number, number * FRAME, FRAME as usize, &[number as u8; 40], number * 20 * MS);
+    }
+    let mut decisions = Vec::new();
+    for _ in 0..12 {
+        decisions.push(match buffer.next(200 * MS, 0) {
+            Next::Wait => "wait".into(),
+            Next::Play { payload, .. } => format!("play {}", payload[0]),
+            Next::Recover { payload, samples } => format!("recover {samples} from {}", payload[0]),
+            Next::Conceal { samples } => format!("conceal {samples}"),
+        });
+    }
+    let expected = [
+        "play 0",
+        "play 1",
+        "conceal 480",
+        "conceal 480",
+        "conceal 480",
+        "conceal 480",
+        "recover 960 from 5",
+        "play 5",
+        "play 6",
+    ];
+    assert_eq!(decisions[..9], expected);
+}
+
+#[test]
+fn a_pause_is_not_concealed() {
+    let mut buffer = JitterBuffer::new(20, 200);
+    buffer.push(65_536, 0, FRAME as usize, &[0xF8, 0xFF, 0xFE], 0);
+    assert!(matches!(buffer.next(60 * MS, 0), Next::Play { .. }));
+    assert_eq!(buffer.next(80 * MS, 0), Next::Wait);
+    buffer.push(65_537, 48_000, FRAME as usize, &[7; 40], 1000 * MS);
+    assert_eq!(buffer.next(1010 * MS, 0), Next::Wait, "the new spurt waits for its target too");
+    assert!(matches!(buffer.next(1060 * MS, 0), Next::Play { .. }));
+}
+
+#[test]
+fn a_restarted_timestamp_is_followed() {
+    let mut buffer = JitterBuffer::new(20, 200);
+    buffer.push(65_536, 1 << 33, FRAME as usize, &[1; 40], 0);
+    assert!(matches!(buffer.next(60 * MS, 0), Next::Play { .. }));
+    buffer.push(65_537, 1 << 32, FRAME as usize, &[2; 40], 20 * MS);
+    assert!(matches!(buffer.next(80 * MS, 0), Next::Play { payload: &[2, ..], .. }));
+}
+
+#[test]
+fn the_target_follows_the_jitter_and_keeps_its_limits() {
+    for (spread_ms, low, high) in [(0, 20.0, 20.0), (60, 60.0, 80.0), (900, 200.0, 200.0)] {
+        let mut buffer = JitterBuffer::new(20, 200);
+        for arrival in steady(400, |number| Some(number * 7919 % 61 * spread_ms / 60)) {
+            buffer.push(65_536 + arrival.number, arrival.number * FRAME, 960, &[0; 40], arrival.at_ms * MS);
+        }
+        assert!((low..=high).contains(&buffer.target_ms()), "{spread_ms}: {}", buffer.target_ms());
+    }
+}
