@@ -13,7 +13,7 @@ TEXTS = ("LICENSE*", "LICENCE*", "COPYING*", "NOTICE*", "opus/COPYING", "*/COPYI
 
 
 def compiled_in() -> list[dict[str, str]]:
-    """Every crate that ends up in the wheel: dependencies of `raccall-python`, without those for building and testing."""
+    """Every crate that ends up in the wheel: what `raccall-python` depends on at run time."""
     command = ["cargo", "metadata", "--format-version", "1", "--locked"]
     metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
     packages = {package["id"]: package for package in metadata["packages"]}

@@ -1,0 +1,130 @@
+"""A bad network, seeded and in virtual time: the same seed gives the same losses and delays on every machine.
+
+One direction of one link. Each datagram's fate is decided when it is sent: lost, or due at `now` + delay + jitter,
+perhaps twice. Due datagrams come out in the order of their due times, so jitter larger than the sending interval
+reorders, as Wi-Fi retries and multipath do; `in_order=True` gives a queue instead (a DSL line, a bufferbloated router).
+
+    network = EmulatedNetwork(NetworkConditions(loss=0.05, jitter_ms=30), seed=1)
+    network.send(datagram, now)
+    for datagram in network.receive(later): ...
+"""
+
+import heapq
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, cycle
+from pathlib import Path
+
+from raccall.units import NANOS_PER_MS, Nanos
+
+QUEUE_DATAGRAMS = 4096
+"""Datagrams under way at once; the newest is dropped beyond that, as a router does, and counted in `overflowed`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConditions:
+    """What one direction of a link does to datagrams."""
+
+    loss: float = 0.0
+    """Share of datagrams lost in the long run, 0 to 1."""
+    mean_burst: float = 1.0
+    """Mean length of a run of losses in datagrams, at least 1 (1: independent losses; real calls: 1.5 to 2)."""
+    delay_ms: float = 0.0
+    """Shortest time under way."""
+    jitter_ms: float = 0.0
+    """Added to it, drawn evenly from 0 to this."""
+    duplicates: float = 0.0
+    """Share of datagrams that arrive twice."""
+    in_order: bool = False
+    """True: no datagram overtakes another."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.loss <= 1 and 0 <= self.duplicates <= 1):
+            raise ValueError("loss and duplicates are shares from 0 to 1")
+        if self.mean_burst < 1 or self.delay_ms < 0 or self.jitter_ms < 0:
+            raise ValueError("mean_burst is at least 1, delay_ms and jitter_ms at least 0")
+
+
+LAN = NetworkConditions(delay_ms=0.5, jitter_ms=0.5)
+GOOD_DSL = NetworkConditions(loss=0.001, delay_ms=15, jitter_ms=6, in_order=True)
+BAD_WIFI = NetworkConditions(loss=0.05, mean_burst=1.8, delay_ms=5, jitter_ms=30, duplicates=0.002)
+TERRIBLE = NetworkConditions(loss=0.20, mean_burst=2.0, delay_ms=40, jitter_ms=60, duplicates=0.01)
+
+
+class EmulatedNetwork:
+    """One direction of a link. Pure: no socket, no clock."""
+
+    def __init__(self, conditions: NetworkConditions, seed: int = 1, *, trace: Path | None = None) -> None:
+        """`trace`: a file with one delay in ms per line, -1 for lost, `#` for comments; it replaces loss and delay
+        and is repeated when it ends."""
+        self.conditions = conditions
+        self.sent = self.lost = self.duplicated = self.overflowed = 0
+        self._random = random.Random(seed)
+        self._in_burst = False
+        self._last_due = 0
+        self._order = count()
+        self._under_way: list[tuple[int, int, bytes]] = []
+        self._trace: Iterator[float] | None = cycle(_read_trace(trace)) if trace else None
+
+    def send(self, datagram: bytes, now: Nanos) -> None:
+        """Hand one datagram to the network."""
+        self.sent += 1
+        delay_ms = self._delay_ms()
+        if delay_ms is None:
+            self.lost += 1
+            return
+        self._enqueue(datagram, now + round(delay_ms * NANOS_PER_MS))
+        if self._random.random() < self.conditions.duplicates:
+            self.duplicated += 1
+            self._enqueue(datagram, now + round((delay_ms + 1) * NANOS_PER_MS))
+
+    def receive(self, now: Nanos) -> list[bytes]:
+        """What has arrived by `now`, in order of arrival."""
+        return [datagram for _, datagram in self.receive_with_times(now)]
+
+    def receive_with_times(self, now: Nanos) -> list[tuple[Nanos, bytes]]:
+        """The same with the moment of each arrival."""
+        arrived = []
+        while self._under_way and self._under_way[0][0] <= now:
+            due, _, datagram = heapq.heappop(self._under_way)
+            arrived.append((Nanos(due), datagram))
+        return arrived
+
+    def next_delivery(self) -> Nanos | None:
+        """When the next datagram arrives; None if none is under way."""
+        return Nanos(self._under_way[0][0]) if self._under_way else None
+
+    def _delay_ms(self) -> float | None:
+        if self._trace is not None:
+            delay_ms = next(self._trace)
+            return None if delay_ms < 0 else delay_ms
+        # Gilbert's two states: a burst ends with 1 / mean_burst, and begins so often that `loss` comes out.
+        conditions = self.conditions
+        if conditions.loss >= 1:
+            return None
+        ends = 1 / conditions.mean_burst
+        begins = ends * conditions.loss / (1 - conditions.loss)
+        self._in_burst = (
+            self._random.random() < (1 - ends if self._in_burst else begins)
+            if ends < 1
+            else (self._random.random() < conditions.loss)
+        )
+        jitter_ms = self._random.uniform(0, conditions.jitter_ms)  # drawn always: a seed's delays do not depend on loss
+        return None if self._in_burst else conditions.delay_ms + jitter_ms
+
+    def _enqueue(self, datagram: bytes, due: int) -> None:
+        if len(self._under_way) >= QUEUE_DATAGRAMS:
+            self.overflowed += 1
+            return
+        if self.conditions.in_order or self._trace is not None:
+            due = self._last_due = max(due, self._last_due)
+        heapq.heappush(self._under_way, (due, next(self._order), datagram))
+
+
+def _read_trace(file: Path) -> list[float]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    delays = [float(line) for line in lines if line.strip() and not line.startswith("#")]
+    if not delays:
+        raise ValueError(f"{file} holds no delays")
+    return delays

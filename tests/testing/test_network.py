@@ -1,0 +1,62 @@
+"""The emulated network does what it says, and the same again for the same seed."""
+
+from pathlib import Path
+
+import pytest
+
+from raccall.testing.clock import VirtualClock
+from raccall.testing.network import EmulatedNetwork, NetworkConditions
+from raccall.units import NANOS_PER_MS, Nanos
+
+COUNT = 20_000
+
+
+def run(conditions: NetworkConditions, seed: int = 1, trace: Path | None = None) -> list[tuple[int, int]]:
+    """(number of the datagram, delay in ns) in order of arrival; one is sent each 20 ms."""
+    network, clock = EmulatedNetwork(conditions, seed, trace=trace), VirtualClock()
+    start, arrivals = clock.now, []
+    for number in range(COUNT):
+        network.send(number.to_bytes(4, "big"), clock.now)
+        arrivals += network.receive_with_times(clock.advance(ms=20))
+    arrivals += network.receive_with_times(Nanos(clock.now + 10**12))
+    numbers = [(int.from_bytes(datagram, "big"), at) for at, datagram in arrivals]
+    return [(number, at - start - number * 20 * NANOS_PER_MS) for number, at in numbers]
+
+
+@pytest.mark.parametrize(("loss", "burst"), [(0.05, 1.0), (0.2, 2.0), (0.3, 3.0)])
+def test_loss_and_bursts_come_out_as_asked(loss: float, burst: float) -> None:
+    arrived = {number for number, _ in run(NetworkConditions(loss=loss, mean_burst=burst))}
+    lost = [number not in arrived for number in range(COUNT)]
+    runs = sum(now and not before for before, now in zip([False, *lost], lost, strict=False))
+    assert sum(lost) / COUNT == pytest.approx(loss, rel=0.1)
+    assert sum(lost) / runs == pytest.approx(burst if burst > 1 else 1 / (1 - loss), rel=0.1)
+
+
+def test_delay_lies_between_its_bounds_and_reorders() -> None:
+    arrivals = run(NetworkConditions(delay_ms=10, jitter_ms=30))
+    assert all(10 * NANOS_PER_MS <= delay <= 40 * NANOS_PER_MS for _, delay in arrivals)
+    numbers = [number for number, _ in arrivals]
+    assert numbers != sorted(numbers)
+
+
+def test_in_order_means_in_order() -> None:
+    numbers = [number for number, _ in run(NetworkConditions(jitter_ms=90, in_order=True))]
+    assert numbers == sorted(numbers)
+
+
+def test_a_seed_is_a_promise() -> None:
+    conditions = NetworkConditions(loss=0.1, jitter_ms=30, duplicates=0.1)
+    assert run(conditions, 7) == run(conditions, 7) != run(conditions, 8)
+
+
+def test_a_trace_is_followed(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("# delay\n5\n-1\n7.5\n")
+    arrivals = run(NetworkConditions(), trace=trace)
+    assert arrivals[:3] == [(0, 5_000_000), (2, 7_500_000), (3, 5_000_000)]
+
+
+def test_impossible_conditions_are_refused() -> None:
+    for wrong in ({"loss": 1.5}, {"mean_burst": 0.5}, {"delay_ms": -1}):
+        with pytest.raises(ValueError):
+            NetworkConditions(**wrong)
