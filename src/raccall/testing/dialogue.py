@@ -1,7 +1,7 @@
 """Who says what in a staged call: speech files become one long clip per person, all starting at the same moment.
 
-Files whose names differ only in their last number ("anna_1.flac", "anna_2.flac") are one voice. People take turns with a
-short pause, so that every voice is heard alone at least once, and one overlap shows the mix.
+Files whose names differ only in their last number ("anna_1.flac", "anna_2.flac") are one voice. People take turns with
+a short pause, so that every voice is heard alone at least once, and one overlap shows the mix.
 """
 
 import re
@@ -70,7 +70,9 @@ def _voices(folder: Path) -> list[tuple[str, list[Samples]]]:
     # Most files first, then by name: more turns make a better conversation, and the choice is the same everywhere.
     chosen = sorted(sorted(groups), key=lambda key: -len(groups[key]))[: len(NAMES)]
     if len(chosen) < len(NAMES):
-        raise InputError("no_speech", f"{folder} must hold at least two speech files of 20 s or less (WAV, FLAC, Opus).")
+        raise InputError(
+            "no_speech", f"{folder} must hold at least two speech files of 20 s or less (WAV, FLAC, Opus)."
+        )
     return [(key.strip("_- "), [read_samples(file) for file in groups[key]]) for key in sorted(chosen)]
 
 
@@ -82,4 +84,6 @@ def _names(voices: list[tuple[str, list[Samples]]]) -> list[str]:
 
 def _alternate(voices: list[tuple[str, list[Samples]]]) -> list[list[tuple[int, Samples]]]:
     rounds = max(len(clips) for _, clips in voices)
-    return [[(who, clips[turn]) for who, (_, clips) in enumerate(voices) if turn < len(clips)] for turn in range(rounds)]
+    return [
+        [(who, clips[turn]) for who, (_, clips) in enumerate(voices) if turn < len(clips)] for turn in range(rounds)
+    ]
