@@ -1,0 +1,55 @@
+"""What a store can do, whatever keeps the data. Synchronous: a server calls it from a thread of its own."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredUser:
+    id: int
+    name: str
+    recorder: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRoom:
+    id: int
+    name: str
+    """Unique, whatever its case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMessage:
+    """A line of text. Its id tells when it was said."""
+
+    id: int
+    room_id: int
+    user_id: int
+    name: str
+    """The sender's name at that time."""
+    text: str
+
+
+class Store(Protocol):
+    """Users, rooms, messages and settings."""
+
+    def add_user(self, user: StoredUser) -> None: ...
+
+    def user(self, user_id: int) -> StoredUser | None: ...
+
+    def add_room(self, room: StoredRoom) -> None:
+        """Raises RefusedError `room_exists` if there is one with this name."""
+
+    def rooms(self) -> list[StoredRoom]:
+        """All, the oldest first."""
+
+    def add_message(self, message: StoredMessage) -> None: ...
+
+    def messages(self, room_id: int, *, before: int | None = None, limit: int = 50) -> list[StoredMessage]:
+        """The newest `limit` of a room (older than message `before`), the oldest of them first."""
+
+    def setting(self, key: str) -> str | None: ...
+
+    def set_setting(self, key: str, value: str) -> None: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,96 @@
+"""The store on SQLite (in WAL mode: readers never wait for the writer)."""
+
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+import alembic.util
+from sqlalchemy import URL, Engine, create_engine, event, insert, select, update
+from sqlalchemy.exc import DatabaseError, IntegrityError
+
+from raccall.errors import RefusedError, StorageError
+from raccall.store.repository import StoredMessage, StoredRoom, StoredUser
+from raccall.store.tables import messages, rooms, settings, users
+
+BUSY_TIMEOUT_MS = 5000
+"""How long a write waits for another process, a backup for example."""
+
+
+class SqlStore:
+    """Opens the database and brings its tables up to date. Raises StorageError `database_unusable`."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = create_engine(URL.create("sqlite", database=str(path)))
+        event.listen(self._engine, "connect", _configure)
+        try:
+            migrate(self._engine)
+        except (DatabaseError, alembic.util.CommandError) as error:
+            self._engine.dispose()
+            reason = error.orig if isinstance(error, DatabaseError) else error
+            raise StorageError("database_unusable", f"The database {path} cannot be used: {reason}.") from error
+
+    def add_user(self, user: StoredUser) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(insert(users).values(id=user.id, name=user.name, recorder=user.recorder))
+
+    def user(self, user_id: int) -> StoredUser | None:
+        with self._engine.connect() as connection:
+            row = connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
+        return StoredUser(id=row.id, name=row.name, recorder=row.recorder) if row else None
+
+    def add_room(self, room: StoredRoom) -> None:
+        values = {"id": room.id, "name": room.name, "folded_name": room.name.casefold()}
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(insert(rooms).values(values))
+        except IntegrityError:
+            raise RefusedError("room_exists", f"There is a room named {room.name} already.") from None
+
+    def rooms(self) -> list[StoredRoom]:
+        with self._engine.connect() as connection:
+            return [
+                StoredRoom(id=row.id, name=row.name) for row in connection.execute(select(rooms).order_by(rooms.c.id))
+            ]
+
+    def add_message(self, message: StoredMessage) -> None:
+        values = {column: getattr(message, column) for column in ("id", "room_id", "user_id", "name", "text")}
+        with self._engine.begin() as connection:
+            connection.execute(insert(messages).values(values))
+
+    def messages(self, room_id: int, *, before: int | None = None, limit: int = 50) -> list[StoredMessage]:
+        newest = select(messages).where(messages.c.room_id == room_id).order_by(messages.c.id.desc()).limit(limit)
+        if before is not None:
+            newest = newest.where(messages.c.id < before)
+        with self._engine.connect() as connection:
+            found = [StoredMessage(**row) for row in connection.execute(newest).mappings()]
+        return found[::-1]
+
+    def setting(self, key: str) -> str | None:
+        with self._engine.connect() as connection:
+            return connection.execute(select(settings.c.value).where(settings.c.key == key)).scalar_one_or_none()
+
+    def set_setting(self, key: str, value: str) -> None:
+        with self._engine.begin() as connection:
+            if connection.execute(update(settings).where(settings.c.key == key).values(value=value)).rowcount == 0:
+                connection.execute(insert(settings).values(key=key, value=value))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables to the newest form, in one transaction."""
+    config = alembic.config.Config()
+    config.set_main_option("script_location", "raccall.store:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "head")
+
+
+def _configure(connection: Any, _record: object) -> None:
+    """Once per connection. synchronous=NORMAL: in WAL mode a power cut may cost the last lines, never the database."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
