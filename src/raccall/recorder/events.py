@@ -1,0 +1,141 @@
+"""What happened besides packets: one JSON object a line in events.jsonl, its "event" naming the class.
+
+`now` is the journal's monotonic clock in nanoseconds; Start says which UTC instant that was. Append-only and read
+tolerantly: a line that is cut or not understood (a newer version's) is counted and skipped.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from raccall.units import NANOS_PER_SECOND, Nanos
+
+
+def _snake(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=_snake):
+    now: int
+
+
+class Start(_Event, frozen=True, kw_only=True):
+    """First line: the one instant known on both clocks."""
+
+    wall_ns: int
+    """UTC, nanoseconds since 1970."""
+    wall: str
+    """The same for people: ISO 8601."""
+    room: str
+    version: str
+
+
+class MemberJoined(_Event, frozen=True, kw_only=True):
+    """Someone is in the room; written for those who already were, too."""
+
+    user_id: str
+    name: str
+
+
+class MemberLeft(_Event, frozen=True, kw_only=True):
+    user_id: str
+
+
+class Source(_Event, frozen=True, kw_only=True):
+    """Packets of this SSRC are this person's. May come after their first packets."""
+
+    ssrc: int
+    user_id: str
+    name: str = ""
+
+
+class Speaking(_Event, frozen=True, kw_only=True):
+    """A person began or stopped to send."""
+
+    user_id: str
+    speaking: bool
+
+
+class Muted(_Event, frozen=True, kw_only=True):
+    user_id: str
+    muted: bool
+
+
+class Gap(_Event, frozen=True, kw_only=True):
+    """Packets that reached this machine and were lost on it."""
+
+    packets: int
+    where: str = "tap"
+    """"tap" (our reader was too slow) or "kernel" (the socket buffer was full)."""
+
+
+class Note(_Event, frozen=True, kw_only=True):
+    """A line of text: typed in the room, or by the one who records."""
+
+    text: str
+    user_id: str = ""
+    name: str = ""
+
+
+class Correction(_Event, frozen=True, kw_only=True):
+    """A speaker's place in the recording was shifted. Made by rendering, so listed in summary.json."""
+
+    user_id: str
+    shift_ms: float
+    """Later is positive."""
+    reason: str
+    """"drift_in_silence", "drift_in_speech" (one packet dropped or concealed) or "clock_restarted"."""
+
+
+class Stop(_Event, frozen=True, kw_only=True):
+    reason: str
+
+
+Event = Start | MemberJoined | MemberLeft | Source | Speaking | Muted | Gap | Note | Correction | Stop
+
+_decode = msgspec.json.Decoder(Event).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class EventWriter:
+    """Appends lines; flushed with `flush_if_due` or at once by `flush`."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("xb")
+        self._flushed = 0
+
+    def append(self, event: Event) -> None:
+        self._file.write(_encode(event) + b"\n")
+
+    def flush_if_due(self, now: Nanos) -> None:
+        if now - self._flushed >= NANOS_PER_SECOND:
+            self._file.flush()
+            self._flushed = now
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class EventLog(msgspec.Struct, frozen=True):
+    """A recording's events, in order, and how many lines could not be read."""
+
+    events: list[Event]
+    unread_lines: int
+
+    def of(self, *kinds: type) -> Iterable[Event]:
+        """Those of the given classes."""
+        return (event for event in self.events if isinstance(event, kinds))
+
+
+def read_events(path: Path) -> EventLog:
+    """Read all lines. Raises OSError when the file cannot be read, nothing for what it holds."""
+    events: list[Event] = []
+    unread = 0
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                events.append(_decode(line))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                unread += 1
+    return EventLog(events, unread)
