@@ -11,3 +11,112 @@ __version__: str
 # ---- relay: forwarding ----
 
 # ---- engine: a client's native thread ----
+
+@final
+class Sound:
+    """The sound's end of an Engine: 48 kHz, mono, float32. Belongs to one Engine; keep it until the device is closed."""
+
+    @staticmethod
+    def device() -> Sound:
+        """A Sound for a sound card, clocked by it.
+
+        Open capture and playback with the two callback addresses: native functions that copy between card and rings, so the
+        interpreter never holds up sound. Before the Engine starts and after it closes they play silence. Any period size; the
+        Engine keeps one period and 10 ms ahead, and more after a gap. RuntimeError when 16 are open in this process.
+        """
+
+    @staticmethod
+    def clocked(capture: NDArray[np.float32] | None, *, keep_playback: bool) -> Sound:
+        """A Sound without a card, clocked by the Engine's own timer: bots, tests, benchmarks.
+
+        capture: shape (n,), spoken once from the start; then no packets are sent. None: no microphone.
+        keep_playback: keep what is played, for `read_playback`; the last 60 s, older samples are dropped and counted.
+        """
+
+    @property
+    def capture_callback_address(self) -> int:
+        """Address of a `ma_device_data_proc`; ValueError for a clocked Sound. Its input: float32, one channel, 48 kHz."""
+
+    @property
+    def playback_callback_address(self) -> int:
+        """Address of a `ma_device_data_proc`; ValueError for a clocked Sound. Its output: float32, one channel, 48 kHz."""
+
+    @property
+    def capture_done(self) -> bool:
+        """A clocked Sound has spoken all of its capture."""
+
+    @property
+    def playback_dropped(self) -> int:
+        """Played samples that nobody read within 60 s."""
+
+    def read_playback(self) -> NDArray[np.float32]:
+        """Take what was played since the last call: shape (n,). ValueError for a sound card's Sound."""
+
+@final
+class PacketTap:
+    """Every packet of a call, opened, each once, in the order of arrival. Ends with the Engine."""
+
+    @property
+    def dropped(self) -> int:
+        """Packets lost because `capacity_packets` were unread: the newest ones."""
+
+    def read(self, timeout_ms: int) -> list[tuple[int, int, int, int, bytes]] | None:
+        """Wait for packets without the GIL: (arrival_ns, ssrc, extended_sequence, extended_timestamp, rtp_packet) each.
+
+        A batch comes about every 20 ms; [] when none came within `timeout_ms`, None when the Engine closed and all is read.
+        Arrival is the kernel's receive time on the clock of `time.monotonic_ns()`; the packet is whole: header, extension, padding.
+        """
+
+@final
+class Engine:
+    """One native thread with one UDP socket: a member's voice. It never takes the GIL while it runs.
+
+    Methods may be called from any thread. RuntimeError after `close`, or in the wrong order.
+    """
+
+    def __init__(self, address: tuple[str, int], *, receive_buffer_bytes: int = 4 << 20) -> None:
+        """Open a socket to the relay's media address. OSError when the host has no address or no route."""
+
+    @property
+    def local_address(self) -> tuple[str, int]: ...
+    def discover(self, ssrc: int, timeout_ms: int = 3000) -> tuple[str, int]:
+        """Ask as which address the relay sees this socket. Blocks without the GIL, asks again every 250 ms; TimeoutError."""
+
+    def start(
+        self,
+        *,
+        ssrc: int,
+        mode: str,
+        key: bytes,
+        sound: Sound | None,
+        bitrate_bps: int = 32000,
+        complexity: int = 9,
+        expected_loss_pct: int = 10,
+        deep_plc: bool = True,
+        muted: bool = False,
+    ) -> None:
+        """Start sending, receiving and playing.
+
+        mode, key: from the session description; the key has 32 bytes.
+        sound: None only listens: packets go to the taps, nothing is decoded, nothing but reports is sent.
+        bitrate_bps: 6000 to 128000. complexity: 0 to 10. expected_loss_pct: 0 to 100, until reports tell.
+        deep_plc: conceal losses with libopus's neural network. ValueError for a number out of range or a Sound in use.
+        """
+
+    def set_muted(self, muted: bool) -> None:
+        """Within 20 ms no packet leaves any more; timestamps go on."""
+
+    def set_input_gain_db(self, gain_db: float) -> None:
+        """Of the microphone, -60 to +12."""
+
+    def set_gain_db(self, ssrc: int, gain_db: float) -> None:
+        """Of one Source as played here, -60 to +12."""
+
+    def open_tap(self, capacity_packets: int = 4096) -> PacketTap:
+        """Open a tap; opened before `start`, it misses nothing."""
+
+    def stats(self) -> dict[str, Any]:
+        """See `raccall.voice.engine.EngineStats`. At most 100 ms old; after `close`, final."""
+
+    def close(self) -> None:
+        """End thread, taps and socket; waits for at most one tick (20 ms). Closing again does nothing."""

@@ -101,7 +101,7 @@ impl Refusals {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReceiveReport {
     pub sources: Vec<SourceReport>,
     pub refused: Refusals,

@@ -1,5 +1,234 @@
-use pyo3::prelude::*;
+//! `Engine`, `PacketTap` and `Sound`.
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use std::net::ToSocketAddrs;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use numpy::{PyArray1, PyReadonlyArray1};
+use pyo3::exceptions::{PyConnectionError, PyOSError, PyRuntimeError, PyTimeoutError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+use raccall_engine::sound::{self, SoundEnd};
+use raccall_engine::tap::TapReader;
+use raccall_engine::{Command, EngineError, Session};
+use raccall_media::SourceReport;
+use raccall_wire::transport::Mode;
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Engine>()?;
+    module.add_class::<PacketTap>()?;
+    module.add_class::<Sound>()
+}
+
+type TappedPacket<'py> = (u64, u32, u64, u64, Bound<'py, PyBytes>);
+
+#[pyclass(frozen)]
+struct Engine(raccall_engine::Engine);
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (address, *, receive_buffer_bytes = 4 << 20))]
+    fn new(py: Python<'_>, address: (String, u16), receive_buffer_bytes: usize) -> PyResult<Self> {
+        py.detach(|| {
+            let first = (address.0.as_str(), address.1).to_socket_addrs()?.next();
+            let address = first.ok_or_else(|| PyConnectionError::new_err(format!("{} has no address", address.0)))?;
+            Ok(Self(raccall_engine::Engine::connect(address, receive_buffer_bytes)?))
+        })
+    }
+
+    #[getter]
+    fn local_address(&self) -> (String, u16) {
+        let address = self.0.local_address();
+        (address.ip().to_string(), address.port())
+    }
+
+    #[pyo3(signature = (ssrc, timeout_ms = 3000))]
+    fn discover(&self, py: Python<'_>, ssrc: u32, timeout_ms: u64) -> PyResult<(String, u16)> {
+        let found = py.detach(|| self.0.discover(ssrc, Duration::from_millis(timeout_ms))).map_err(to_python)?;
+        Ok((found.ip().to_string(), found.port()))
+    }
+
+    #[pyo3(signature = (*, ssrc, mode, key, sound, bitrate_bps = 32000, complexity = 9, expected_loss_pct = 10, deep_plc = true, muted = false))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of one Python call")]
+    fn start(
+        &self,
+        py: Python<'_>,
+        ssrc: u32,
+        mode: &str,
+        key: &[u8],
+        sound: Option<&Sound>,
+        bitrate_bps: i32,
+        complexity: u8,
+        expected_loss_pct: u8,
+        deep_plc: bool,
+        muted: bool,
+    ) -> PyResult<()> {
+        let mode = Mode::from_wire_name(mode).ok_or_else(|| PyValueError::new_err(format!("no mode called {mode}")))?;
+        let key: [u8; 32] = key.try_into().map_err(|_| PyValueError::new_err("a key has 32 bytes"))?;
+        let session = Session { ssrc, mode, key, bitrate_bps, complexity, expected_loss_pct, deep_plc, muted };
+        let end = sound.map(Sound::take_end).transpose()?;
+        py.detach(|| self.0.start(session, end)).map_err(to_python)
+    }
+
+    fn set_muted(&self, py: Python<'_>, muted: bool) -> PyResult<()> {
+        self.command(py, Command::SetMuted(muted))
+    }
+
+    fn set_input_gain_db(&self, py: Python<'_>, gain_db: f32) -> PyResult<()> {
+        self.command(py, Command::SetInputGain(gain_db))
+    }
+
+    fn set_gain_db(&self, py: Python<'_>, ssrc: u32, gain_db: f32) -> PyResult<()> {
+        self.command(py, Command::SetGain { ssrc, gain_db })
+    }
+
+    #[pyo3(signature = (capacity_packets = 4096))]
+    fn open_tap(&self, py: Python<'_>, capacity_packets: usize) -> PyResult<PacketTap> {
+        py.detach(|| self.0.open_tap(capacity_packets)).map(PacketTap).map_err(to_python)
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.0.stats();
+        let dict = PyDict::new(py);
+        dict.set_item("sent_packets", stats.sent_packets)?;
+        dict.set_item("sent_bytes", stats.sent_bytes)?;
+        dict.set_item("first_sent_ns", stats.first_sent)?;
+        dict.set_item("received_packets", stats.received_packets)?;
+        dict.set_item("uplink_loss_pct", stats.uplink_loss_pct)?;
+        dict.set_item("round_trip_ms", stats.round_trip_ms)?;
+        dict.set_item("kernel_drops", stats.kernel_drops)?;
+        dict.set_item("socket_errors", stats.socket_errors)?;
+        dict.set_item("receive_buffer_bytes", self.0.receive_buffer_bytes())?;
+        dict.set_item("cpu_ns", stats.cpu)?;
+        dict.set_item("playback_gaps", stats.playback_gaps)?;
+        dict.set_item("capture_overruns", stats.capture_overruns)?;
+        let refused = PyDict::new(py);
+        for (reason, count) in stats.receive.refused.iter().filter(|(_, count)| *count > 0) {
+            refused.set_item(reason.name(), count)?;
+        }
+        dict.set_item("refused", refused)?;
+        let sources: PyResult<Vec<_>> = stats.receive.sources.iter().map(|source| source_to_dict(py, source)).collect();
+        dict.set_item("sources", sources?)?;
+        Ok(dict)
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
+    }
+}
+
+impl Engine {
+    fn command(&self, py: Python<'_>, command: Command) -> PyResult<()> {
+        py.detach(|| self.0.command(command)).map_err(to_python)
+    }
+}
+
+#[pyclass(frozen)]
+struct PacketTap(TapReader);
+
+#[pymethods]
+impl PacketTap {
+    fn read<'py>(&self, py: Python<'py>, timeout_ms: u64) -> PyResult<Option<Bound<'py, PyList>>> {
+        let Some(batch) = py.detach(|| self.0.read(Duration::from_millis(timeout_ms))) else { return Ok(None) };
+        let packets = batch.packets().map(|(record, packet)| -> TappedPacket<'py> {
+            let bytes = PyBytes::new(py, packet);
+            (record.arrival, record.ssrc, record.extended_sequence, record.extended_timestamp, bytes)
+        });
+        PyList::new(py, packets).map(Some)
+    }
+
+    #[getter]
+    fn dropped(&self, py: Python<'_>) -> u64 {
+        py.detach(|| self.0.dropped())
+    }
+}
+
+#[pyclass(frozen)]
+struct Sound(Mutex<sound::Sound>);
+
+#[pymethods]
+impl Sound {
+    #[staticmethod]
+    fn device() -> PyResult<Self> {
+        let sound = sound::Sound::device().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(Self(Mutex::new(sound)))
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (capture, *, keep_playback))]
+    fn clocked(capture: Option<PyReadonlyArray1<'_, f32>>, keep_playback: bool) -> Self {
+        let capture = capture.map(|samples| samples.as_array().to_vec());
+        Self(Mutex::new(sound::Sound::clocked(capture, keep_playback)))
+    }
+
+    #[getter]
+    fn capture_callback_address(&self) -> PyResult<usize> {
+        self.callbacks().map(|(capture, _)| capture as usize)
+    }
+
+    #[getter]
+    fn playback_callback_address(&self) -> PyResult<usize> {
+        self.callbacks().map(|(_, playback)| playback as usize)
+    }
+
+    fn read_playback<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f32>>> {
+        let played = self.lock().read_playback();
+        let played = played.ok_or_else(|| PyValueError::new_err("a sound card's playback is not kept"))?;
+        Ok(PyArray1::from_vec(py, played))
+    }
+
+    #[getter]
+    fn playback_dropped(&self) -> u64 {
+        self.lock().playback_dropped()
+    }
+
+    #[getter]
+    fn capture_done(&self) -> bool {
+        self.lock().capture_done()
+    }
+}
+
+impl Sound {
+    fn lock(&self) -> std::sync::MutexGuard<'_, sound::Sound> {
+        self.0.lock().expect("never poisoned")
+    }
+
+    fn take_end(&self) -> PyResult<SoundEnd> {
+        self.lock().take_end().ok_or_else(|| PyValueError::new_err("this sound belongs to an engine already"))
+    }
+
+    fn callbacks(&self) -> PyResult<(sound::DataCallback, sound::DataCallback)> {
+        let callbacks = self.lock().callbacks();
+        callbacks.ok_or_else(|| PyValueError::new_err("a clocked sound has no callbacks"))
+    }
+}
+
+fn source_to_dict<'py>(py: Python<'py>, source: &SourceReport) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("ssrc", source.ssrc)?;
+    dict.set_item("received", source.received)?;
+    dict.set_item("lost", source.lost)?;
+    dict.set_item("concealed", source.concealed)?;
+    dict.set_item("recovered", source.recovered)?;
+    dict.set_item("late", source.late)?;
+    dict.set_item("duplicates", source.duplicates)?;
+    dict.set_item("undecodable", source.undecodable)?;
+    dict.set_item("jitter_ms", source.jitter_ms)?;
+    dict.set_item("target_ms", source.target_ms)?;
+    dict.set_item("delay_ms", source.delay_ms)?;
+    dict.set_item("level_db", source.level_db)?;
+    dict.set_item("talking", source.talking)?;
+    Ok(dict)
+}
+
+fn to_python(error: EngineError) -> PyErr {
+    match error {
+        EngineError::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            PyTimeoutError::new_err("the server's media port does not answer (UDP may be blocked)")
+        }
+        EngineError::Io(error) => PyOSError::new_err(error),
+        EngineError::Media(error) => PyValueError::new_err(error.to_string()),
+        error => PyRuntimeError::new_err(error.to_string()),
+    }
 }

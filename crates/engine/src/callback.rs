@@ -1,0 +1,143 @@
+//! The functions a sound card's thread calls, in the shape of miniaudio's `ma_device_data_proc`.
+//!
+//! Each open device Sound has its own pair of functions, so a callback knows its Sound without reading the device structure, whose
+//! layout changes between builds of miniaudio. A callback copies between the card and a ring: it never waits, allocates or fails.
+
+use std::ffi::c_void;
+use std::slice;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, TryLockError};
+
+use rtrb::{Consumer, Producer};
+
+use crate::sound::DeviceState;
+
+/// `void (*)(ma_device*, void* output, const void* input, ma_uint32 frames)`. Buffers are float32, one channel.
+pub type DataCallback = extern "C" fn(*mut c_void, *mut c_void, *const c_void, u32);
+
+/// Device Sounds that can be open in one process.
+pub const SLOTS: usize = 16;
+
+/// The card's ends of a device Sound's rings.
+pub struct Callbacks {
+    pub capture: Producer<f32>,
+    pub playback: Consumer<f32>,
+    pub state: Arc<DeviceState>,
+}
+
+struct CaptureEnd {
+    ring: Producer<f32>,
+    state: Arc<DeviceState>,
+}
+
+struct PlaybackEnd {
+    ring: Consumer<f32>,
+    state: Arc<DeviceState>,
+}
+
+// The locks only guard coming and going: a callback tries its lock, once, and plays silence when the Sound is just being closed.
+static CAPTURE: [Mutex<Option<CaptureEnd>>; SLOTS] = [const { Mutex::new(None) }; SLOTS];
+static PLAYBACK: [Mutex<Option<PlaybackEnd>>; SLOTS] = [const { Mutex::new(None) }; SLOTS];
+
+macro_rules! functions_of_slots {
+    ($function:ident: $($slot:literal)*) => { [$($function::<$slot> as DataCallback),*] };
+}
+const CAPTURE_FUNCTIONS: [DataCallback; SLOTS] = functions_of_slots!(capture: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+const PLAYBACK_FUNCTIONS: [DataCallback; SLOTS] = functions_of_slots!(playback: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+
+/// All `SLOTS` are in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotsTaken;
+
+impl std::fmt::Display for SlotsTaken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{SLOTS} sound devices are open in this program already; close one first")
+    }
+}
+
+impl std::error::Error for SlotsTaken {}
+
+/// One pair of functions in use; given back when dropped.
+pub struct Slot(usize);
+
+impl Slot {
+    pub fn take(callbacks: Callbacks) -> Result<Self, SlotsTaken> {
+        for slot in 0..SLOTS {
+            let mut capture = CAPTURE[slot].lock().expect("never poisoned");
+            if capture.is_none() {
+                *capture = Some(CaptureEnd { ring: callbacks.capture, state: callbacks.state.clone() });
+                *PLAYBACK[slot].lock().expect("never poisoned") =
+                    Some(PlaybackEnd { ring: callbacks.playback, state: callbacks.state });
+                return Ok(Self(slot));
+            }
+        }
+        Err(SlotsTaken)
+    }
+
+    /// Capture and playback.
+    pub fn callbacks(&self) -> (DataCallback, DataCallback) {
+        (CAPTURE_FUNCTIONS[self.0], PLAYBACK_FUNCTIONS[self.0])
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // Playback first: `take` looks at the capture side to see whether a slot is free.
+        *PLAYBACK[self.0].lock().expect("never poisoned") = None;
+        *CAPTURE[self.0].lock().expect("never poisoned") = None;
+    }
+}
+
+fn with<T>(slot: &Mutex<Option<T>>, work: impl FnOnce(&mut T)) -> bool {
+    match slot.try_lock() {
+        Ok(mut end) => end.as_mut().map(work).is_some(),
+        Err(TryLockError::WouldBlock) => false,
+        Err(TryLockError::Poisoned(_)) => unreachable!("nothing panics while it holds this lock"),
+    }
+}
+
+extern "C" fn capture<const SLOT: usize>(
+    _device: *mut c_void,
+    _output: *mut c_void,
+    input: *const c_void,
+    frames: u32,
+) {
+    if input.is_null() {
+        return;
+    }
+    // SAFETY: miniaudio gives `frames` frames of the format the device was opened with: float32, one channel.
+    let input = unsafe { slice::from_raw_parts(input.cast::<f32>(), frames as usize) };
+    with(&CAPTURE[SLOT], |end| {
+        end.state.capture_period.fetch_max(input.len(), Relaxed);
+        let fits = end.ring.slots().min(input.len());
+        if end.ring.push_entire_slice(&input[..fits]).is_err() || fits < input.len() {
+            end.state.capture_overruns.fetch_add(1, Relaxed);
+        }
+    });
+}
+
+extern "C" fn playback<const SLOT: usize>(
+    _device: *mut c_void,
+    output: *mut c_void,
+    _input: *const c_void,
+    frames: u32,
+) {
+    if output.is_null() {
+        return;
+    }
+    // SAFETY: as above, for the output.
+    let output = unsafe { slice::from_raw_parts_mut(output.cast::<f32>(), frames as usize) };
+    let open = with(&PLAYBACK[SLOT], |end| {
+        end.state.playback_period.fetch_max(output.len(), Relaxed);
+        let ready = end.ring.slots().min(output.len());
+        let (sounding, missing) = output.split_at_mut(ready);
+        let popped = end.ring.pop_entire_slice(sounding).is_ok();
+        missing.fill(0.0);
+        if !popped || !missing.is_empty() && end.state.playing.load(Relaxed) {
+            end.state.playback_gaps.fetch_add(1, Relaxed);
+        }
+    });
+    if !open {
+        output.fill(0.0);
+    }
+}

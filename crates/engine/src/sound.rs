@@ -1,0 +1,362 @@
+//! The sound's end of an engine: where captured frames come from and played frames go. 48 kHz, mono, float32.
+//!
+//! Two kinds. A device Sound is clocked by a sound card: its two native callbacks and the engine thread meet in two rings, one for
+//! each direction. A clocked Sound has no card: the engine's own timer takes 20 ms of a recording and keeps what would have been played.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::callback::{self, Callbacks, SlotsTaken};
+
+pub use crate::callback::DataCallback;
+
+pub const SAMPLE_RATE_HZ: usize = 48_000;
+
+/// 20 ms: what the encoder takes.
+pub const CAPTURE_FRAME: usize = SAMPLE_RATE_HZ / 50;
+
+/// 10 ms: what the receive chain gives.
+pub const PLAYBACK_FRAME: usize = SAMPLE_RATE_HZ / 100;
+
+/// 500 ms, each direction: more than any device asks for at once. What does not fit into the capture ring is dropped and counted.
+const RING_SAMPLES: usize = SAMPLE_RATE_HZ / 2;
+
+/// Captured sound older than 60 ms (and one device period) is dropped: better a hole than a voice that lags for the rest of the call.
+const MAX_BACKLOG: usize = SAMPLE_RATE_HZ * 60 / 1000;
+
+/// After each gap in playback one more frame is kept ahead, up to this many; after `CALM_TICKS` without one, one less.
+const MAX_EXTRA_FRAMES: usize = 5;
+const CALM_TICKS: u32 = 3000;
+
+/// A clocked Sound keeps the last 60 s played; older samples are dropped and counted.
+const KEPT_SAMPLES: usize = 60 * SAMPLE_RATE_HZ;
+
+/// What the callbacks tell the engine thread.
+#[derive(Default)]
+pub struct DeviceState {
+    /// Playback callbacks that found too few samples while a call was on.
+    pub playback_gaps: AtomicU64,
+    /// Capture callbacks whose samples did not fit into the ring.
+    pub capture_overruns: AtomicU64,
+    /// The largest period asked for, in samples.
+    pub playback_period: AtomicUsize,
+    pub capture_period: AtomicUsize,
+    /// An engine fills the playback ring.
+    pub playing: AtomicBool,
+}
+
+/// What a clocked Sound's owner may read while the engine runs.
+#[derive(Default)]
+struct ClockedState {
+    capture_done: AtomicBool,
+    played: Mutex<Played>,
+}
+
+#[derive(Default)]
+struct Played {
+    samples: VecDeque<f32>,
+    dropped: u64,
+}
+
+enum Kind {
+    Device { slot: callback::Slot },
+    Clocked { state: Arc<ClockedState> },
+}
+
+/// The owner's handle. Its engine end is taken once.
+pub struct Sound {
+    kind: Kind,
+    end: Option<SoundEnd>,
+}
+
+impl Sound {
+    /// A Sound for a sound card. Fails when `callback::SLOTS` of them are open in this process.
+    pub fn device() -> Result<Self, SlotsTaken> {
+        let (capture_in, capture_out) = RingBuffer::new(RING_SAMPLES);
+        let (playback_in, playback_out) = RingBuffer::new(RING_SAMPLES);
+        let state = Arc::new(DeviceState::default());
+        let slot =
+            callback::Slot::take(Callbacks { capture: capture_in, playback: playback_out, state: state.clone() })?;
+        let end = DeviceEnd {
+            capture: capture_out,
+            playback: playback_in,
+            state,
+            extra_frames: 0,
+            gaps_seen: 0,
+            calm_ticks: 0,
+            overruns: 0,
+        };
+        Ok(Self { kind: Kind::Device { slot }, end: Some(SoundEnd::Device(end)) })
+    }
+
+    /// A Sound without a card: speaks `capture` once, then is silent. Without `capture` it has no microphone.
+    pub fn clocked(capture: Option<Vec<f32>>, keep_playback: bool) -> Self {
+        let state = Arc::new(ClockedState::default());
+        let capture = capture.unwrap_or_default();
+        state.capture_done.store(capture.is_empty(), Relaxed);
+        let end = ClockedEnd { capture, position: 0, keep_playback, state: state.clone() };
+        Self { kind: Kind::Clocked { state }, end: Some(SoundEnd::Clocked(end)) }
+    }
+
+    /// The engine's end, the first time; None when an engine has it already.
+    pub fn take_end(&mut self) -> Option<SoundEnd> {
+        self.end.take()
+    }
+
+    /// The two native callbacks (capture, playback) of a device Sound.
+    pub fn callbacks(&self) -> Option<(DataCallback, DataCallback)> {
+        match &self.kind {
+            Kind::Device { slot } => Some(slot.callbacks()),
+            Kind::Clocked { .. } => None,
+        }
+    }
+
+    /// Takes what was played since the last call; None for a device Sound.
+    pub fn read_playback(&self) -> Option<Vec<f32>> {
+        match &self.kind {
+            Kind::Device { .. } => None,
+            Kind::Clocked { state } => {
+                let samples = std::mem::take(&mut state.played.lock().expect("never poisoned").samples);
+                Some(samples.into())
+            }
+        }
+    }
+
+    /// Played samples that nobody read within a minute.
+    pub fn playback_dropped(&self) -> u64 {
+        match &self.kind {
+            Kind::Device { .. } => 0,
+            Kind::Clocked { state } => state.played.lock().expect("never poisoned").dropped,
+        }
+    }
+
+    /// A clocked Sound has spoken all of its capture.
+    pub fn capture_done(&self) -> bool {
+        match &self.kind {
+            Kind::Device { .. } => false,
+            Kind::Clocked { state } => state.capture_done.load(Relaxed),
+        }
+    }
+}
+
+pub enum SoundEnd {
+    Device(DeviceEnd),
+    Clocked(ClockedEnd),
+}
+
+/// Owned by the engine thread.
+pub struct DeviceEnd {
+    capture: Consumer<f32>,
+    playback: Producer<f32>,
+    state: Arc<DeviceState>,
+    extra_frames: usize,
+    gaps_seen: u64,
+    calm_ticks: u32,
+    overruns: u64,
+}
+
+impl DeviceEnd {
+    /// Fills `frame` with the next 20 ms of capture; false when the card has not given that much yet.
+    pub fn capture(&mut self, frame: &mut [f32; CAPTURE_FRAME]) -> bool {
+        let limit = MAX_BACKLOG + self.state.capture_period.load(Relaxed);
+        let waiting = self.capture.slots();
+        if waiting > limit {
+            let oldest = self.capture.read_chunk(waiting - limit).expect("fewer than are waiting");
+            oldest.commit_all();
+            self.overruns += 1;
+        }
+        if self.capture.slots() < CAPTURE_FRAME {
+            return false;
+        }
+        self.capture.pop_entire_slice(frame).is_ok()
+    }
+
+    /// Keeps one device period and one frame ahead of the playback callback; `pull` fills 10 ms.
+    pub fn play(&mut self, mut pull: impl FnMut(&mut [f32; PLAYBACK_FRAME])) {
+        self.adapt();
+        let ahead = self.state.playback_period.load(Relaxed) + PLAYBACK_FRAME * (1 + self.extra_frames);
+        let mut frame = [0.0; PLAYBACK_FRAME];
+        while RING_SAMPLES - self.playback.slots() < ahead.min(RING_SAMPLES - PLAYBACK_FRAME) {
+            pull(&mut frame);
+            self.playback.push_entire_slice(&frame).expect("the ring has room for a frame");
+        }
+        self.state.playing.store(true, Relaxed);
+    }
+
+    fn adapt(&mut self) {
+        let gaps = self.playback_gaps();
+        self.calm_ticks += 1;
+        if gaps > self.gaps_seen {
+            self.extra_frames = (self.extra_frames + 1).min(MAX_EXTRA_FRAMES);
+            self.calm_ticks = 0;
+        } else if self.calm_ticks == CALM_TICKS {
+            self.extra_frames = self.extra_frames.saturating_sub(1);
+            self.calm_ticks = 0;
+        }
+        self.gaps_seen = gaps;
+    }
+
+    pub fn playback_gaps(&self) -> u64 {
+        self.state.playback_gaps.load(Relaxed)
+    }
+
+    pub fn capture_overruns(&self) -> u64 {
+        self.overruns + self.state.capture_overruns.load(Relaxed)
+    }
+}
+
+impl Drop for DeviceEnd {
+    fn drop(&mut self) {
+        self.state.playing.store(false, Relaxed);
+    }
+}
+
+/// Owned by the engine thread.
+pub struct ClockedEnd {
+    capture: Vec<f32>,
+    position: usize,
+    keep_playback: bool,
+    state: Arc<ClockedState>,
+}
+
+impl ClockedEnd {
+    /// Fills `frame` with the next 20 ms of the recording (the last one padded with zeros); false when all was spoken.
+    pub fn capture(&mut self, frame: &mut [f32; CAPTURE_FRAME]) -> bool {
+        let rest = &self.capture[self.position..];
+        if rest.is_empty() {
+            self.state.capture_done.store(true, Relaxed);
+            return false;
+        }
+        let taken = rest.len().min(CAPTURE_FRAME);
+        frame[..taken].copy_from_slice(&rest[..taken]);
+        frame[taken..].fill(0.0);
+        self.position += taken;
+        true
+    }
+
+    /// Keeps 10 ms that were played.
+    pub fn play(&mut self, frame: &[f32; PLAYBACK_FRAME]) {
+        if !self.keep_playback {
+            return;
+        }
+        let mut played = self.state.played.lock().expect("never poisoned");
+        if played.samples.len() + PLAYBACK_FRAME > KEPT_SAMPLES {
+            played.samples.drain(..PLAYBACK_FRAME);
+            played.dropped += PLAYBACK_FRAME as u64;
+        }
+        played.samples.extend(frame);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dropped Sound's callbacks may serve the next one: tests that use them take turns.
+    static TURN: Mutex<()> = Mutex::new(());
+
+    fn device() -> (Sound, DeviceEnd) {
+        let mut sound = Sound::device().unwrap();
+        match sound.take_end() {
+            Some(SoundEnd::Device(end)) => (sound, end),
+            _ => unreachable!("a new device Sound has its end"),
+        }
+    }
+
+    fn play(sound: &Sound, samples: usize) -> Vec<f32> {
+        let mut out = vec![9.0f32; samples];
+        let (_, playback) = sound.callbacks().unwrap();
+        playback(std::ptr::null_mut(), out.as_mut_ptr().cast(), std::ptr::null(), samples as u32);
+        out
+    }
+
+    fn speak(sound: &Sound, samples: &[f32]) {
+        let (capture, _) = sound.callbacks().unwrap();
+        capture(std::ptr::null_mut(), std::ptr::null_mut(), samples.as_ptr().cast(), samples.len() as u32);
+    }
+
+    #[test]
+    fn playback_is_kept_one_frame_ahead_of_the_device() {
+        let _turn = TURN.lock();
+        let (sound, mut end) = device();
+        assert_eq!(play(&sound, 441), vec![0.0; 441]);
+        let mut next = 0.0f32;
+        let mut heard = Vec::new();
+        for _ in 0..50 {
+            end.play(|frame| frame.fill_with(|| (next, next += 1.0).0));
+            heard.extend(play(&sound, 441));
+        }
+        assert_eq!(end.playback_gaps(), 0);
+        assert!(heard.iter().enumerate().all(|(i, &sample)| sample == i as f32));
+        assert!(next as usize - heard.len() <= 441 + 2 * PLAYBACK_FRAME);
+    }
+
+    #[test]
+    fn a_starved_device_plays_silence_counts_a_gap_and_is_kept_further_ahead() {
+        let _turn = TURN.lock();
+        let (sound, mut end) = device();
+        play(&sound, 480);
+        end.play(|frame| frame.fill(1.0));
+        let heard = play(&sound, 4800);
+        assert_eq!(heard.iter().filter(|&&sample| sample == 1.0).count(), 960);
+        assert_eq!(heard[960..], vec![0.0; 3840]);
+        assert_eq!(end.playback_gaps(), 1);
+        let mut frames = 0;
+        end.play(|_| frames += 1);
+        assert_eq!(frames, (4800 + 2 * PLAYBACK_FRAME) / PLAYBACK_FRAME);
+    }
+
+    #[test]
+    fn captured_sound_older_than_sixty_ms_is_dropped_oldest_first() {
+        let _turn = TURN.lock();
+        let (sound, mut end) = device();
+        let samples: Vec<f32> = (0..9600).map(|i| i as f32).collect();
+        for period in samples.chunks(480) {
+            speak(&sound, period);
+        }
+        let mut frame = [0.0; CAPTURE_FRAME];
+        let mut heard = Vec::new();
+        while end.capture(&mut frame) {
+            heard.extend(frame);
+        }
+        assert_eq!(heard, samples[9600 - MAX_BACKLOG - 480..][..heard.len()]);
+        assert_eq!(end.capture_overruns(), 1);
+    }
+
+    #[test]
+    fn callbacks_of_a_dropped_sound_are_harmless() {
+        let _turn = TURN.lock();
+        let sound = Sound::device().unwrap();
+        let (_, playback) = sound.callbacks().unwrap();
+        drop(sound);
+        let mut out = [9.0f32; 10];
+        playback(std::ptr::null_mut(), out.as_mut_ptr().cast(), std::ptr::null(), 10);
+        assert_eq!(out, [0.0; 10]);
+    }
+
+    #[test]
+    fn a_clocked_sound_speaks_once_and_keeps_the_last_minute() {
+        let mut sound = Sound::clocked(Some(vec![1.0; CAPTURE_FRAME + 1]), true);
+        let Some(SoundEnd::Clocked(mut end)) = sound.take_end() else {
+            unreachable!("a new clocked Sound has its end")
+        };
+        assert!(sound.take_end().is_none());
+        let mut frame = [9.0; CAPTURE_FRAME];
+        assert!(end.capture(&mut frame) && frame == [1.0; CAPTURE_FRAME]);
+        assert!(end.capture(&mut frame) && frame[..2] == [1.0, 0.0]);
+        assert!(!sound.capture_done());
+        assert!(!end.capture(&mut frame) && sound.capture_done());
+        for number in 0..6010 {
+            end.play(&[number as f32; PLAYBACK_FRAME]);
+        }
+        let played = sound.read_playback().unwrap();
+        assert_eq!(
+            (played.len(), played[0], sound.playback_dropped()),
+            (KEPT_SAMPLES, 10.0, 10 * PLAYBACK_FRAME as u64)
+        );
+        assert!(sound.read_playback().unwrap().is_empty());
+    }
+}
