@@ -1,5 +1,10 @@
 """Packets and samples, in Rust. Private: the public faces are `raccall.voice`, `raccall.wire` and `raccall.server`."""
 
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
 __version__: str
 
 # ---- wire: bytes on the network ----
@@ -14,15 +19,15 @@ __version__: str
 
 @final
 class Sound:
-    """The sound's end of an Engine: 48 kHz, mono, float32. Belongs to one Engine; keep it until the device is closed."""
+    """The sound's end of one Engine: 48 kHz, mono, float32. Keep it until the device is closed."""
 
     @staticmethod
     def device() -> Sound:
         """A Sound for a sound card, clocked by it.
 
-        Open capture and playback with the two callback addresses: native functions that copy between card and rings, so the
-        interpreter never holds up sound. Before the Engine starts and after it closes they play silence. Any period size; the
-        Engine keeps one period and 10 ms ahead, and more after a gap. RuntimeError when 16 are open in this process.
+        Open capture and playback with the two callback addresses: native functions that copy between card and
+        rings, so the interpreter never holds up sound. While no Engine runs they play silence. Any period size: the
+        Engine keeps one period and 10 ms ahead, more after a gap. RuntimeError when 16 are open in this process.
         """
 
     @staticmethod
@@ -35,11 +40,11 @@ class Sound:
 
     @property
     def capture_callback_address(self) -> int:
-        """Address of a `ma_device_data_proc`; ValueError for a clocked Sound. Its input: float32, one channel, 48 kHz."""
+        """Address of a `ma_device_data_proc`: float32, one channel, 48 kHz. ValueError for a clocked Sound."""
 
     @property
     def playback_callback_address(self) -> int:
-        """Address of a `ma_device_data_proc`; ValueError for a clocked Sound. Its output: float32, one channel, 48 kHz."""
+        """Address of a `ma_device_data_proc`: float32, one channel, 48 kHz. ValueError for a clocked Sound."""
 
     @property
     def capture_done(self) -> bool:
@@ -63,8 +68,9 @@ class PacketTap:
     def read(self, timeout_ms: int) -> list[tuple[int, int, int, int, bytes]] | None:
         """Wait for packets without the GIL: (arrival_ns, ssrc, extended_sequence, extended_timestamp, rtp_packet) each.
 
-        A batch comes about every 20 ms; [] when none came within `timeout_ms`, None when the Engine closed and all is read.
-        Arrival is the kernel's receive time on the clock of `time.monotonic_ns()`; the packet is whole: header, extension, padding.
+        A batch comes about every 20 ms; [] when none came within `timeout_ms`, None when the Engine closed and all is
+        read. Arrival is the kernel's receive time on the clock of `time.monotonic_ns()`. The packet is whole: header,
+        extension, padding.
         """
 
 @final
@@ -80,7 +86,7 @@ class Engine:
     @property
     def local_address(self) -> tuple[str, int]: ...
     def discover(self, ssrc: int, timeout_ms: int = 3000) -> tuple[str, int]:
-        """Ask as which address the relay sees this socket. Blocks without the GIL, asks again every 250 ms; TimeoutError."""
+        """Ask as which address the relay sees this socket, again every 250 ms, without the GIL. TimeoutError."""
 
     def start(
         self,

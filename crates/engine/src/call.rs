@@ -1,9 +1,10 @@
 //! What the engine thread does: one voice session, from its socket to its sound and back.
 //!
-//! The thread sleeps until the next tick (10 ms with sound, 20 ms without), reads what came, then plays, speaks and reports. A
-//! clocked Sound is exact: its ticks and the packets between them are taken in the order of their times, so a thread that was held up
-//! plays what it would have played in time, and only says so in `playback_gaps`. With a sound card a missed tick is skipped: the card
-//! took its samples from the ring meanwhile, and what it did not find there is gone.
+//! The thread sleeps until the next tick (10 ms with sound, 20 ms without), reads what came, then plays, speaks and
+//! reports. A clocked Sound is exact: its ticks and the packets between them are taken in the order of their times, so
+//! a thread that was held up plays what it would have played in time, and only says so in `playback_gaps`. With a
+//! sound card a missed tick is skipped: the card took its samples from the ring meanwhile, and what it did not find
+//! there is gone.
 
 use std::sync::{Arc, Mutex};
 
@@ -27,7 +28,8 @@ const STATS_INTERVAL: Nanos = 100 * NANOS_PER_MS;
 /// A sound card with 20 ms buffered and one frame ahead would have run dry by now.
 const LATE: Nanos = 30 * NANOS_PER_MS;
 
-/// After this long (the program was stopped, the machine slept) a clocked Sound goes on from now instead of catching up.
+/// After this long (the program was stopped, the machine slept) a clocked Sound goes on from now instead of catching
+/// up.
 const LOST: Nanos = 2000 * NANOS_PER_MS;
 
 /// What other threads ask for; taken at the next tick.

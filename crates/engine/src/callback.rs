@@ -1,7 +1,8 @@
 //! The functions a sound card's thread calls, in the shape of miniaudio's `ma_device_data_proc`.
 //!
-//! Each open device Sound has its own pair of functions, so a callback knows its Sound without reading the device structure, whose
-//! layout changes between builds of miniaudio. A callback copies between the card and a ring: it never waits, allocates or fails.
+//! Each open device Sound has its own pair of functions, so a callback knows its Sound without reading the device
+//! structure, whose layout changes between builds of miniaudio. A callback copies between the card and a ring: it
+//! never waits, allocates or fails.
 
 use std::ffi::c_void;
 use std::slice;
@@ -35,7 +36,8 @@ struct PlaybackEnd {
     state: Arc<DeviceState>,
 }
 
-// The locks only guard coming and going: a callback tries its lock, once, and plays silence when the Sound is just being closed.
+// The locks only guard coming and going: a callback tries its lock, once, and plays silence when the Sound is just
+// being closed.
 static CAPTURE: [Mutex<Option<CaptureEnd>>; SLOTS] = [const { Mutex::new(None) }; SLOTS];
 static PLAYBACK: [Mutex<Option<PlaybackEnd>>; SLOTS] = [const { Mutex::new(None) }; SLOTS];
 

@@ -1,4 +1,5 @@
-//! The clocks an adapter may read. The same monotonic clock as Python's `time.monotonic_ns()`, so times cross the border unchanged.
+//! The clocks an adapter may read. The same monotonic clock as Python's `time.monotonic_ns()`, so times cross the
+//! border unchanged.
 
 use raccall_wire::Nanos;
 
@@ -54,7 +55,8 @@ pub fn thread_cpu() -> Nanos {
     0
 }
 
-/// What to add to a wall-clock time of this moment to get the monotonic one. Read anew for each use: the wall clock may be set at any time.
+/// What to add to a wall-clock time of this moment to get the monotonic one. Read anew for each use: the wall clock
+/// may be set at any time.
 #[cfg(target_os = "linux")]
 pub fn monotonic_minus_wall() -> i64 {
     let before = monotonic_now();

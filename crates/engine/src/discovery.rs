@@ -12,12 +12,14 @@ use crate::socket::MAX_DATAGRAM_BYTES;
 /// UDP may lose a request or its answer; a quarter of a second is longer than most round trips and short for a person.
 const RESEND: Duration = Duration::from_millis(250);
 
-/// Sends a request, again every 250 ms, until an answer for `ssrc` comes. `TimedOut` when none does; `Interrupted` once `cancelled`.
+/// Sends a request, again every 250 ms, until an answer for `ssrc` comes. `TimedOut` when none does; `Interrupted`
+/// once `cancelled`.
 pub fn discover(socket: &UdpSocket, ssrc: u32, timeout: Duration, cancelled: &AtomicBool) -> io::Result<SocketAddr> {
     let deadline = Instant::now() + timeout;
     while !cancelled.load(Relaxed) {
         let resend = Instant::now() + RESEND;
-        // A send is refused when an earlier one met a closed port. The relay may be about to start: go on until the deadline.
+        // A send is refused when an earlier one met a closed port. The relay may be about to start: go on until the
+        // deadline.
         let _ = socket.send(&request(ssrc));
         if let Some(address) = wait_for_response(socket, ssrc, resend.min(deadline))? {
             return Ok(address);

@@ -1,6 +1,7 @@
 //! One native thread that owns a client's UDP socket and chains; the sound device's native callback.
 //!
-//! The adapter of the voice path: here clocks are read, sockets opened and threads started, and nowhere else on a client.
+//! The adapter of the voice path: here clocks are read, sockets opened and threads started, and nowhere else on a
+//! client.
 
 mod call;
 mod callback;

@@ -1,7 +1,8 @@
 //! The client's one UDP socket: large receive buffer, arrival times by the kernel, the kernel's own drops counted.
 //!
-//! On Linux datagrams are left in the socket buffer until the owner's next tick and read in one call: the kernel has stamped each
-//! with its arrival, so waiting costs no accuracy and saves a wake-up per packet. Elsewhere each datagram wakes the thread and is stamped then.
+//! On Linux datagrams are left in the socket buffer until the owner's next tick and read in one call: the kernel has
+//! stamped each with its arrival, so waiting costs no accuracy and saves a wake-up per packet. Elsewhere each datagram
+//! wakes the thread and is stamped then.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -15,11 +16,13 @@ pub use linux::Receiver;
 #[cfg(not(target_os = "linux"))]
 pub use portable::Receiver;
 
-/// The longest datagram read: an Ethernet frame's, and more than any voice packet. A longer one is cut and then refused by its seal.
+/// The longest datagram read: an Ethernet frame's, and more than any voice packet. A longer one is cut and then
+/// refused by its seal.
 pub const MAX_DATAGRAM_BYTES: usize = 2048;
 
-/// Opens a socket connected to `address` (the kernel drops what comes from elsewhere). Returns it with its receive buffer as
-/// granted by the system; Linux grants at most `net.core.rmem_max` and counts its own overhead, hence up to twice what was asked.
+/// Opens a socket connected to `address` (the kernel drops what comes from elsewhere). Returns it with its receive
+/// buffer as granted by the system; Linux grants at most `net.core.rmem_max` and counts its own overhead, hence up to
+/// twice what was asked.
 pub fn connect(address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<(UdpSocket, usize)> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_recv_buffer_size(receive_buffer_bytes)?;
@@ -62,10 +65,12 @@ mod linux {
     use crate::clock;
 
     const BATCH: usize = 32;
-    /// Room for the two control messages asked for: a timespec (16 bytes) and a u32, each behind a 16 byte header, aligned to 8.
+    /// Room for the two control messages asked for: a timespec (16 bytes) and a u32, each behind a 16 byte header,
+    /// aligned to 8.
     const CONTROL_BYTES: usize = 64;
 
-    /// Reads of one tick. A flood leaves the rest in the socket buffer: voice that is to be sent and played does not wait for it.
+    /// Reads of one tick. A flood leaves the rest in the socket buffer: voice that is to be sent and played does not
+    /// wait for it.
     const MAX_BATCHES: usize = 128;
 
     #[repr(C, align(8))]

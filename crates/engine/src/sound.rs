@@ -1,7 +1,8 @@
 //! The sound's end of an engine: where captured frames come from and played frames go. 48 kHz, mono, float32.
 //!
-//! Two kinds. A device Sound is clocked by a sound card: its two native callbacks and the engine thread meet in two rings, one for
-//! each direction. A clocked Sound has no card: the engine's own timer takes 20 ms of a recording and keeps what would have been played.
+//! Two kinds. A device Sound is clocked by a sound card: its two native callbacks and the engine thread meet in two
+//! rings, one for each direction. A clocked Sound has no card: the engine's own timer takes 20 ms of a recording and
+//! keeps what would have been played.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -21,10 +22,12 @@ pub const CAPTURE_FRAME: usize = SAMPLE_RATE_HZ / 50;
 /// 10 ms: what the receive chain gives.
 pub const PLAYBACK_FRAME: usize = SAMPLE_RATE_HZ / 100;
 
-/// 500 ms, each direction: more than any device asks for at once. What does not fit into the capture ring is dropped and counted.
+/// 500 ms, each direction: more than any device asks for at once. What does not fit into the capture ring is dropped
+/// and counted.
 const RING_SAMPLES: usize = SAMPLE_RATE_HZ / 2;
 
-/// Captured sound older than 60 ms (and one device period) is dropped: better a hole than a voice that lags for the rest of the call.
+/// Captured sound older than 60 ms (and one device period) is dropped: better a hole than a voice that lags for the
+/// rest of the call.
 const MAX_BACKLOG: usize = SAMPLE_RATE_HZ * 60 / 1000;
 
 /// After each gap in playback one more frame is kept ahead, up to this many; after `CALM_TICKS` without one, one less.

@@ -1,8 +1,8 @@
 //! The way of opened packets from the engine thread to one reader: a batch each 20 ms, bounded.
 //!
-//! Overflow policy: when `capacity_packets` wait unread, the newest packet is dropped and counted in `dropped`. What is already
-//! in the queue stays whole, so the reader sees one hole after it, never several inside it.
-//! The lock is held for one exchange of buffers, by either side.
+//! Overflow policy: when `capacity_packets` wait unread, the newest packet is dropped and counted in `dropped`. What
+//! is already in the queue stays whole, so the reader sees one hole after it, never several inside it. The lock is
+//! held for one exchange of buffers, by either side.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -133,7 +133,8 @@ impl Drop for TapWriter {
 }
 
 impl TapReader {
-    /// Waits for packets, at most `timeout`: an empty batch when none came, None when the engine closed and all is read.
+    /// Waits for packets, at most `timeout`: an empty batch when none came, None when the engine closed and all is
+    /// read.
     pub fn read(&self, timeout: Duration) -> Option<Batch> {
         let deadline = Instant::now() + timeout;
         let mut queue = self.shared.queue.lock().expect("a tap's lock is never poisoned");

@@ -49,7 +49,10 @@ impl Engine {
         Ok((found.ip().to_string(), found.port()))
     }
 
-    #[pyo3(signature = (*, ssrc, mode, key, sound, bitrate_bps = 32000, complexity = 9, expected_loss_pct = 10, deep_plc = true, muted = false))]
+    #[pyo3(signature = (
+        *, ssrc, mode, key, sound, bitrate_bps = 32000, complexity = 9, expected_loss_pct = 10, deep_plc = true,
+        muted = false
+    ))]
     #[expect(clippy::too_many_arguments, reason = "keywords of one Python call")]
     fn start(
         &self,

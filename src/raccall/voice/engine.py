@@ -1,4 +1,4 @@
-"""A member's voice as one native thread: socket, chains, sound. Python only starts it, turns its knobs and reads its numbers."""
+"""A member's voice as one native thread: socket, chains, sound. Python only starts it and reads its numbers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +44,7 @@ class EngineStats:
 
     sent_packets: int
     sent_bytes: int
-    """Of sealed voice packets."""
+    """Of all datagrams, reports included, without UDP and IP headers."""
     first_sent: Nanos | None
     """When the first voice packet left."""
     received_packets: int
