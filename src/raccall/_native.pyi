@@ -47,6 +47,14 @@ class Sound:
         """Address of a `ma_device_data_proc`: float32, one channel, 48 kHz. ValueError for a clocked Sound."""
 
     @property
+    def capture_callbacks(self) -> int:
+        """Calls so far: a card that was unplugged stops calling. ValueError for a clocked Sound."""
+
+    @property
+    def playback_callbacks(self) -> int:
+        """Calls so far. ValueError for a clocked Sound."""
+
+    @property
     def capture_done(self) -> bool:
         """A clocked Sound has spoken all of its capture."""
 

@@ -111,6 +111,7 @@ def test_a_device_sound_is_silent_while_no_engine_plays() -> None:
     callback(sound.playback_callback_address)(None, played.ctypes.data, None, len(played))
     assert not played.any()
     callback(sound.capture_callback_address)(None, None, played.ctypes.data, len(played))
+    assert (sound.capture_callbacks, sound.playback_callbacks) == (1, 1)
     with pytest.raises(ValueError, match="not kept"):
         sound.read_playback()
     with pytest.raises(ValueError, match="no callbacks"):

@@ -110,6 +110,7 @@ extern "C" fn capture<const SLOT: usize>(
     // SAFETY: miniaudio gives `frames` frames of the format the device was opened with: float32, one channel.
     let input = unsafe { slice::from_raw_parts(input.cast::<f32>(), frames as usize) };
     with(&CAPTURE[SLOT], |end| {
+        end.state.capture_callbacks.fetch_add(1, Relaxed);
         end.state.capture_period.fetch_max(input.len(), Relaxed);
         let fits = end.ring.slots().min(input.len());
         if end.ring.push_entire_slice(&input[..fits]).is_err() || fits < input.len() {
@@ -130,6 +131,7 @@ extern "C" fn playback<const SLOT: usize>(
     // SAFETY: as above, for the output.
     let output = unsafe { slice::from_raw_parts_mut(output.cast::<f32>(), frames as usize) };
     let open = with(&PLAYBACK[SLOT], |end| {
+        end.state.playback_callbacks.fetch_add(1, Relaxed);
         end.state.playback_period.fetch_max(output.len(), Relaxed);
         let ready = end.ring.slots().min(output.len());
         let (sounding, missing) = output.split_at_mut(ready);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::callback::{self, Callbacks, SlotsTaken};
+use crate::callback::{Callbacks, Slot, SlotsTaken};
 
 pub use crate::callback::DataCallback;
 
@@ -40,6 +40,9 @@ const KEPT_SAMPLES: usize = 60 * SAMPLE_RATE_HZ;
 /// What the callbacks tell the engine thread.
 #[derive(Default)]
 pub struct DeviceState {
+    /// Calls so far: a device that was unplugged stops calling, and nothing else tells.
+    pub capture_callbacks: AtomicU64,
+    pub playback_callbacks: AtomicU64,
     /// Playback callbacks that found too few samples while a call was on.
     pub playback_gaps: AtomicU64,
     /// Capture callbacks whose samples did not fit into the ring.
@@ -65,7 +68,7 @@ struct Played {
 }
 
 enum Kind {
-    Device { slot: callback::Slot },
+    Device { slot: Slot, state: Arc<DeviceState> },
     Clocked { state: Arc<ClockedState> },
 }
 
@@ -81,18 +84,17 @@ impl Sound {
         let (capture_in, capture_out) = RingBuffer::new(RING_SAMPLES);
         let (playback_in, playback_out) = RingBuffer::new(RING_SAMPLES);
         let state = Arc::new(DeviceState::default());
-        let slot =
-            callback::Slot::take(Callbacks { capture: capture_in, playback: playback_out, state: state.clone() })?;
+        let slot = Slot::take(Callbacks { capture: capture_in, playback: playback_out, state: state.clone() })?;
         let end = DeviceEnd {
             capture: capture_out,
             playback: playback_in,
-            state,
+            state: state.clone(),
             extra_frames: 0,
             gaps_seen: 0,
             calm_ticks: 0,
             overruns: 0,
         };
-        Ok(Self { kind: Kind::Device { slot }, end: Some(SoundEnd::Device(end)) })
+        Ok(Self { kind: Kind::Device { slot, state }, end: Some(SoundEnd::Device(end)) })
     }
 
     /// A Sound without a card: speaks `capture` once, then is silent. Without `capture` it has no microphone.
@@ -112,7 +114,17 @@ impl Sound {
     /// The two native callbacks (capture, playback) of a device Sound.
     pub fn callbacks(&self) -> Option<(DataCallback, DataCallback)> {
         match &self.kind {
-            Kind::Device { slot } => Some(slot.callbacks()),
+            Kind::Device { slot, .. } => Some(slot.callbacks()),
+            Kind::Clocked { .. } => None,
+        }
+    }
+
+    /// How often a device Sound's callbacks (capture, playback) were called; None for a clocked Sound.
+    pub fn callback_counts(&self) -> Option<(u64, u64)> {
+        match &self.kind {
+            Kind::Device { state, .. } => {
+                Some((state.capture_callbacks.load(Relaxed), state.playback_callbacks.load(Relaxed)))
+            }
             Kind::Clocked { .. } => None,
         }
     }
@@ -294,6 +306,7 @@ mod tests {
         }
         assert_eq!(end.playback_gaps(), 0);
         assert!(heard.iter().enumerate().all(|(i, &sample)| sample == i as f32));
+        assert_eq!(sound.callback_counts(), Some((0, 51)));
         assert!(next as usize - heard.len() <= 441 + 2 * PLAYBACK_FRAME);
     }
 

@@ -175,6 +175,16 @@ impl Sound {
         self.callbacks().map(|(_, playback)| playback as usize)
     }
 
+    #[getter]
+    fn capture_callbacks(&self) -> PyResult<u64> {
+        self.callback_counts().map(|(capture, _)| capture)
+    }
+
+    #[getter]
+    fn playback_callbacks(&self) -> PyResult<u64> {
+        self.callback_counts().map(|(_, playback)| playback)
+    }
+
     fn read_playback<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let played = self.lock().read_playback();
         let played = played.ok_or_else(|| PyValueError::new_err("a sound card's playback is not kept"))?;
@@ -202,9 +212,16 @@ impl Sound {
     }
 
     fn callbacks(&self) -> PyResult<(sound::DataCallback, sound::DataCallback)> {
-        let callbacks = self.lock().callbacks();
-        callbacks.ok_or_else(|| PyValueError::new_err("a clocked sound has no callbacks"))
+        self.lock().callbacks().ok_or_else(no_callbacks)
     }
+
+    fn callback_counts(&self) -> PyResult<(u64, u64)> {
+        self.lock().callback_counts().ok_or_else(no_callbacks)
+    }
+}
+
+fn no_callbacks() -> PyErr {
+    PyValueError::new_err("a clocked sound has no callbacks")
 }
 
 fn source_to_dict<'py>(py: Python<'py>, source: &SourceReport) -> PyResult<Bound<'py, PyDict>> {
