@@ -1,7 +1,7 @@
 //! RTCP sender and receiver reports (RFC 3550 section 6.4). Other packet types are kept as they are.
 
+use crate::ParseError;
 use crate::rtp::{u16_at, u32_at};
-use crate::{Nanos, ParseError};
 
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
@@ -53,12 +53,6 @@ pub struct ReportBlock {
     pub last_sr: u32,
     /// Since then, in 65536ths of a second.
     pub delay_since_last_sr: u32,
-}
-
-/// `now` as 32.32 seconds, for a sender report's `ntp`. It counts from the monotonic clock's zero, not from 1900: only differences
-/// are used, and they must not jump with the wall clock.
-pub fn ntp(now: Nanos) -> u64 {
-    ((u128::from(now) << 32) / 1_000_000_000) as u64
 }
 
 /// Reads a compound packet: all of it, or an error.
@@ -191,15 +185,5 @@ fn write_block(block: &ReportBlock, out: &mut Vec<u8>) {
     ];
     for field in fields {
         out.extend_from_slice(&field.to_be_bytes());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ntp_counts_seconds_in_the_upper_half() {
-        assert_eq!(ntp(2_500_000_000), (2 << 32) | (1 << 31));
     }
 }
