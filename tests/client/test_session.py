@@ -103,7 +103,7 @@ def test_a_lost_connection_is_resumed_and_repeats_are_dropped() -> None:
     peer = Peer().identified()
     peer.say(control.MemberJoined(room_id="9", member=TAPE, seq=2))
     peer.events()
-    peer.session.lost(peer.now)
+    peer.session.lost(None, peer.now)
     assert peer.events() == [events.ConnectionLost("connection_broken", "The connection to the server broke.")]
     peer.session.opened(peer.now)
     peer.say(HELLO)
@@ -116,9 +116,15 @@ def test_a_lost_connection_is_resumed_and_repeats_are_dropped() -> None:
     assert peer.events() == [events.Resumed(), events.MemberLeft("9", BEN)]
 
 
+def test_a_server_that_stops_says_so() -> None:
+    peer = Peer().identified()
+    peer.session.lost(1001, peer.now)
+    assert peer.events() == [events.ConnectionLost("server_stopped", "The server stopped.")]
+
+
 def test_a_refused_resume_begins_anew() -> None:
     peer = Peer().identified()
-    peer.session.lost(peer.now)
+    peer.session.lost(None, peer.now)
     peer.session.opened(peer.now)
     peer.say(HELLO, control.Refused(code="session_unknown", sentence="This session is over."))
     assert peer.heard()[-1] == control.Identify(token="guest-token")
@@ -175,5 +181,5 @@ def test_nothing_is_sent_or_heard_without_a_connection() -> None:
     peer = Peer()
     peer.session.join_room("9")
     peer.say(HELLO)
-    peer.session.lost(peer.now)
+    peer.session.lost(None, peer.now)
     assert (peer.heard(), peer.events()) == ([], [])

@@ -1,1 +1,44 @@
-"""A session with a server: sans-IO core and asyncio adapter."""
+"""A session with a server: `connect` in asyncio, and the cores it is made of.
+
+async with connect(link, name="anna") as session:
+    await session.join(Sound.clocked(speech, keep_playback=True))
+    async for event in session.events(): ...
+"""
+
+from raccall.client.adapter import Session, connect
+from raccall.client.events import (
+    ConnectionLost,
+    Event,
+    Identified,
+    MemberChanged,
+    MemberJoined,
+    MemberLeft,
+    Refused,
+    Resumed,
+    SourceKnown,
+    TextReceived,
+    VoiceConnected,
+    VoiceLost,
+    VoiceServerGiven,
+)
+from raccall.client.link import InviteLink, parse_link
+
+__all__ = [
+    "ConnectionLost",
+    "Event",
+    "Identified",
+    "InviteLink",
+    "MemberChanged",
+    "MemberJoined",
+    "MemberLeft",
+    "Refused",
+    "Resumed",
+    "Session",
+    "SourceKnown",
+    "TextReceived",
+    "VoiceConnected",
+    "VoiceLost",
+    "VoiceServerGiven",
+    "connect",
+    "parse_link",
+]

@@ -20,6 +20,8 @@ HELLO_TIMEOUT_MS = 10_000
 SHORTEST_HEARTBEAT_MS = 50
 LONGEST_HEARTBEAT_MS = 300_000
 """What a server may ask for."""
+GOING_AWAY = 1001
+"""Close code of a server that stops in order (RFC 6455 section 7.4.1)."""
 
 
 class ControlSession:
@@ -73,9 +75,12 @@ class ControlSession:
         self._on_message(message, now)
         self._seq = max(self._seq, seq)
 
-    def lost(self, now: Nanos) -> None:
-        """The WebSocket ended."""
-        self._lose("connection_broken", "The connection to the server broke.")
+    def lost(self, code: int | None, now: Nanos) -> None:
+        """The WebSocket ended, with its close code if one came."""
+        if code == GOING_AWAY:
+            self._lose("server_stopped", "The server stopped.")
+        else:
+            self._lose("connection_broken", "The connection to the server broke.")
 
     def get_timer(self) -> Nanos | None:
         """When `handle_timer` wants to be called."""

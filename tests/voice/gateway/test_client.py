@@ -193,6 +193,14 @@ def test_hostile_messages_are_counted_and_change_nothing(data: str | bytes) -> N
     assert (peer.events(), peer.heard(), peer.client.get_timer()) == ([], [], timer)
 
 
+def test_a_session_is_described_once_and_after_ready() -> None:
+    peer = Peer()
+    peer.client.opened(peer.now)
+    peer.say(HELLO, DESCRIPTION, READY, READY, DESCRIPTION, DESCRIPTION)
+    assert [type(event) for event in peer.events()] == [VoiceReady, SessionDescription]
+    assert peer.client.counts["malformed"] == 3
+
+
 def test_unknown_opcodes_are_ignored_but_their_numbers_count() -> None:
     peer = Peer().described()
     peer.say({"op": 18, "d": {"user_id": "1", "flags": 2}, "seq": 8})

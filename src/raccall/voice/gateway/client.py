@@ -141,7 +141,7 @@ class VoiceGatewayClient:
         self._outgoing: deque[str] = deque()
         self._open = False
         self._described = False
-        self._ssrc = Ssrc(0)
+        self._ssrc = Ssrc(0)  # until Ready
         self._seq = NO_SEQ
         self._heartbeat_interval: Nanos | None = None
         self._timer: Nanos | None = None
@@ -236,12 +236,14 @@ class VoiceGatewayClient:
                     self.round_trip_ms = (now - self._unanswered_since) / NANOS_PER_MS
                     self._unanswered_since = None
             case messages.Ready(ssrc=ssrc, ip=host, port=port, modes=modes):
-                if not (0 < ssrc < 1 << 32 and 0 < port < 1 << 16):
-                    raise ValueError("no such SSRC or port")
+                if not (0 < ssrc < 1 << 32 and 0 < port < 1 << 16) or self._ssrc:
+                    raise ValueError("no such SSRC or port, or ready twice")
                 self._ssrc = Ssrc(ssrc)
                 self._events.append(VoiceReady(self._ssrc, (host, port), tuple(modes)))
             case messages.SessionDescription(mode=mode):
                 event = SessionDescription(mode, message.key)
+                if not self._ssrc or self._described:
+                    raise ValueError("described before ready, or twice")
                 self._described = True
                 self._events.append(event)
             case messages.Resumed():
@@ -266,7 +268,7 @@ class VoiceGatewayClient:
                 messages.Resume(server_id=who.server_id, session_id=who.session_id, token=who.token, seq_ack=self._seq)
             )
         else:
-            self._seq = NO_SEQ
+            self._seq, self._ssrc = NO_SEQ, Ssrc(0)
             self._write(
                 messages.Identify(
                     server_id=who.server_id, user_id=who.user_id, session_id=who.session_id, token=who.token

@@ -1,0 +1,378 @@
+"""The asyncio face of a session with a server: `connect`, join, hear and be heard, say, leave.
+
+connect ─▶ POST /api/guests ─▶ /gateway (kept alive, resumed) ─▶ Session
+Session.join ─▶ VoiceServerGiven ─▶ VoiceCall (kept alive, made anew) ─▶ VoiceConnected
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+
+from raccall.client import events
+from raccall.client.events import Event, VoiceServerGiven
+from raccall.client.link import InviteLink, parse_link
+from raccall.client.session import ControlSession
+from raccall.client.socket import Carrier, open_socket
+from raccall.client.tls import as_connection_failed, client_context
+from raccall.client.voice import VoiceCall, VoiceSettings, retry_delay_s
+from raccall.errors import ConnectionFailed, RaccallError, RefusedError
+from raccall.units import Ssrc
+from raccall.voice.engine import EngineStats, PacketTap, Sound
+from raccall.voice.gateway.client import Next, VoiceIdentity
+from raccall.wire.control import MemberInfo
+
+MAX_EVENTS = 1000
+"""Events nobody has taken yet; beyond, the oldest is dropped and counted."""
+ANSWER_TIMEOUT_S = 10.0
+HTTP_TIMEOUT_S = 10.0
+
+
+class _Guest(msgspec.Struct):
+    """Answer of POST /api/guests."""
+
+    token: str
+    user_id: str
+    name: str
+    room_id: str
+    room_name: str
+
+
+class _Problem(msgspec.Struct):
+    """Answer of the API when it does not do what was asked."""
+
+    code: str
+    sentence: str
+
+
+@asynccontextmanager
+async def connect(link: str, *, name: str, recorder: bool = False) -> AsyncIterator["Session"]:
+    """Enter the server that an invite link leads to; leaves the call and closes everything at the end.
+
+    link: as `raccall serve` prints it. name: how the others see us, 1–32 characters. recorder: be shown to all as one
+    who keeps what is said. Raises InputError (malformed link), RefusedError (invite, name), ConnectionFailed.
+    """
+    invite = parse_link(link)
+    session = Session(invite, await _become_guest(invite, name, recorder))
+    try:
+        await session._start()
+        yield session
+    finally:
+        await session.close()
+
+
+async def _become_guest(invite: InviteLink, name: str, recorder: bool) -> _Guest:
+    tls = client_context(invite.fingerprint) if invite.secure else False
+    wanted = {"invite": invite.token, "name": name, "recorder": recorder}
+    try:
+        async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=HTTP_TIMEOUT_S) as http:
+            response = await http.post(f"{invite.api_url}/guests", json=wanted)
+    except httpx.TransportError as error:
+        raise as_connection_failed(error, invite.authority) from error
+    try:
+        if response.status_code == httpx.codes.CREATED:
+            return msgspec.json.decode(response.content, type=_Guest)
+        problem = msgspec.json.decode(response.content, type=_Problem)
+    except msgspec.DecodeError:
+        raise ConnectionFailed(
+            "server_unsuitable", f"What answers at {invite.authority} is not a Raccall server."
+        ) from None
+    raise RefusedError(problem.code, problem.sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """The call that is wanted, as long as it is."""
+
+    settings: VoiceSettings
+    connected: "asyncio.Future[None]"
+    """Done when media flowed for the first time, or never will."""
+
+
+class Session:
+    """One user's connection to one server. Made by `connect`; for one event loop.
+
+    Lost connections come back by themselves, with growing pauses; `events` tells.
+    """
+
+    def __init__(self, invite: InviteLink, guest: _Guest) -> None:
+        self._invite = invite
+        self._guest = guest
+        self._tls = client_context(invite.fingerprint) if invite.secure else None
+        self._control = ControlSession(guest.token)
+        self._carrier: Carrier[Event] = Carrier(self._control, self._on_event)
+        self._identified = asyncio.Event()
+        self._failed: RaccallError | None = None
+        self._given: asyncio.Future[VoiceServerGiven] | None = None
+        self._wanted: _Call | None = None
+        self._call: VoiceCall | None = None
+        self._muted = False
+        self._closed = False
+        self._control_task: asyncio.Task[None] | None = None
+        self._voice_task: asyncio.Task[None] | None = None
+        self._waiting: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._news = asyncio.Event()
+        self.dropped_events = 0
+
+    # ---- what is known ----
+
+    @property
+    def user_id(self) -> str:
+        return self._guest.user_id
+
+    @property
+    def name(self) -> str:
+        return self._guest.name
+
+    @property
+    def room_id(self) -> str:
+        """Of the room that the invite leads to."""
+        return self._guest.room_id
+
+    @property
+    def room_name(self) -> str:
+        return self._guest.room_name
+
+    @property
+    def members(self) -> dict[str, MemberInfo]:
+        """user_id → who is in the room's call."""
+        return self._control.rooms.members(self.room_id)
+
+    @property
+    def sources(self) -> dict[Ssrc, str]:
+        """SSRC → user_id of those who ever spoke in this voice session."""
+        return dict(self._call.sources) if self._call is not None else {}
+
+    @property
+    def muted(self) -> bool:
+        return self._muted
+
+    def stats(self) -> EngineStats | None:
+        """Of the voice path in this voice session; None before media flows and after `leave`."""
+        return self._call.stats() if self._call is not None else None
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What happens, in order, for one reader; ends when the session does."""
+        while True:
+            while self._waiting:
+                yield self._waiting.popleft()
+            if self._closed or self._failed is not None:
+                return
+            self._news.clear()
+            await self._news.wait()
+
+    # ---- what one can do ----
+
+    async def join(
+        self,
+        sound: Sound | None,
+        *,
+        media_address: tuple[str, int] | None = None,
+        muted: bool = False,
+        bitrate_bps: int = 32_000,
+        on_tap: Callable[[PacketTap], None] | None = None,
+    ) -> None:
+        """Enter the room's call; returns when media flows.
+
+        sound: where captured sound comes from and played sound goes; None: listen only, nothing is decoded.
+        media_address: send media there instead of where the server says. bitrate_bps: of the own voice, 6000–128 000.
+        on_tap: gets a tap of every packet received, before the first one; again whenever the voice session had to be
+        made anew (then the old tap's `read` gives None).
+        Raises RefusedError (room full, ...) or ConnectionFailed; then one may try again.
+        """
+        await self.leave()
+        if self._failed is not None:
+            raise self._failed
+        self._muted = muted
+        wanted = _Call(
+            VoiceSettings(sound=sound, media_address=media_address, bitrate_bps=bitrate_bps, on_tap=on_tap),
+            asyncio.get_running_loop().create_future(),
+        )
+        self._begin(wanted)
+        try:
+            await wanted.connected
+        except BaseException:
+            await self.leave()
+            raise
+
+    async def leave(self) -> None:
+        """Leave the call; a no-op outside of one."""
+        if self._wanted is None:
+            return
+        self._wanted = None
+        await self._end_voice()
+        self.leave_room()
+        await self._carrier.flush()
+
+    async def set_muted(self, muted: bool) -> None:
+        """Stop or go on sending one's voice, and let the others see it."""
+        self._muted = muted
+        if self._call is not None:
+            self._call.set_muted(muted)
+        if self._wanted is not None:
+            self._control.set_muted(self.room_id, muted)
+            await self._carrier.flush()
+
+    async def say(self, text: str) -> str:
+        """A line of text for everyone in the room. Returns the nonce that its TextReceived will carry."""
+        nonce = self._control.say(self.room_id, text)
+        await self._carrier.flush()
+        return nonce
+
+    async def close(self) -> None:
+        """Leave and close everything. May be called twice."""
+        await self.leave()
+        self._closed = True
+        if self._control_task is not None:
+            self._control_task.cancel()
+            await asyncio.gather(self._control_task, return_exceptions=True)
+        self._news.set()
+
+    # ---- for a voice library of one's own ----
+
+    async def ask_for_voice(self) -> VoiceServerGiven:
+        """Enter the room, and learn where its voice gateway is. `join` does this by itself.
+
+        Raises RefusedError or ConnectionFailed.
+        """
+        self._given = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await self._identified.wait()
+                self._control.join_room(self.room_id, muted=self._muted)
+                self._carrier.wake()
+                return await self._given
+        except TimeoutError:
+            raise ConnectionFailed("server_silent", "The server does not answer the wish to join.") from None
+        finally:
+            self._given = None
+
+    def leave_room(self) -> None:
+        """The other end of `ask_for_voice`; `leave` does this by itself."""
+        self._control.leave_room(self.room_id)
+        self._carrier.wake()
+
+    # ---- the control connection ----
+
+    async def _start(self) -> None:
+        self._control_task = asyncio.create_task(self._keep_control())
+        waiting = asyncio.create_task(self._identified.wait())
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await asyncio.wait({self._control_task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            raise ConnectionFailed(
+                "server_silent", f"The server at {self._invite.authority} does not answer."
+            ) from None
+        finally:
+            waiting.cancel()
+        if self._failed is not None:
+            raise self._failed
+
+    async def _keep_control(self) -> None:
+        """Hold the control connection until the session ends or cannot go on."""
+        attempt = 0
+        try:
+            while self._failed is None:
+                try:
+                    socket = await open_socket(self._invite.gateway_url, self._tls)
+                    async with socket:
+                        await self._carrier.run(socket)
+                    if self._identified.is_set():
+                        attempt = 0
+                except ConnectionFailed as error:
+                    if (attempt == 0 and not self._control.user_id) or error.code == "certificate_changed":
+                        self._fail(error)
+                self._identified.clear()
+                attempt += 1
+                await asyncio.sleep(retry_delay_s(attempt))
+        finally:
+            self._news.set()
+
+    def _fail(self, error: RaccallError) -> None:
+        self._failed = error
+        if self._wanted is not None and not self._wanted.connected.done():
+            self._wanted.connected.set_exception(error)
+        self._emit(events.ConnectionLost(error.code, str(error), final=True))
+
+    async def _on_event(self, event: Event) -> None:
+        match event:
+            case events.Identified():
+                self._identified.set()
+                if self._call is not None and self._call.started and self._wanted is not None:
+                    # The server has forgotten the old session, and the voice session with it.
+                    await self._end_voice()
+                    self._begin(self._wanted)
+            case events.Resumed():
+                self._identified.set()
+            case VoiceServerGiven():
+                if self._given is not None and not self._given.done():
+                    self._given.set_result(event)
+            case events.Refused(code=code, sentence=sentence):
+                if self._given is not None and not self._given.done():
+                    self._given.set_exception(RefusedError(code, sentence))
+                    return
+            case events.ConnectionLost(code=code, sentence=sentence, final=True):
+                self._fail(RefusedError(code, sentence))
+                return
+        self._emit(event)
+
+    def _emit(self, event: Event) -> None:
+        if len(self._waiting) == MAX_EVENTS:
+            self.dropped_events += 1
+        self._waiting.append(event)
+        wanted = self._wanted
+        if isinstance(event, events.VoiceConnected) and wanted is not None and not wanted.connected.done():
+            wanted.connected.set_result(None)
+        self._news.set()
+
+    # ---- the voice connection ----
+
+    def _begin(self, wanted: _Call) -> None:
+        self._wanted = wanted
+        self._voice_task = asyncio.create_task(self._keep_voice(wanted))
+
+    async def _end_voice(self) -> None:
+        task, self._voice_task = self._voice_task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        self._call = None
+
+    async def _keep_voice(self, wanted: _Call) -> None:
+        """Hold a voice session until the server ends it for good; each round is a new one."""
+        attempt = 0
+        while True:
+            code: int | None = None
+            try:
+                call = self._call = await self._new_call(wanted.settings)
+                closed = await call.run()
+                code, sentence, final = closed.code, closed.sentence, closed.next is Next.STOP
+                error: RaccallError = ConnectionFailed("voice_closed", sentence)
+                if call.started:
+                    attempt = 0
+            except (ConnectionFailed, RefusedError) as raised:
+                error, sentence, final = raised, str(raised), False
+            if not wanted.connected.done():
+                wanted.connected.set_exception(error)
+                return
+            self._emit(events.VoiceLost(code, sentence, final))
+            if final:
+                return
+            attempt += 1
+            await asyncio.sleep(retry_delay_s(attempt))
+
+    async def _new_call(self, settings: VoiceSettings) -> VoiceCall:
+        given = await self.ask_for_voice()
+        return VoiceCall(
+            url=f"{self._invite.websocket_scheme}://{given.endpoint}/?v=8",
+            tls=self._tls,
+            identity=VoiceIdentity(given.room_id, self.user_id, given.session_id, given.token),
+            settings=settings,
+            muted=self._muted,
+            emit=self._emit,
+        )
