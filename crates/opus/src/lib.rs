@@ -37,7 +37,10 @@ pub fn packet_samples(payload: &[u8], sample_rate_hz: u32) -> Result<usize, Erro
     let rate = checked_rate(sample_rate_hz)?;
     let length = checked_length(payload)?;
     // SAFETY: pointer and length come from one slice, which is not empty.
-    Error::check(unsafe { sys::opus_packet_get_nb_samples(payload.as_ptr(), length, rate) })
+    match Error::check(unsafe { sys::opus_packet_get_nb_samples(payload.as_ptr(), length, rate) }) {
+        Ok(0) => Err(Error::INVALID_PACKET), // a frame count of 0, which RFC 6716 section 3.2.5 forbids
+        counted => counted,
+    }
 }
 
 /// Whether `payload` also carries the frame before it at a low bitrate (LBRR), so that its loss can be repaired.

@@ -242,6 +242,7 @@ fn what_libopus_refuses_carries_its_code_and_text() {
     assert_eq!(decoder.decode_f32(payload, &mut []), Err(Error::BAD_ARGUMENT));
     assert_eq!(decoder.conceal_f32(&mut [0.0; 100]), Err(Error::BAD_ARGUMENT)); // not a multiple of 2.5 ms
     assert_eq!(packet_samples(&[], RATE_HZ), Err(Error::INVALID_PACKET));
+    assert_eq!(packet_samples(&[0x03, 0x00], RATE_HZ), Err(Error::INVALID_PACKET)); // says that it holds no frame
     assert_eq!(packet_samples(payload, 44_100), Err(Error::BAD_ARGUMENT));
     assert_eq!(packet_has_lbrr(&[]), Err(Error::INVALID_PACKET));
 }
