@@ -52,6 +52,71 @@ def opus_payload_has_lbrr(payload: bytes) -> bool: ...
 
 # ---- relay: forwarding ----
 
+class Relay:
+    """A running relay: one native thread that owns the sockets and never takes the GIL. Any thread may call it.
+
+    Commands take effect in their order before the next batch of datagrams, well under a millisecond later. A command
+    that contradicts the table (unknown session, SSRC in use) is not raised but counted as `command_refused`.
+    """
+
+    def __init__(
+        self, bind: list[tuple[str, int]], *, receive_buffer_bytes: int = 8 << 20, portable: bool = False
+    ) -> None:
+        """Bind one socket per (IP address, port) and start.
+
+        receive_buffer_bytes: asked of the system, for a burst must fit while the thread is not running.
+        portable: one system call per datagram, as on systems without recvmmsg. Slower; for tests.
+        Raises OSError (with errno) if an address is busy or not ours, ValueError for a host that is no IP address.
+        """
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The bound addresses with their true ports, in the order given."""
+    @property
+    def receive_buffer_bytes(self) -> int:
+        """What the system granted per socket; less than asked for means that a long stall loses packets."""
+    def add_session(self, session_id: int, ssrc: int, mode: str, key: bytes) -> None:
+        """Add a session; with an id and SSRC that exist: give it a new key, keeping address, route and replay window.
+
+        session_id: 64 bits, never used twice. ssrc: 32 bits, neither 0 nor the STUN cookie. mode: its wire name.
+        key: 32 bytes. Raises ValueError for an unknown mode or another length and, as every command,
+        RuntimeError if the relay is stopped.
+        """
+    def remove_session(self, session_id: int) -> None: ...
+    def set_route(self, session_id: int, destinations: list[int]) -> None:
+        """Who hears this session from now on: sessions that exist. The sender itself is left out."""
+    def set_address(self, session_id: int, address: tuple[str, int]) -> None:
+        """Send there from now on. Refused (`not_observed`) unless IP discovery has seen the session's SSRC there."""
+    def counters(self) -> dict[str, int]:
+        """Counts since the start by reason: received, opened, forwarded, sent, bad_seal, replayed, kernel_drops …
+
+        Every name is documented in crates/relay/src/counters.rs.
+        """
+    def session_stats(self, session_id: int) -> dict[str, int] | None:
+        """One session's counts, None if there is no such session.
+
+        received, received_bytes, lost, jitter_ticks (48 kHz): what it sends. sent, sent_bytes: what it is sent.
+        heard_fraction_lost (256ths), heard_jitter_ticks: the worst source in its last RTCP report.
+        observed, has_address, needs_rekey: 0 or 1.
+        """
+    def stop(self) -> None:
+        """End the thread and close the sockets. Again: no effect."""
+
+class RelayCore:
+    """Table and forwarding of the relay without thread, clock and socket: for tests in virtual time. As Relay else."""
+
+    def __init__(self) -> None: ...
+    def add_session(self, session_id: int, ssrc: int, mode: str, key: bytes) -> None: ...
+    def remove_session(self, session_id: int) -> None: ...
+    def set_route(self, session_id: int, destinations: list[int]) -> None: ...
+    def set_address(self, session_id: int, address: tuple[str, int]) -> None: ...
+    def forward(self, now: int, datagram: bytes, address: tuple[str, int]) -> list[tuple[bytes, tuple[str, int]]]:
+        """Handle one datagram that came from `address` at `now` (monotonic ns). Returns what is to be sent, and where.
+
+        Hostile bytes are counted by reason, never raised.
+        """
+    def counters(self) -> dict[str, int]: ...
+    def session_stats(self, session_id: int) -> dict[str, int] | None: ...
+
 # ---- engine: a client's native thread ----
 
 @final

@@ -1,5 +1,170 @@
-use pyo3::prelude::*;
+use std::net::{IpAddr, SocketAddr};
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use raccall_relay::{Command, Counters, Endpoint, Options, Outbox, SessionStats, Stopped, Table};
+use raccall_wire::transport::Mode;
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Relay>()?;
+    module.add_class::<RelayCore>()
+}
+
+type Address = (String, u16);
+
+#[pyclass(frozen, module = "raccall._native")]
+struct Relay(raccall_relay::Relay);
+
+#[pymethods]
+impl Relay {
+    #[new]
+    #[pyo3(signature = (bind, *, receive_buffer_bytes = 8 << 20, portable = false))]
+    fn new(py: Python<'_>, bind: Vec<Address>, receive_buffer_bytes: usize, portable: bool) -> PyResult<Self> {
+        let bind = bind.iter().map(parse_address).collect::<PyResult<Vec<_>>>()?;
+        let options = Options { receive_buffer_bytes, portable };
+        py.detach(|| raccall_relay::Relay::start(&bind, options)).map(Self).map_err(os_error)
+    }
+
+    #[getter]
+    fn addresses(&self) -> Vec<Address> {
+        self.0.local_addresses().iter().map(write_address).collect()
+    }
+
+    #[getter]
+    fn receive_buffer_bytes(&self) -> usize {
+        self.0.receive_buffer_bytes()
+    }
+
+    fn add_session(&self, py: Python<'_>, session_id: u64, ssrc: u32, mode: &str, key: &[u8]) -> PyResult<()> {
+        self.command(py, add_session(session_id, ssrc, mode, key)?)
+    }
+
+    fn remove_session(&self, py: Python<'_>, session_id: u64) -> PyResult<()> {
+        self.command(py, Command::RemoveSession { id: session_id })
+    }
+
+    fn set_route(&self, py: Python<'_>, session_id: u64, destinations: Vec<u64>) -> PyResult<()> {
+        self.command(py, Command::SetRoute { id: session_id, destinations })
+    }
+
+    fn set_address(&self, py: Python<'_>, session_id: u64, address: Address) -> PyResult<()> {
+        self.command(py, Command::SetAddress { id: session_id, address: parse_address(&address)? })
+    }
+
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        counters(py, self.0.counters())
+    }
+
+    fn session_stats<'py>(&self, py: Python<'py>, session_id: u64) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let stats = py.detach(|| self.0.session_stats(session_id)).map_err(stopped)?;
+        stats.map(|stats| session_stats(py, stats)).transpose()
+    }
+
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| self.0.stop());
+    }
+}
+
+impl Relay {
+    fn command(&self, py: Python<'_>, command: Command) -> PyResult<()> {
+        py.detach(|| self.0.command(command)).map_err(stopped)
+    }
+}
+
+#[pyclass(module = "raccall._native")]
+struct RelayCore {
+    table: Table,
+    outbox: Outbox,
+}
+
+#[pymethods]
+impl RelayCore {
+    #[new]
+    fn new() -> Self {
+        Self { table: Table::default(), outbox: Outbox::new() }
+    }
+
+    fn add_session(&mut self, session_id: u64, ssrc: u32, mode: &str, key: &[u8]) -> PyResult<()> {
+        self.table.apply(add_session(session_id, ssrc, mode, key)?);
+        Ok(())
+    }
+
+    fn remove_session(&mut self, session_id: u64) {
+        self.table.apply(Command::RemoveSession { id: session_id });
+    }
+
+    fn set_route(&mut self, session_id: u64, destinations: Vec<u64>) {
+        self.table.apply(Command::SetRoute { id: session_id, destinations });
+    }
+
+    fn set_address(&mut self, session_id: u64, address: Address) -> PyResult<()> {
+        self.table.apply(Command::SetAddress { id: session_id, address: parse_address(&address)? });
+        Ok(())
+    }
+
+    fn forward<'py>(
+        &mut self,
+        py: Python<'py>,
+        now: u64,
+        datagram: &[u8],
+        address: Address,
+    ) -> PyResult<Vec<(Bound<'py, PyBytes>, Address)>> {
+        let from = Endpoint::from(parse_address(&address)?);
+        self.outbox.clear();
+        raccall_relay::forward(now, datagram, from, &mut self.table, &mut self.outbox);
+        Ok(self.outbox.iter().map(|(bytes, to)| (PyBytes::new(py, bytes), write_address(&to.address))).collect())
+    }
+
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        counters(py, self.table.counters())
+    }
+
+    fn session_stats<'py>(&self, py: Python<'py>, session_id: u64) -> PyResult<Option<Bound<'py, PyDict>>> {
+        self.table.session_stats(session_id).map(|stats| session_stats(py, stats)).transpose()
+    }
+}
+
+fn add_session(id: u64, ssrc: u32, mode: &str, key: &[u8]) -> PyResult<Command> {
+    let mode =
+        Mode::from_wire_name(mode).ok_or_else(|| PyValueError::new_err(format!("no transport mode {mode:?}")))?;
+    let key = key.try_into().map_err(|_| PyValueError::new_err(format!("a key has 32 bytes, not {}", key.len())))?;
+    Ok(Command::AddSession { id, ssrc, mode, key })
+}
+
+fn parse_address((host, port): &Address) -> PyResult<SocketAddr> {
+    let ip: IpAddr = host.parse().map_err(|_| PyValueError::new_err(format!("no IP address: {host:?}")))?;
+    Ok(SocketAddr::new(ip, *port))
+}
+
+fn write_address(address: &SocketAddr) -> Address {
+    (address.ip().to_string(), address.port())
+}
+
+fn counters<'py>(py: Python<'py>, counters: &Counters) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, count) in counters.all() {
+        dict.set_item(name, count)?;
+    }
+    Ok(dict)
+}
+
+fn session_stats(py: Python<'_>, stats: SessionStats) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, value) in stats.fields() {
+        dict.set_item(name, value)?;
+    }
+    Ok(dict)
+}
+
+fn stopped(error: Stopped) -> PyErr {
+    PyRuntimeError::new_err(error.to_string())
+}
+
+/// With the system's number, so that Python picks the subclass and `errno` is set.
+fn os_error(error: std::io::Error) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, error.to_string())),
+        None => PyOSError::new_err(error.to_string()),
+    }
 }

@@ -1,0 +1,47 @@
+//! What the control plane tells the relay.
+
+use std::net::SocketAddr;
+
+use raccall_wire::transport::Mode;
+
+/// Chosen by the control plane, never used twice.
+pub type SessionId = u64;
+
+/// Where a datagram came from and goes to: an address, seen through one of the relay's own sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    pub address: SocketAddr,
+    /// Index of the bound socket; answers leave through the socket that was addressed.
+    pub socket: u16,
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, socket: 0 }
+    }
+}
+
+/// A change of the table. One that contradicts it is refused and counted (`command_refused`).
+#[derive(Clone)]
+pub enum Command {
+    /// A new session. With an id and SSRC that exist: a new key, while address, route and replay window stay.
+    AddSession {
+        id: SessionId,
+        ssrc: u32,
+        mode: Mode,
+        key: [u8; 32],
+    },
+    RemoveSession {
+        id: SessionId,
+    },
+    /// Who hears this session from now on. Sessions that do not exist are left out, the sender is never its own listener.
+    SetRoute {
+        id: SessionId,
+        destinations: Vec<SessionId>,
+    },
+    /// Sent there from now on, if IP discovery has seen this session's SSRC at this address; else refused (`not_observed`).
+    SetAddress {
+        id: SessionId,
+        address: SocketAddr,
+    },
+}

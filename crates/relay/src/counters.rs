@@ -1,0 +1,92 @@
+//! Counts by reason: the only trace that a hostile datagram leaves.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])+ $variant:ident $name:literal,)+) => {
+        /// What happened to a datagram or command.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason { $($(#[$doc])+ $variant,)+ }
+
+        impl Reason {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Every datagram that reached the relay.
+    Received "received",
+    /// RTP with a valid seal, seen for the first time.
+    Opened "opened",
+    /// Copies sealed for listeners.
+    Forwarded "forwarded",
+    /// Datagrams that the kernel took over, answers included.
+    Sent "sent",
+    /// Datagrams that the kernel did not take; they are dropped, for late voice is worth nothing.
+    SendErrors "send_errors",
+    /// Dropped by the kernel because its receive buffer was full (Linux).
+    KernelDrops "kernel_drops",
+    /// Wrong key, or changed on the way.
+    BadSeal "bad_seal",
+    /// Ends before header, tag and nonce do.
+    TooShort "too_short",
+    /// More than 1500 bytes.
+    TooLong "too_long",
+    /// The seal is valid but what it holds is no RTP or RTCP.
+    Malformed "malformed",
+    /// Neither media nor a question, from an address that belongs to no session.
+    UnknownAddress "unknown_address",
+    /// Media or IP discovery with an SSRC that belongs to no session.
+    UnknownSsrc "unknown_ssrc",
+    /// A session's address sent another SSRC without holding the key of its session.
+    WrongSource "wrong_source",
+    /// Its sequence number was seen before.
+    Replayed "replayed",
+    /// Older than the replay window.
+    TooOld "too_old",
+    /// A session was sent to a new address after a valid seal came from there.
+    Roamed "roamed",
+    /// Not sent to a new address that has not proved itself by a second packet.
+    HeldBack "held_back",
+    /// Not sent because the listener's address is not known yet.
+    NoAddress "no_address",
+    /// `SetAddress` with an address that IP discovery has not seen for this session.
+    NotObserved "not_observed",
+    /// Not sent because the listener's nonces are used up, or a client used the relay's: it needs a new key.
+    NeedsRekey "needs_rekey",
+    /// IP discovery answered.
+    Discovery "discovery",
+    /// STUN, which this relay does not answer.
+    Stun "stun",
+    /// Valid RTCP from a session.
+    Rtcp "rtcp",
+    /// Receiver reports sent.
+    RtcpAnswered "rtcp_answered",
+    /// A command that contradicts the table.
+    CommandRefused "command_refused",
+}
+
+/// One number per reason. Written by the relay's thread alone, read by anyone at any time.
+#[derive(Default)]
+pub struct Counters([AtomicU64; Reason::ALL.len()]);
+
+impl Counters {
+    /// Only one thread may call this: a plain load and store is a locked instruction less per packet.
+    pub(crate) fn add(&self, reason: Reason, count: u64) {
+        let cell = &self.0[reason as usize];
+        cell.store(cell.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+    }
+
+    pub fn get(&self, reason: Reason) -> u64 {
+        self.0[reason as usize].load(Ordering::Relaxed)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        Reason::ALL.iter().map(|reason| (reason.name(), self.get(*reason)))
+    }
+}

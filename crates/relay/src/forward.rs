@@ -1,0 +1,170 @@
+//! One datagram in, its copies out.
+//!
+//! Whose is it? In this order (DESIGN section 5):
+//! 1. A known source address and that session's own SSRC: the session.
+//! 2. Not RTP or RTCP: 74 bytes of IP discovery are answered, STUN is counted, the rest is dropped.
+//! 3. Else the SSRC names a session and the seal must prove it. So a member that changed its network goes on speaking, and a
+//!    member that sends another's SSRC is refused for want of the key.
+//!
+//! A new address is adopted when the packet from there is also the newest of its session, at most once a second. Until a
+//! second fresh packet arrives from there it is sent no more than three times what it sent: a forged source address makes
+//! the relay no amplifier.
+
+use raccall_wire::replay::Verdict;
+use raccall_wire::transport::{OpenError, is_relay_nonce};
+use raccall_wire::{Nanos, discovery, rtcp, rtp};
+
+use crate::{Endpoint, Outbox, Reason, Table};
+
+/// Longer datagrams are refused: no voice packet fills an Ethernet frame.
+pub const MAX_DATAGRAM_BYTES: usize = 1500;
+
+/// Handles one received datagram: adds what is to be sent to `out`, counts everything in the table.
+///
+/// Pure but for the table: no clock, no socket. RTP allocates nothing once `out` has grown.
+pub fn forward(now: Nanos, datagram: &[u8], from: Endpoint, table: &mut Table, out: &mut Outbox) {
+    table.counters.add(Reason::Received, 1);
+    if let Err(reason) = take(now, datagram, from, table, out) {
+        table.counters.add(reason, 1);
+    }
+}
+
+fn take(now: Nanos, datagram: &[u8], from: Endpoint, table: &mut Table, out: &mut Outbox) -> Result<(), Reason> {
+    if datagram.len() > MAX_DATAGRAM_BYTES {
+        return Err(Reason::TooLong);
+    }
+    let known = table.by_address.get(&from).copied();
+    let Some(ssrc) = rtp::ssrc(datagram) else {
+        return take_question(datagram, from, known.is_some(), table, out);
+    };
+    let slot = match known {
+        Some(slot) if table.session(slot).ssrc == ssrc => slot,
+        Some(_) => *table.by_ssrc.get(&ssrc).ok_or(Reason::WrongSource)?,
+        None => *table.by_ssrc.get(&ssrc).ok_or(Reason::UnknownSsrc)?,
+    };
+    let foreign = known.is_some_and(|known| known != slot);
+    let session = table.sessions[slot].as_mut().expect("an index leads to a living session");
+    let length = session.cipher.open_to(datagram, &mut table.plain[..]).map_err(|error| match error {
+        OpenError::TooShort => Reason::TooShort,
+        OpenError::Malformed => Reason::Malformed,
+        OpenError::BadSeal if foreign => Reason::WrongSource,
+        OpenError::BadSeal => Reason::BadSeal,
+        OpenError::NoRoom => Reason::TooLong,
+    })?;
+    if session.cipher.wire_nonce(datagram).is_some_and(is_relay_nonce) {
+        session.nonce_met();
+    }
+    if rtp::is_rtcp(datagram) {
+        take_reports(now, slot, length, datagram.len(), from, table, out)
+    } else {
+        take_voice(now, slot, length, datagram.len(), from, table, out)
+    }
+}
+
+/// Anything that is not RTP or RTCP by its first byte.
+fn take_question(
+    datagram: &[u8],
+    from: Endpoint,
+    known: bool,
+    table: &mut Table,
+    out: &mut Outbox,
+) -> Result<(), Reason> {
+    if let Some(ssrc) = discovery::parse_request(datagram) {
+        let slot = *table.by_ssrc.get(&ssrc).ok_or(Reason::UnknownSsrc)?;
+        table.session_mut(slot).observe(from);
+        let answer = discovery::response(ssrc, from.address);
+        let sent = out.push(from, answer.len(), |bytes| {
+            bytes.copy_from_slice(&answer);
+            Ok::<_, Reason>(answer.len())
+        });
+        table.counters.add(Reason::Discovery, 1);
+        return sent.map(drop);
+    }
+    Err(match datagram {
+        [first, ..] if first >> 6 == 2 => Reason::TooShort, // RTP or RTCP that ends before its SSRC
+        [first, _, _, _, cookie @ ..]
+            if first >> 6 == 0 && cookie.starts_with(&discovery::STUN_COOKIE.to_be_bytes()) =>
+        {
+            Reason::Stun
+        }
+        _ if known => Reason::Malformed,
+        _ => Reason::UnknownAddress,
+    })
+}
+
+fn take_voice(
+    now: Nanos,
+    slot: usize,
+    length: usize,
+    datagram_bytes: usize,
+    from: Endpoint,
+    table: &mut Table,
+    out: &mut Outbox,
+) -> Result<(), Reason> {
+    let packet = rtp::Packet::parse(&table.plain[..length]).map_err(|_| Reason::Malformed)?;
+    let (sequence, timestamp) = (packet.sequence, packet.timestamp);
+    let session = table.session_mut(slot);
+    let verdict = session.uplink.accept(now, sequence, timestamp);
+    match verdict {
+        Verdict::Duplicate => return Err(Reason::Replayed),
+        Verdict::TooOld => return Err(Reason::TooOld),
+        Verdict::Newest | Verdict::Late => session.count_received(datagram_bytes),
+    }
+    came_from(now, slot, verdict == Verdict::Newest, datagram_bytes, from, table);
+    copy_to_listeners(slot, length, table, out);
+    Ok(())
+}
+
+fn copy_to_listeners(slot: usize, length: usize, table: &mut Table, out: &mut Outbox) {
+    // The route leaves the table for the loop, so that the listeners can be changed meanwhile: two moves, no copy.
+    let route = std::mem::take(&mut table.session_mut(slot).route);
+    let packet = &table.plain[..length];
+    let mut copies = 0;
+    for destination in &route {
+        match &mut table.sessions[destination.slot] {
+            Some(listener) if listener.id == destination.id => {
+                copies += u64::from(listener.send(packet, out, &table.counters))
+            }
+            _ => {} // it left; the control plane's next route will not name it
+        }
+    }
+    table.session_mut(slot).route = route;
+    table.counters.add(Reason::Opened, 1);
+    table.counters.add(Reason::Forwarded, copies);
+}
+
+/// RTCP ends here: the sender is told how it arrives, and what it hears is kept for the statistics.
+fn take_reports(
+    now: Nanos,
+    slot: usize,
+    length: usize,
+    datagram_bytes: usize,
+    from: Endpoint,
+    table: &mut Table,
+    out: &mut Outbox,
+) -> Result<(), Reason> {
+    let reports = rtcp::parse(&table.plain[..length]).map_err(|_| Reason::Malformed)?;
+    table.counters.add(Reason::Rtcp, 1);
+    // A sender report newer than all before is as fresh as the newest voice packet: who only listens may roam too.
+    let fresh = table.session_mut(slot).take_reports(now, &reports);
+    if fresh {
+        came_from(now, slot, true, datagram_bytes, from, table);
+    }
+    let Table { sessions, counters, .. } = table;
+    if let Some(session) = &mut sessions[slot] {
+        session.answer(now, out, counters);
+    }
+    Ok(())
+}
+
+/// A fresh packet with a valid seal came from there: follow the session, or trust its address from now on.
+fn came_from(now: Nanos, slot: usize, newest: bool, datagram_bytes: usize, from: Endpoint, table: &mut Table) {
+    let session = table.session_mut(slot);
+    if session.endpoint == Some(from) {
+        session.confirm();
+    } else if newest && session.may_move(now) {
+        table.own_address(slot, from);
+        table.session_mut(slot).roam(now, from, datagram_bytes);
+        table.counters.add(Reason::Roamed, 1);
+    }
+}

@@ -1,0 +1,249 @@
+//! Up to 64 datagrams per system call: recvmmsg and sendmmsg of Linux. The only unsafe code of the relay.
+//!
+//! All pointers in a message header lead into boxes of the same struct that live as long as it and never move.
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::AsRawFd;
+use std::ptr::from_ref;
+
+use libc::{c_int, iovec, mmsghdr, sockaddr_in, sockaddr_in6};
+
+use crate::forward::MAX_DATAGRAM_BYTES;
+use crate::socket::{BATCH, Bound};
+use crate::{Counters, Endpoint, Outbox, Reason};
+
+/// One byte more than is allowed shows that a datagram is too long.
+const SLOT_BYTES: usize = MAX_DATAGRAM_BYTES + 1;
+/// Room for one control message of four bytes: the kernel's count of dropped datagrams.
+const CONTROL_BYTES: usize = 24;
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+union Name {
+    v4: sockaddr_in,
+    v6: sockaddr_in6,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_BYTES]);
+
+/// Asks for buffers beyond the system's limit, which needs CAP_NET_ADMIN. Whether the receive buffer was granted.
+pub(crate) fn force_buffers(socket: &socket2::Socket, bytes: usize) -> bool {
+    let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
+    let forced = set_option(socket, libc::SO_RCVBUFFORCE, bytes).is_ok();
+    forced && set_option(socket, libc::SO_SNDBUFFORCE, bytes).is_ok()
+}
+
+/// From now on each received message tells how many the kernel has dropped before it, if any.
+pub(crate) fn count_kernel_drops(socket: &socket2::Socket) -> io::Result<()> {
+    set_option(socket, libc::SO_RXQ_OVFL, 1)
+}
+
+fn set_option(socket: &socket2::Socket, option: c_int, value: c_int) -> io::Result<()> {
+    // SAFETY: the value is a c_int that lives through the call, and its size is told.
+    let result = unsafe {
+        let value = from_ref(&value).cast();
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, value, size_of::<c_int>() as libc::socklen_t)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+pub(crate) struct Inbound {
+    bytes: Box<[[u8; SLOT_BYTES]]>,
+    names: Box<[Name]>,
+    controls: Box<[Control]>,
+    _vectors: Box<[iovec]>,
+    headers: Box<[mmsghdr]>,
+    received: usize,
+    /// The kernel's count per socket at the last look.
+    drops: Vec<u32>,
+}
+
+// SAFETY: the raw pointers lead only into boxes of the same struct.
+unsafe impl Send for Inbound {}
+
+impl Inbound {
+    pub(crate) fn new(sockets: usize) -> Self {
+        let mut bytes = vec![[0; SLOT_BYTES]; BATCH].into_boxed_slice();
+        let mut names = zeroed_slice::<Name>();
+        let mut controls = vec![Control([0; CONTROL_BYTES]); BATCH].into_boxed_slice();
+        let mut vectors = zeroed_slice::<iovec>();
+        let mut headers = zeroed_slice::<mmsghdr>();
+        for i in 0..BATCH {
+            vectors[i] = iovec { iov_base: bytes[i].as_mut_ptr().cast(), iov_len: SLOT_BYTES };
+            let header = &mut headers[i].msg_hdr;
+            header.msg_iov = &raw mut vectors[i];
+            header.msg_iovlen = 1;
+            header.msg_name = (&raw mut names[i]).cast();
+            header.msg_control = (&raw mut controls[i]).cast();
+        }
+        Self { bytes, names, controls, _vectors: vectors, headers, received: BATCH, drops: vec![0; sockets] }
+    }
+
+    /// Fetches what is there, at most BATCH datagrams. Whether there may be more.
+    pub(crate) fn receive(&mut self, index: usize, bound: &Bound, counters: &Counters) -> bool {
+        for header in &mut self.headers[..self.received] {
+            header.msg_hdr.msg_namelen = size_of::<Name>() as libc::socklen_t;
+            header.msg_hdr.msg_controllen = CONTROL_BYTES as _;
+        }
+        // SAFETY: BATCH headers, each with valid pointers and the sizes of what they lead to.
+        let received = unsafe {
+            let headers = self.headers.as_mut_ptr();
+            libc::recvmmsg(bound.socket.as_raw_fd(), headers, BATCH as _, libc::MSG_DONTWAIT as _, std::ptr::null_mut())
+        };
+        self.received = usize::try_from(received).unwrap_or(0);
+        if let Some(last) = self.received.checked_sub(1) {
+            self.count_drops(index, last, counters);
+        }
+        self.received == BATCH
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.received
+    }
+
+    pub(crate) fn get(&self, index: usize) -> (&[u8], SocketAddr) {
+        let length = (self.headers[index].msg_len as usize).min(SLOT_BYTES);
+        (&self.bytes[index][..length], read_name(&self.names[index]))
+    }
+
+    fn count_drops(&mut self, socket: usize, message: usize, counters: &Counters) {
+        #[allow(clippy::unnecessary_cast)] // 32 bits wide in musl
+        let told = self.headers[message].msg_hdr.msg_controllen as usize;
+        // cmsghdr: length, level, type; then the kernel's count of four bytes (SO_RXQ_OVFL is the only thing asked for).
+        let header = size_of::<libc::cmsghdr>();
+        let Some(count) = self.controls[message].0[..told.min(CONTROL_BYTES)].get(header..header + 4) else {
+            return; // nothing was ever dropped
+        };
+        let count = u32::from_ne_bytes(count.try_into().expect("four bytes"));
+        counters.add(Reason::KernelDrops, count.wrapping_sub(self.drops[socket]).into());
+        self.drops[socket] = count;
+    }
+}
+
+pub(crate) struct Outbound {
+    names: Box<[Name]>,
+    vectors: Box<[iovec]>,
+    headers: Box<[mmsghdr]>,
+}
+
+// SAFETY: as for Inbound; the vectors lead into an Outbox only during `send`.
+unsafe impl Send for Outbound {}
+
+impl Outbound {
+    pub(crate) fn new() -> Self {
+        let mut names = zeroed_slice::<Name>();
+        let mut vectors = zeroed_slice::<iovec>();
+        let mut headers = zeroed_slice::<mmsghdr>();
+        for i in 0..BATCH {
+            let header = &mut headers[i].msg_hdr;
+            header.msg_iov = &raw mut vectors[i];
+            header.msg_iovlen = 1;
+            header.msg_name = (&raw mut names[i]).cast();
+        }
+        Self { names, vectors, headers }
+    }
+
+    pub(crate) fn send(&mut self, sockets: &[Bound], out: &Outbox, counters: &Counters) {
+        for (index, bound) in sockets.iter().enumerate() {
+            let mut queued = 0;
+            for (bytes, to) in out.iter().filter(|(_, to)| usize::from(to.socket) == index) {
+                self.queue(queued, bytes, to);
+                queued += 1;
+                if queued == BATCH {
+                    self.flush(queued, bound, counters);
+                    queued = 0;
+                }
+            }
+            self.flush(queued, bound, counters);
+        }
+    }
+
+    fn queue(&mut self, index: usize, bytes: &[u8], to: Endpoint) {
+        self.vectors[index] = iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        self.headers[index].msg_hdr.msg_namelen = write_name(to.address, &mut self.names[index]);
+    }
+
+    /// Sends the first `count` queued messages. One that cannot be sent is dropped, the others must go.
+    fn flush(&mut self, count: usize, bound: &Bound, counters: &Counters) {
+        let mut done = 0;
+        while done < count {
+            // SAFETY: `count - done` headers from there; names live in self, the bytes in the outbox that `send` borrows.
+            let sent = unsafe {
+                let headers = self.headers[done..].as_mut_ptr();
+                libc::sendmmsg(bound.socket.as_raw_fd(), headers, (count - done) as _, libc::MSG_DONTWAIT as _)
+            };
+            match usize::try_from(sent) {
+                Ok(sent) => {
+                    counters.add(Reason::Sent, sent as u64);
+                    done += sent;
+                }
+                Err(_) => {
+                    counters.add(Reason::SendErrors, 1);
+                    done += 1;
+                }
+            }
+        }
+    }
+}
+
+fn zeroed_slice<T: Copy>() -> Box<[T]> {
+    // SAFETY: only used for C structs of integers and pointers, for which all zeros is a value.
+    vec![unsafe { zeroed::<T>() }; BATCH].into_boxed_slice()
+}
+
+fn read_name(name: &Name) -> SocketAddr {
+    // SAFETY: the kernel wrote one of the two; the family, at the same place in both, says which. All bits are valid.
+    unsafe {
+        if c_int::from(name.v4.sin_family) == libc::AF_INET {
+            let ip = Ipv4Addr::from(name.v4.sin_addr.s_addr.to_ne_bytes());
+            SocketAddr::V4(SocketAddrV4::new(ip, u16::from_be(name.v4.sin_port)))
+        } else {
+            let ip = Ipv6Addr::from(name.v6.sin6_addr.s6_addr);
+            SocketAddr::V6(SocketAddrV6::new(ip, u16::from_be(name.v6.sin6_port), 0, name.v6.sin6_scope_id))
+        }
+    }
+}
+
+fn write_name(address: SocketAddr, name: &mut Name) -> libc::socklen_t {
+    match address {
+        SocketAddr::V4(address) => {
+            name.v4 = sockaddr_in {
+                sin_family: libc::AF_INET as _,
+                sin_port: address.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(address.ip().octets()) },
+                sin_zero: [0; 8],
+            };
+            size_of::<sockaddr_in>() as _
+        }
+        SocketAddr::V6(address) => {
+            name.v6 = sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as _,
+                sin6_port: address.port().to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
+                sin6_scope_id: address.scope_id(),
+            };
+            size_of::<sockaddr_in6>() as _
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive_the_way_to_the_kernel_and_back() {
+        for text in ["192.0.2.7:40000", "[2001:db8::1]:7420", "[fe80::1%3]:1"] {
+            let address: SocketAddr = text.parse().unwrap();
+            // SAFETY: integers only.
+            let mut name: Name = unsafe { zeroed() };
+            write_name(address, &mut name);
+            assert_eq!(read_name(&name), address);
+        }
+    }
+}

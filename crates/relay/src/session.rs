@@ -1,0 +1,283 @@
+//! One session: a key, an address, a route, and what came from it.
+
+use raccall_wire::Nanos;
+use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
+use raccall_wire::transport::{Cipher, Mode, RelayNonces, SealError};
+
+use crate::uplink::Uplink;
+use crate::{Counters, Endpoint, Outbox, Reason, SessionId};
+
+/// A source address is adopted at most this often (DESIGN section 5).
+const MOVE_INTERVAL_NS: Nanos = 1_000_000_000;
+/// An address that has sent one packet may be lied about: it is sent no more than this many times what it sent.
+const TRIAL_FACTOR: u64 = 3;
+/// Addresses remembered from IP discovery. A client behind two networks asks from both; a stranger's question, which
+/// anyone can forge, must not push the true one out at once.
+const OBSERVED: usize = 4;
+/// Reports are answered at most five times a second, so that replayed ones buy nothing.
+const ANSWER_INTERVAL_NS: Nanos = 200_000_000;
+/// The relay is no source. No session has this SSRC, so its reports, sent back to it by someone, open for nobody.
+const RELAY_SSRC: u32 = 0;
+
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) ssrc: u32,
+    pub(crate) cipher: Cipher,
+    nonces: RelayNonces,
+    needs_rekey: bool,
+    pub(crate) endpoint: Option<Endpoint>,
+    trial: Option<Trial>,
+    moved: Option<Nanos>,
+    observed: [Option<Endpoint>; OBSERVED],
+    observed_next: usize,
+    pub(crate) route: Vec<Destination>,
+    pub(crate) uplink: Uplink,
+    answered: Option<Nanos>,
+    received: Amount,
+    sent: Amount,
+    heard: ReportBlock,
+}
+
+/// A listener: its place in the table, valid while the session there still has this id.
+#[derive(Clone, Copy)]
+pub(crate) struct Destination {
+    pub(crate) slot: usize,
+    pub(crate) id: SessionId,
+}
+
+/// Bytes exchanged with an address since it was adopted by its first packet.
+struct Trial {
+    received_bytes: u64,
+    sent_bytes: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Amount {
+    packets: u64,
+    bytes: u64,
+}
+
+impl Amount {
+    fn add(&mut self, bytes: usize) {
+        self.packets += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+/// One session's counts, for the control plane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionStats {
+    /// Fresh RTP packets from the session, and their sealed bytes.
+    pub received: u64,
+    pub received_bytes: u64,
+    /// Lost between the session and the relay.
+    pub lost: u64,
+    /// Interarrival jitter of what it sends, 48 kHz ticks.
+    pub jitter_ticks: u64,
+    /// Datagrams for the session, and their bytes.
+    pub sent: u64,
+    pub sent_bytes: u64,
+    /// What the session says it hears, worst source of its last report: lost in 256ths, jitter in ticks.
+    pub heard_fraction_lost: u64,
+    pub heard_jitter_ticks: u64,
+    /// Whether IP discovery has seen it (0 or 1).
+    pub observed: u64,
+    /// Whether it can be sent to.
+    pub has_address: u64,
+    pub needs_rekey: u64,
+}
+
+impl SessionStats {
+    pub fn fields(&self) -> [(&'static str, u64); 11] {
+        [
+            ("received", self.received),
+            ("received_bytes", self.received_bytes),
+            ("lost", self.lost),
+            ("jitter_ticks", self.jitter_ticks),
+            ("sent", self.sent),
+            ("sent_bytes", self.sent_bytes),
+            ("heard_fraction_lost", self.heard_fraction_lost),
+            ("heard_jitter_ticks", self.heard_jitter_ticks),
+            ("observed", self.observed),
+            ("has_address", self.has_address),
+            ("needs_rekey", self.needs_rekey),
+        ]
+    }
+}
+
+impl Session {
+    pub(crate) fn new(id: SessionId, ssrc: u32, mode: Mode, key: &[u8; 32]) -> Self {
+        Self {
+            id,
+            ssrc,
+            cipher: Cipher::new(mode, key),
+            nonces: RelayNonces::new(0, 1),
+            needs_rekey: false,
+            endpoint: None,
+            trial: None,
+            moved: None,
+            observed: [None; OBSERVED],
+            observed_next: 0,
+            route: Vec::new(),
+            uplink: Uplink::new(),
+            answered: None,
+            received: Amount::default(),
+            sent: Amount::default(),
+            heard: ReportBlock::default(),
+        }
+    }
+
+    pub(crate) fn rekey(&mut self, mode: Mode, key: &[u8; 32]) {
+        self.cipher = Cipher::new(mode, key);
+        self.nonces = RelayNonces::new(0, 1);
+        self.needs_rekey = false;
+    }
+
+    /// A nonce of the relay's own space came from the client: the next one might repeat under this key.
+    pub(crate) fn nonce_met(&mut self) {
+        self.needs_rekey = true;
+    }
+
+    pub(crate) fn observe(&mut self, from: Endpoint) {
+        if !self.observed.contains(&Some(from)) {
+            self.observed[self.observed_next % OBSERVED] = Some(from);
+            self.observed_next += 1;
+        }
+    }
+
+    pub(crate) fn observed_at(&self, address: std::net::SocketAddr) -> Option<Endpoint> {
+        self.observed.iter().flatten().find(|endpoint| endpoint.address == address).copied()
+    }
+
+    pub(crate) fn may_move(&self, now: Nanos) -> bool {
+        self.endpoint.is_none() || self.moved.is_none_or(|moved| now.saturating_sub(moved) >= MOVE_INTERVAL_NS)
+    }
+
+    /// The client named this address itself, after discovery had seen it.
+    pub(crate) fn settle(&mut self, endpoint: Endpoint) {
+        self.endpoint = Some(endpoint);
+        self.trial = None;
+    }
+
+    /// A fresh packet of `bytes` came from an address that was not ours yet.
+    pub(crate) fn roam(&mut self, now: Nanos, endpoint: Endpoint, bytes: usize) {
+        self.endpoint = Some(endpoint);
+        self.moved = Some(now);
+        self.trial = Some(Trial { received_bytes: bytes as u64, sent_bytes: 0 });
+    }
+
+    /// A second fresh packet came from the session's address.
+    pub(crate) fn confirm(&mut self) {
+        self.trial = None;
+    }
+
+    pub(crate) fn count_received(&mut self, bytes: usize) {
+        self.received.add(bytes);
+    }
+
+    /// Seals a packet for this session. Whether a datagram was added to `out`; if not, the reason is counted.
+    pub(crate) fn send(&mut self, packet: &[u8], out: &mut Outbox, counters: &Counters) -> bool {
+        let Some(endpoint) = self.endpoint else {
+            counters.add(Reason::NoAddress, 1);
+            return false;
+        };
+        let room = packet.len() + self.cipher.mode().overhead_bytes();
+        if let Some(trial) = &mut self.trial {
+            if trial.sent_bytes + room as u64 > TRIAL_FACTOR * trial.received_bytes {
+                counters.add(Reason::HeldBack, 1);
+                return false;
+            }
+            trial.sent_bytes += room as u64;
+        }
+        let nonce = if self.needs_rekey { None } else { self.nonces.next() };
+        let Some(nonce) = nonce else {
+            self.needs_rekey = true;
+            counters.add(Reason::NeedsRekey, 1);
+            return false;
+        };
+        match out.push(endpoint, room, |bytes| self.cipher.seal_to(packet, nonce, bytes)) {
+            Ok(bytes) => {
+                self.sent.add(bytes);
+                true
+            }
+            Err(SealError::NonceWouldRepeat) => false, // RTCP in the oldest mode: there is no safe way to answer
+            Err(error) => unreachable!("an opened packet can be sealed: {error}"),
+        }
+    }
+
+    /// Takes the session's own RTCP. Whether it holds a sender report newer than all before.
+    pub(crate) fn take_reports(&mut self, now: Nanos, reports: &[Rtcp]) -> bool {
+        let mut fresh = false;
+        for report in reports {
+            let blocks = match report {
+                Rtcp::SenderReport { ssrc, ntp, blocks, .. } => {
+                    fresh |= *ssrc == self.ssrc && self.uplink.sender_report(now, *ntp);
+                    blocks
+                }
+                Rtcp::ReceiverReport { blocks, .. } => blocks,
+                Rtcp::Other { .. } => continue,
+            };
+            if let Some(worst) = blocks.iter().max_by_key(|block| block.fraction_lost) {
+                self.heard = *worst;
+            }
+        }
+        fresh
+    }
+
+    /// Tells the session how its own packets arrive.
+    pub(crate) fn answer(&mut self, now: Nanos, out: &mut Outbox, counters: &Counters) {
+        if self.answered.is_some_and(|answered| now.saturating_sub(answered) < ANSWER_INTERVAL_NS) {
+            return;
+        }
+        self.answered = Some(now);
+        let block = self.uplink.report(self.ssrc, now);
+        let mut packet = Vec::with_capacity(32);
+        rtcp::write(&Rtcp::ReceiverReport { ssrc: RELAY_SSRC, blocks: vec![block] }, &mut packet);
+        if self.send(&packet, out, counters) {
+            counters.add(Reason::RtcpAnswered, 1);
+        }
+    }
+
+    pub(crate) fn stats(&self) -> SessionStats {
+        SessionStats {
+            received: self.received.packets,
+            received_bytes: self.received.bytes,
+            lost: self.uplink.lost(),
+            jitter_ticks: self.uplink.jitter_ticks().into(),
+            sent: self.sent.packets,
+            sent_bytes: self.sent.bytes,
+            heard_fraction_lost: self.heard.fraction_lost.into(),
+            heard_jitter_ticks: self.heard.jitter.into(),
+            observed: self.observed_next.min(1) as u64,
+            has_address: self.endpoint.is_some().into(),
+            needs_rekey: self.needs_rekey.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn used_up_nonces_stop_sending_until_a_new_key() {
+        let counters = Counters::default();
+        let mut out = Outbox::new();
+        let mut session = Session::new(1, 7, Mode::Aes256GcmRtpSize, &[1; 32]);
+        session.settle(Endpoint::from(std::net::SocketAddr::from(([127, 0, 0, 1], 9))));
+        let packet = [0x80, 120, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 1, 2, 3];
+        assert!(session.send(&packet, &mut out, &counters));
+        session.nonces = used_up();
+        assert!(!session.send(&packet, &mut out, &counters));
+        assert_eq!((counters.get(Reason::NeedsRekey), session.stats().needs_rekey), (1, 1));
+        session.rekey(Mode::Aes256GcmRtpSize, &[2; 32]);
+        assert!(session.send(&packet, &mut out, &counters));
+    }
+
+    /// The smallest share there is: it ends after some thousands, where a whole one would take a second.
+    fn used_up() -> RelayNonces {
+        let mut nonces = RelayNonces::new(0, u16::MAX);
+        while nonces.next().is_some() {}
+        nonces
+    }
+}

@@ -1,0 +1,138 @@
+//! The forwarding table: sessions by id, by address and by SSRC.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use raccall_wire::discovery::STUN_COOKIE;
+
+use crate::forward::MAX_DATAGRAM_BYTES;
+use crate::session::{Destination, Session};
+use crate::{Command, Counters, Endpoint, Reason, SessionId, SessionStats};
+
+/// Owned by one thread. Changed by commands, read by packets.
+pub struct Table {
+    pub(crate) sessions: Vec<Option<Session>>,
+    free: Vec<usize>,
+    by_id: HashMap<SessionId, usize>,
+    pub(crate) by_ssrc: HashMap<u32, usize>,
+    pub(crate) by_address: HashMap<Endpoint, usize>,
+    pub(crate) counters: Arc<Counters>,
+    /// The packet being forwarded, opened.
+    pub(crate) plain: Box<[u8; MAX_DATAGRAM_BYTES]>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self::new(Arc::default())
+    }
+}
+
+impl Table {
+    pub fn new(counters: Arc<Counters>) -> Self {
+        Self {
+            sessions: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::new(),
+            by_ssrc: HashMap::new(),
+            by_address: HashMap::new(),
+            counters,
+            plain: Box::new([0; MAX_DATAGRAM_BYTES]),
+        }
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub fn session_stats(&self, id: SessionId) -> Option<SessionStats> {
+        self.by_id.get(&id).map(|slot| self.session(*slot).stats())
+    }
+
+    pub fn apply(&mut self, command: Command) {
+        let refused = match command {
+            Command::AddSession { id, ssrc, mode, key } => self.add(id, ssrc, mode, &key),
+            Command::RemoveSession { id } => self.remove(id),
+            Command::SetRoute { id, destinations } => self.set_route(id, &destinations),
+            Command::SetAddress { id, address } => self.set_address(id, address),
+        }
+        .err();
+        if let Some(reason) = refused {
+            self.counters.add(reason, 1);
+        }
+    }
+
+    fn add(
+        &mut self,
+        id: SessionId,
+        ssrc: u32,
+        mode: raccall_wire::transport::Mode,
+        key: &[u8; 32],
+    ) -> Result<(), Reason> {
+        if let Some(&slot) = self.by_id.get(&id) {
+            let session = self.session_mut(slot);
+            if session.ssrc != ssrc {
+                return Err(Reason::CommandRefused);
+            }
+            session.rekey(mode, key);
+            return Ok(());
+        }
+        // 0 is the relay's own SSRC, the cookie would make IP discovery look like STUN.
+        if ssrc == 0 || ssrc == STUN_COOKIE || self.by_ssrc.contains_key(&ssrc) {
+            return Err(Reason::CommandRefused);
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.sessions.push(None);
+            self.sessions.len() - 1
+        });
+        self.sessions[slot] = Some(Session::new(id, ssrc, mode, key));
+        self.by_id.insert(id, slot);
+        self.by_ssrc.insert(ssrc, slot);
+        Ok(())
+    }
+
+    fn remove(&mut self, id: SessionId) -> Result<(), Reason> {
+        let slot = self.by_id.remove(&id).ok_or(Reason::CommandRefused)?;
+        let session = self.sessions[slot].take().expect("by_id names living sessions");
+        self.by_ssrc.remove(&session.ssrc);
+        if let Some(endpoint) = session.endpoint {
+            self.by_address.remove(&endpoint);
+        }
+        self.free.push(slot);
+        Ok(())
+    }
+
+    fn set_route(&mut self, id: SessionId, destinations: &[SessionId]) -> Result<(), Reason> {
+        let slot = *self.by_id.get(&id).ok_or(Reason::CommandRefused)?;
+        let listeners = destinations.iter().filter(|listener| **listener != id);
+        let route =
+            listeners.filter_map(|id| self.by_id.get(id).map(|slot| Destination { slot: *slot, id: *id })).collect();
+        self.session_mut(slot).route = route;
+        Ok(())
+    }
+
+    fn set_address(&mut self, id: SessionId, address: std::net::SocketAddr) -> Result<(), Reason> {
+        let slot = *self.by_id.get(&id).ok_or(Reason::CommandRefused)?;
+        let endpoint = self.session(slot).observed_at(address).ok_or(Reason::NotObserved)?;
+        self.own_address(slot, endpoint);
+        self.session_mut(slot).settle(endpoint);
+        Ok(())
+    }
+
+    /// Makes `endpoint` lead to this session and to no other. Its old address no longer leads anywhere.
+    pub(crate) fn own_address(&mut self, slot: usize, endpoint: Endpoint) {
+        if let Some(old) = self.session(slot).endpoint {
+            self.by_address.remove(&old);
+        }
+        if let Some(former) = self.by_address.insert(endpoint, slot) {
+            self.session_mut(former).endpoint = None;
+        }
+    }
+
+    pub(crate) fn session(&self, slot: usize) -> &Session {
+        self.sessions[slot].as_ref().expect("an index leads to a living session")
+    }
+
+    pub(crate) fn session_mut(&mut self, slot: usize) -> &mut Session {
+        self.sessions[slot].as_mut().expect("an index leads to a living session")
+    }
+}
