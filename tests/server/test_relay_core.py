@@ -323,6 +323,15 @@ def test_a_new_key_keeps_address_route_and_replay_window() -> None:
     assert room.count("bad_seal", "replayed") == (1, 1)
 
 
+def test_the_same_key_told_again_repeats_no_nonce() -> None:
+    room = Room(2)
+    anna, ben = room.members
+    for sequence in range(3):
+        (copy,) = room.send(anna, anna.seal(anna.rtp(sequence)))[ben.address]
+        ben.open(copy)  # checks the nonce against all before
+        room.core.add_session(ben.id, ben.ssrc, GCM, ben.key)
+
+
 def test_a_client_that_uses_the_relays_nonces_needs_a_new_key() -> None:
     room = Room(2)
     anna, ben = room.members

@@ -23,6 +23,7 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) ssrc: u32,
     pub(crate) cipher: Cipher,
+    key: [u8; 32],
     nonces: RelayNonces,
     needs_rekey: bool,
     pub(crate) endpoint: Option<Endpoint>,
@@ -111,6 +112,7 @@ impl Session {
             id,
             ssrc,
             cipher: Cipher::new(mode, key),
+            key: *key,
             nonces: RelayNonces::new(0, 1),
             needs_rekey: false,
             endpoint: None,
@@ -127,10 +129,14 @@ impl Session {
         }
     }
 
+    /// A new key or mode. Nonces begin anew only with a new key: told twice, the same key must not repeat one.
     pub(crate) fn rekey(&mut self, mode: Mode, key: &[u8; 32]) {
         self.cipher = Cipher::new(mode, key);
-        self.nonces = RelayNonces::new(0, 1);
-        self.needs_rekey = false;
+        if self.key != *key {
+            self.key = *key;
+            self.nonces = RelayNonces::new(0, 1);
+            self.needs_rekey = false;
+        }
     }
 
     /// A nonce of the relay's own space came from the client: the next one might repeat under this key.
