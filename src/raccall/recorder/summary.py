@@ -1,0 +1,80 @@
+"""summary.json: what a recording holds and how well it was received."""
+
+from pathlib import Path
+
+import msgspec
+
+from raccall.recorder.events import Correction, Gap
+
+FILE_NAME = "summary.json"
+FORMAT_VERSION = 1
+
+
+class Person(msgspec.Struct, kw_only=True, frozen=True):
+    """One speaker."""
+
+    user_id: str
+    """Empty for a voice whose owner was never told."""
+    name: str
+    track: str
+    """Path in the recording's folder."""
+    packets: int
+    lost: int
+    """By sequence number, wherever they were lost."""
+    loss_pct: float
+    duplicates: int
+    late: int
+    """Came more than two seconds after their place."""
+    malformed: int
+    excess: int
+    """Sent faster than time passes, and left out."""
+    sources: int
+    """SSRCs used: more than one after a reconnection."""
+    sounding_s: float
+    """Length of the packets received, coded silence left out."""
+    concealed_s: float
+    """Made up in the mix."""
+    recovered_s: float
+    """Lost packets in the mix that were asked for in the packet after them."""
+    drift_ppm: float | None
+    """How much slower than ours the sender's clock runs; None for less than 90 s."""
+
+
+class Damage(msgspec.Struct, kw_only=True, frozen=True):
+    """What could not be read."""
+
+    journal_places: int = 0
+    journal_bytes: int = 0
+    journal_packets: int = 0
+    event_lines: int = 0
+
+
+class Summary(msgspec.Struct, kw_only=True, frozen=True):
+    """The whole recording."""
+
+    room: str
+    started: str
+    """UTC, ISO 8601. The tracks begin `lead_in_ms` before it."""
+    lead_in_ms: float
+    duration_s: float
+    """Of every track and the mix."""
+    complete: bool
+    """False when the recorder was killed before it could write its end."""
+    people: list[Person]
+    lost_in_network: int
+    lost_in_kernel: int
+    lost_in_tap: int
+    gaps: list[Gap]
+    corrections: list[Correction]
+    damage: Damage
+    versions: dict[str, str]
+    format: int = FORMAT_VERSION
+
+    def write(self, folder: Path) -> None:
+        """Write summary.json, indented for people."""
+        (folder / FILE_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
+
+
+def read_summary(folder: Path) -> Summary:
+    """Read summary.json. Raises OSError, msgspec.DecodeError."""
+    return msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=Summary)
