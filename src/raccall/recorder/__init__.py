@@ -1,1 +1,45 @@
-"""Tap to journal to timeline to tracks and mix."""
+"""Tap to journal to timeline to tracks and mix.
+
+Recorder writes journal.pcapng and events.jsonl while a call goes on; `render` makes tracks, mix and summary of them.
+"""
+
+from raccall.recorder.events import (
+    Correction,
+    Event,
+    Gap,
+    MemberJoined,
+    MemberLeft,
+    Muted,
+    Note,
+    Source,
+    Speaking,
+    Start,
+    Stop,
+    read_events,
+)
+from raccall.recorder.journal import JournalReader
+from raccall.recorder.recorder import Recorder, check_folder
+from raccall.recorder.render import render
+from raccall.recorder.summary import Person, Summary, read_summary
+
+__all__ = [
+    "Correction",
+    "Event",
+    "Gap",
+    "JournalReader",
+    "MemberJoined",
+    "MemberLeft",
+    "Muted",
+    "Note",
+    "Person",
+    "Recorder",
+    "Source",
+    "Speaking",
+    "Start",
+    "Stop",
+    "Summary",
+    "check_folder",
+    "read_events",
+    "read_summary",
+    "render",
+]

@@ -1,0 +1,127 @@
+"""The live side: everything a Tap hands out is in the folder, and trouble is told in one sentence."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from calls import Sender, over_network
+
+from raccall.clock import monotonic_now
+from raccall.errors import InputError, StorageError
+from raccall.recorder import Gap, JournalReader, MemberJoined, Recorder, Start, Stop, check_folder, read_events
+from raccall.recorder import recorder as module
+from raccall.voice.tap import TappedPacket, Tick
+
+
+class TickTap:
+    """A Tap of given Ticks."""
+
+    def __init__(self, *ticks: Tick) -> None:
+        self.ticks = ticks
+
+    async def __aiter__(self) -> AsyncIterator[Tick]:
+        for tick in self.ticks:
+            yield tick
+
+
+def some_packets(count: int = 100) -> list[TappedPacket]:
+    return over_network([Sender(1, [b"\x78" + index.to_bytes(2, "big") for index in range(count)])], seed=1)
+
+
+def ticks(packets: list[TappedPacket]) -> list[Tick]:
+    return [Tick(packet.arrival, (packet,)) for packet in packets]
+
+
+async def test_everything_the_tap_hands_out_is_in_the_folder(tmp_path: Path) -> None:
+    packets = some_packets()
+    folder = tmp_path / "new" / "call"
+    async with Recorder(folder, room="lounge") as recorder:
+        recorder.event(MemberJoined(now=recorder.now, user_id="1", name="anna"))
+        await recorder.run(TickTap(*ticks(packets[:60])))
+        await recorder.run(TickTap(Tick(monotonic_now(), (), 7), *ticks(packets[60:])))
+    assert list(JournalReader(folder / "journal.pcapng").packets()) == packets
+    assert recorder.counts.packets == len(packets)
+    assert recorder.counts.lost_here == 7
+    log = read_events(folder / "events.jsonl")
+    assert [type(event) for event in log.events] == [Start, MemberJoined, Gap, Stop]
+    start = log.events[0]
+    assert isinstance(start, Start)
+    assert (start.room, log.unread_lines) == ("lounge", 0)
+
+
+async def test_a_slow_disk_stops_the_recording_loudly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    write = module.JournalWriter.append
+
+    def slow(self: module.JournalWriter, packet: TappedPacket) -> None:
+        release.wait()
+        write(self, packet)
+
+    monkeypatch.setattr(module.JournalWriter, "append", slow)
+    recorder = Recorder(tmp_path / "call")
+    with pytest.raises(StorageError) as caught:
+        await recorder.run(TickTap(*ticks(some_packets(module.QUEUE_TICKS + 20))))
+    assert caught.value.code == "recording_overflow"
+    release.set()
+    await recorder.close("overflow")
+    log = read_events(tmp_path / "call" / "events.jsonl")
+    assert log.events[-1] == Stop(now=log.events[-1].now, reason="overflow")
+    assert (
+        len(list(JournalReader(tmp_path / "call" / "journal.pcapng").packets())) >= module.QUEUE_TICKS - 1
+    )  # and Start
+
+
+async def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: module.JournalWriter, packet: TappedPacket) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.JournalWriter, "append", full)
+    recorder = Recorder(tmp_path / "call")
+    await recorder.run(TickTap(*ticks(some_packets(1))))
+    with pytest.raises(StorageError, match="No space left on device") as caught:
+        await recorder.close()
+    assert caught.value.code == "recording_failed"
+
+
+async def test_cancelling_keeps_what_was_received(tmp_path: Path) -> None:
+    packets = some_packets(5)
+    received = asyncio.Event()
+
+    class Endless:
+        async def __aiter__(self) -> AsyncIterator[Tick]:
+            for tick in ticks(packets):
+                yield tick
+            received.set()
+            await asyncio.Event().wait()
+
+    async with Recorder(tmp_path / "call") as recorder:
+        task = asyncio.create_task(recorder.run(Endless()))
+        await received.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert list(JournalReader(tmp_path / "call" / "journal.pcapng").packets()) == packets
+
+
+def test_a_folder_that_cannot_be_used_is_refused_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("precious")
+    (tmp_path / "file").write_text("")
+
+    def code(folder: Path) -> str:
+        with pytest.raises((InputError, StorageError)) as caught:
+            check_folder(folder)
+        assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+        return caught.value.code
+
+    assert code(tmp_path / "full") == "folder_not_empty"
+    assert code(tmp_path / "file") == "not_a_folder"
+    assert code(tmp_path / "file" / "below") == "not_a_folder"
+    check_folder(tmp_path / "new" / "deep")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # a test may run as root, who may write anywhere
+    assert code(tmp_path / "locked") == "folder_unwritable"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full"]
