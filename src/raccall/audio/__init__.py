@@ -1,1 +1,1 @@
-"""Sound devices and sound files."""
+"""Sound files (`raccall.audio.files`) and sound devices (`raccall.audio.devices`); a file needs no device library."""
