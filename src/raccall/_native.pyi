@@ -9,6 +9,70 @@ __version__: str
 
 # ---- wire: bytes on the network ----
 
+TRANSPORT_MODES: tuple[str, ...]
+"""Wire names of the transport modes, the preferred first, the three that Discord dropped in 2024 last."""
+
+class WireError(ValueError):
+    """Bytes that are not what they should be. `str(error)` is a sentence."""
+
+    reason: str
+    """Stable: "too_short", "malformed", "bad_seal" (open); "malformed", "nonce_would_repeat" (seal); "too_short",
+    "bad_version", "bad_padding", "bad_length" (parse)."""
+
+class Cipher:
+    """Seals and opens whole packets with one key (Discord voice gateway, "Transport Encryption Modes").
+
+    Immutable; any thread may use it. Raises ValueError for an unknown mode or a key that is not 32 bytes.
+    """
+
+    def __init__(self, mode: str, key: bytes) -> None: ...
+    @property
+    def mode(self) -> str:
+        """The wire name."""
+    def seal(self, packet: bytes, nonce: bytes) -> bytes:
+        """A plain RTP or RTCP packet as a datagram.
+
+        nonce: 4 bytes, never the same twice for a key, in both directions together: a relay sets the top bit of the
+        first and the last byte, a client leaves the first one's clear. `xsalsa20_poly1305` ignores it (the RTP header
+        is its nonce) and refuses RTCP. Raises WireError.
+        """
+    def open(self, datagram: bytes) -> bytes:
+        """The packet as it was before sealing, extension and padding in place. Raises WireError."""
+
+_RtpFields = tuple[bool, int, int, int, int, bytes, tuple[int, bytes] | None, bytes, int]
+_BlockFields = tuple[int, int, int, int, int, int, int]
+_ReportFields = tuple[int, tuple[int, int, int, int] | None, list[_BlockFields]]
+
+def parse_rtp(packet: bytes) -> _RtpFields:
+    """The fields of `raccall.wire.packet.Packet`, in its order. Raises WireError."""
+
+def write_rtp(fields: _RtpFields) -> bytes:
+    """The reverse. Raises ValueError or OverflowError for fields that do not fit a packet."""
+
+def is_rtcp(packet: bytes) -> bool:
+    """Whether a packet, sealed or plain, is RTCP: packet type 200 to 206 (RFC 5761 section 4)."""
+
+def ssrc_of(packet: bytes) -> int | None:
+    """The sender of an RTP or RTCP packet, sealed or plain."""
+
+def parse_reports(compound: bytes) -> list[_ReportFields]:
+    """The reports in a plain compound packet; other kinds are checked and left out. Raises WireError."""
+
+def write_report(report: _ReportFields) -> bytes:
+    """One report; more than 31 blocks continue in further ones. Raises OverflowError for numbers too large."""
+
+def discovery_request(ssrc: int) -> bytes:
+    """74 bytes that ask a media port as which address it sees the sender (voice gateway, "IP Discovery")."""
+
+def parse_discovery_request(datagram: bytes) -> int | None:
+    """The SSRC that asks; None for any other bytes."""
+
+def discovery_response(ssrc: int, address: tuple[str, int]) -> bytes:
+    """The answer. Raises ValueError if the host is no IP address."""
+
+def parse_discovery_response(datagram: bytes) -> tuple[int, tuple[str, int]] | None:
+    """SSRC and the address as the server sees it; None for any other bytes."""
+
 # ---- opus: codec ----
 # Documented in `raccall.voice.codec`, which is its public face.
 

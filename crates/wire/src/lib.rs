@@ -26,6 +26,18 @@ pub enum ParseError {
     Length,
 }
 
+impl ParseError {
+    /// Stable, for programs and counters.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::Version => "bad_version",
+            Self::Padding => "bad_padding",
+            Self::Length => "bad_length",
+        }
+    }
+}
+
 impl std::fmt::Display for ParseError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

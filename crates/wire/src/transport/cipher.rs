@@ -55,6 +55,29 @@ pub enum OpenError {
     NoRoom,
 }
 
+impl SealError {
+    /// Stable, for programs and counters.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::NonceWouldRepeat => "nonce_would_repeat",
+            Self::NoRoom => "no_room",
+        }
+    }
+}
+
+impl OpenError {
+    /// Stable, for programs and counters.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::Malformed => "malformed",
+            Self::BadSeal => "bad_seal",
+            Self::NoRoom => "no_room",
+        }
+    }
+}
+
 impl std::fmt::Display for SealError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
