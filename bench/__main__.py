@@ -1,0 +1,41 @@
+"""Runs one benchmark, or all, and says whether its claim holds.
+
+    python -m bench relay --quick        a look, in seconds
+    python -m bench all --json           one JSON object a line, one line a benchmark
+
+Exit code: 0 all claims hold, 1 one does not, 2 unknown name.
+"""
+
+import argparse
+import importlib
+import sys
+
+from bench.report import Report
+
+BENCHES = {
+    "relay": "CPU time per forwarded packet against a forwarder in C that does nothing else",
+}
+"""Name of the module in this folder, which has `measure(quick: bool) -> Report`, and what it measures."""
+
+
+def main() -> int:
+    listing = "\n".join(f"  {name:10} {summary}" for name, summary in BENCHES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=f"Measure what is claimed about speed.\n\n{listing}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=[*BENCHES, "all"], metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter repeats: a look, not a proof")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output instead of a table")
+    options = parser.parse_args()
+    held = True
+    for name in BENCHES if options.name == "all" else [options.name]:
+        report: Report = importlib.import_module(f"bench.{name}").measure(options.quick)
+        print(report.to_json() if options.json else report.to_table(), flush=True)
+        held &= report.holds
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
