@@ -96,6 +96,17 @@ mod tests {
         assert_eq!(window.accept(71_000), Verdict::TooOld);
     }
 
+    #[test]
+    fn nothing_within_the_window_is_forgotten() {
+        let mut window = ReplayWindow::new();
+        for newest in 70_000..72_300 {
+            assert_eq!(window.accept(newest), Verdict::Newest);
+            for seen in (newest - WINDOW_PACKETS + 1).max(70_000)..=newest {
+                assert_eq!(window.accept(seen), Verdict::Duplicate, "{seen} with newest {newest}");
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]

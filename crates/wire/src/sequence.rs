@@ -61,6 +61,18 @@ mod tests {
     }
 
     #[test]
+    fn a_straggler_does_not_move_the_newest() {
+        let mut sequence = Extended16::new();
+        assert_eq!(sequence.extend(0), 65_536);
+        assert_eq!(sequence.extend(40_000), 40_000);
+        assert_eq!(sequence.extend(20_000), 85_536);
+        let mut timestamp = Extended32::new();
+        assert_eq!(timestamp.extend(0), 1 << 32);
+        assert_eq!(timestamp.extend(2_600_000_000), 2_600_000_000);
+        assert_eq!(timestamp.extend(1_300_000_000), (1 << 32) + 1_300_000_000);
+    }
+
+    #[test]
     fn order_survives_many_wraps_with_reordering() {
         let (mut sequence, mut timestamp) = (Extended16::new(), Extended32::new());
         for i in 0..400_000_u64 {
