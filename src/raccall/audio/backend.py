@@ -1,0 +1,131 @@
+"""miniaudio's C functions with a native callback: the one place that touches PyPI miniaudio's private cffi module.
+
+The package's own classes call a Python generator on the sound card's thread, and so stall for as long as the
+interpreter is busy (measured 95 to 908 ms). Its C functions take any function pointer; with one of `raccall._native`
+the longest stall was 13 ms. The version is pinned for that reason.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from _miniaudio import ffi, lib
+from miniaudio import Backend, SampleFormat  # type: ignore[import-untyped]
+
+from raccall.errors import InputError
+from raccall.units import SAMPLE_RATE_HZ
+
+PERIOD_MS = 10
+"""How often the card should call. Half a packet: the engine keeps one period ahead."""
+
+NULL_BACKEND = Backend.NULL
+"""A card that is not there: it keeps time, hears silence and plays into nothing."""
+
+
+class Kind(Enum):
+    """Which way a device goes."""
+
+    MICROPHONE = "microphone"
+    SPEAKER = "speaker"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A microphone or speaker of this machine."""
+
+    kind: Kind
+    name: str
+    """As the system calls it: for people, and to open it by."""
+    is_default: bool
+    """The system's choice when none is named."""
+
+
+class Context:
+    """A connection to the system's sound. Raises InputError `no_sound_system` if there is none."""
+
+    def __init__(self, backend: Backend | None = None) -> None:
+        self._config = lib.ma_context_config_init()
+        self._name = ffi.new("char[]", b"Raccall")  # how mixers of PulseAudio and PipeWire call us
+        self._config.pulse.pApplicationName = self._name
+        context = ffi.new("ma_context *")
+        backends, count = (ffi.NULL, 0) if backend is None else (ffi.new("ma_backend[]", [backend.value]), 1)
+        result = lib.ma_context_init(backends, count, ffi.addressof(self._config), context)
+        self._context: Any = context if result == lib.MA_SUCCESS else None
+        # Where no sound system answers, miniaudio falls back to its null backend; nobody would hear anything.
+        fell_back = self._context is not None and context.backend == lib.ma_backend_null and backend is not Backend.NULL
+        if fell_back:
+            self.close()
+        if self._context is None:
+            raise InputError("no_sound_system", "This machine has no sound system that Raccall can use.")
+
+    def devices(self) -> list[tuple[Device, Any]]:
+        """Every device with its id (a `ma_device_id *`), as of now."""
+        speakers, microphones = ffi.new("ma_device_info **"), ffi.new("ma_device_info **")
+        counts = ffi.new("ma_uint32[2]")
+        result = lib.ma_context_get_devices(self._context, speakers, counts, microphones, counts + 1)
+        if result != lib.MA_SUCCESS:
+            raise InputError("no_sound_system", f"The sound system does not list its devices (miniaudio {result}).")
+        found = []
+        for kind, infos, count in ((Kind.MICROPHONE, microphones, counts[1]), (Kind.SPEAKER, speakers, counts[0])):
+            for info in ffi.unpack(infos[0], count) if count else []:
+                alsa_id = ffi.string(ffi.cast("char *", ffi.addressof(info, "id")), 256)
+                if self._context.backend == lib.ma_backend_alsa and not is_alsa_card(alsa_id):
+                    continue
+                name = ffi.string(info.name).decode(errors="replace")
+                # The list belongs to the context and is overwritten by the next call: copy the id.
+                found.append((Device(kind, name, bool(info.isDefault)), ffi.new("ma_device_id *", info.id)))
+        return found
+
+    def close(self) -> None:
+        """Close the connection. Closing again does nothing."""
+        if self._context is not None:
+            lib.ma_context_uninit(self._context)
+            self._context = None
+
+    def __del__(self) -> None:
+        if hasattr(self, "_context"):
+            self.close()
+
+
+def is_alsa_card(alsa_id: bytes) -> bool:
+    """ALSA lists its plug-ins (rate converters, "discard all samples", ...) as devices; a card has a number."""
+    return b":" in alsa_id or alsa_id == b"default"
+
+
+class Stream:
+    """One running device: calls `callback_address` every 10 ms on its own thread, float32 mono at 48 kHz.
+
+    Owns its context, so that opening anew also connects anew. Raises InputError `device_failed`.
+    """
+
+    def __init__(self, context: Context, kind: Kind, device_id: Any, callback_address: int) -> None:
+        self._context = context
+        kinds = {Kind.MICROPHONE: lib.ma_device_type_capture, Kind.SPEAKER: lib.ma_device_type_playback}
+        config = lib.ma_device_config_init(kinds[kind])
+        config.sampleRate = SAMPLE_RATE_HZ
+        config.periodSizeInMilliseconds = PERIOD_MS
+        side = config.capture if kind is Kind.MICROPHONE else config.playback
+        side.format = SampleFormat.FLOAT32.value
+        side.channels = 1
+        side.pDeviceID = ffi.NULL if device_id is None else device_id
+        config.dataCallback = ffi.cast(ffi.typeof(config.dataCallback), callback_address)
+        self._device: Any = ffi.new("ma_device *")
+        result = lib.ma_device_init(context._context, ffi.addressof(config), self._device)
+        if result != lib.MA_SUCCESS:
+            self._device = None
+        else:
+            result = lib.ma_device_start(self._device)
+        if result != lib.MA_SUCCESS:
+            self.close()
+            raise InputError("device_failed", f"The {kind.value} cannot be opened (miniaudio {result}).")
+
+    def close(self) -> None:
+        """Stop calling, then let go. Closing again does nothing."""
+        if self._device is not None:
+            lib.ma_device_uninit(self._device)
+            self._device = None
+        self._context.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_device"):
+            self.close()

@@ -1,0 +1,201 @@
+"""Microphones and speakers: list them, open a pair for an Engine, notice when one falls silent.
+
+with SoundCard() as card:
+    engine.start(sound=card.sound, ...)
+    ...
+    card.watch(monotonic_now())     # every 100 ms or so, from a thread that may wait
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from miniaudio import Backend  # type: ignore[import-untyped]
+
+from raccall._native import Sound
+from raccall.audio.backend import NULL_BACKEND, Context, Device, Kind, Stream
+from raccall.errors import InputError
+from raccall.units import NANOS_PER_MS, Nanos
+
+__all__ = ["DEFAULT", "NULL_BACKEND", "Device", "DeviceChange", "Kind", "SoundCard", "Watchdog", "list_devices"]
+
+DEFAULT = ""
+"""The name of "whatever the system prefers", also after it prefers another one."""
+
+STALLED_MS = 500
+"""No callback for so long: the device was unplugged or the sound server went away (miniaudio tells nobody)."""
+STARTING_MS = 3000
+"""... but never so soon after opening: a headset or a sleeping sink takes two seconds, after one early callback."""
+
+
+def list_devices(backend: Backend | None = None) -> list[Device]:
+    """This machine's microphones and speakers, the default ones first. Asks the system anew each time.
+
+    Raises InputError `no_sound_system` or `no_sound_device` if there are none.
+    """
+    context = Context(backend)
+    try:
+        found = [device for device, _ in context.devices()]
+    finally:
+        context.close()
+    if not found:
+        raise InputError("no_sound_device", "No microphone and no speaker was found: plug one in, or use sound files.")
+    return sorted(found, key=lambda device: (device.kind.value, not device.is_default))
+
+
+class Watchdog:
+    """Tells when a device has stopped calling. Pure: `now` is given."""
+
+    def __init__(self, now: Nanos) -> None:
+        self._opened = now
+        self._callbacks = 0
+        self._newest = now
+
+    def stalled(self, callbacks: int, now: Nanos) -> bool:
+        """Whether `callbacks` has stood still for 500 ms, and the device was opened 3 s ago or earlier."""
+        if callbacks != self._callbacks:
+            self._callbacks = callbacks
+            self._newest = now
+        return now - self._newest >= STALLED_MS * NANOS_PER_MS and now - self._opened >= STARTING_MS * NANOS_PER_MS
+
+    def opened_anew(self, now: Nanos) -> None:
+        """Give the device its time to start again."""
+        self._opened = self._newest = now
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChange:
+    """What `SoundCard.watch` did about a device that had fallen silent."""
+
+    kind: Kind
+    device: Device | None
+    """Open now. None: nothing could be opened; it is tried again."""
+
+
+class SoundCard:
+    """A microphone and a speaker on one Sound, whose native callbacks move the samples: Python never holds them up.
+
+    microphone, speaker: a name or a part of one, DEFAULT, or None for none.
+    backend: `NULL_BACKEND` for a card that only keeps time; None takes the system's.
+    now: monotonic.
+
+    Raises InputError `no_sound_system`, `no_microphone`, `no_speaker`, `unknown_device` or `device_failed`, and then
+    holds nothing open.
+    """
+
+    def __init__(
+        self,
+        now: Nanos,
+        *,
+        microphone: str | None = DEFAULT,
+        speaker: str | None = DEFAULT,
+        backend: Backend | None = None,
+    ) -> None:
+        self.sound = Sound.device()
+        sound = self.sound
+        self._ends: list[_End] = []
+        try:
+            if microphone is not None:
+                address = sound.capture_callback_address
+                opener = _Opener(Kind.MICROPHONE, microphone, backend, address)
+                self._ends.append(_End(opener, lambda: sound.capture_callbacks, now))
+            if speaker is not None:
+                address = sound.playback_callback_address
+                opener = _Opener(Kind.SPEAKER, speaker, backend, address)
+                self._ends.append(_End(opener, lambda: sound.playback_callbacks, now))
+        except InputError:
+            self.close()
+            raise
+
+    @property
+    def devices(self) -> list[Device]:
+        """What is open."""
+        return [end.device for end in self._ends if end.device is not None]
+
+    def watch(self, now: Nanos) -> list[DeviceChange]:
+        """Open anew what has not called for 500 ms: the named device, else the default one. Usually returns [].
+
+        May wait for the system while it opens, so call it from a thread (`asyncio.to_thread`), every 100 ms or so.
+        """
+        return [change for end in self._ends if (change := end.watch(now)) is not None]
+
+    def close(self) -> None:
+        """Close the devices. Closing again does nothing."""
+        for end in self._ends:
+            end.close()
+        self._ends.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    """How to open one end."""
+
+    kind: Kind
+    name: str
+    backend: Backend | None
+    callback_address: int
+
+    def open(self, name: str) -> tuple[Device, Stream]:
+        context = Context(self.backend)
+        try:
+            device, device_id = self._choose(context, name)
+            return device, Stream(context, self.kind, device_id, self.callback_address)
+        except InputError:
+            context.close()
+            raise
+
+    def _choose(self, context: Context, name: str) -> tuple[Device, Any]:
+        found = [(device, device_id) for device, device_id in context.devices() if device.kind is self.kind]
+        if not found:
+            raise InputError(
+                f"no_{self.kind.value}", f"No {self.kind.value} was found: plug one in, or use a sound file."
+            )
+        if name == DEFAULT:
+            # No id: the system chooses, and moves the stream when its user chooses another.
+            return next((device for device, _ in found if device.is_default), found[0][0]), None
+        same = [entry for entry in found if entry[0].name.casefold() == name.casefold()]
+        alike = same or [entry for entry in found if name.casefold() in entry[0].name.casefold()]
+        if len(alike) != 1:
+            names = ", ".join(device.name for device, _ in alike or found)
+            problem = "fits several" if alike else "is none"
+            raise InputError("unknown_device", f"“{name}” {problem} of this machine's {self.kind.value}s: {names}.")
+        return alike[0]
+
+
+class _End:
+    """One open device, kept open."""
+
+    def __init__(self, opener: _Opener, callbacks: Callable[[], int], now: Nanos) -> None:
+        self._opener = opener
+        self._callbacks = callbacks
+        self._watchdog = Watchdog(now)
+        self.device: Device | None
+        self._stream: Stream | None
+        self.device, self._stream = opener.open(opener.name)
+
+    def watch(self, now: Nanos) -> DeviceChange | None:
+        if not self._watchdog.stalled(self._callbacks(), now):
+            return None
+        self.close()
+        for name in dict.fromkeys((self._opener.name, DEFAULT)):
+            try:
+                self.device, self._stream = self._opener.open(name)
+                break
+            except InputError:
+                continue  # unplugged: take the default one; not even that: try again when the watchdog barks again
+        self._watchdog.opened_anew(now)
+        return DeviceChange(self._opener.kind, self.device)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        self.device = self._stream = None

@@ -1,0 +1,167 @@
+"""Devices without a sound card: miniaudio's null backend calls our native functions at a card's pace."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from raccall import _native
+from raccall.audio import devices
+from raccall.audio.backend import Context, is_alsa_card
+from raccall.audio.devices import NULL_BACKEND, Device, DeviceChange, Kind, SoundCard, Watchdog, list_devices
+from raccall.clock import monotonic_now
+from raccall.errors import InputError
+from raccall.units import NANOS_PER_MS, Nanos
+
+NULL_MICROPHONE = Device(Kind.MICROPHONE, "NULL Capture Device", True)
+NULL_SPEAKER = Device(Kind.SPEAKER, "NULL Playback Device", True)
+
+
+def ms(value: float) -> Nanos:
+    return Nanos(int(value * NANOS_PER_MS))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """A device has its own clock, so its test waits; but not longer than 5 s."""
+    end = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_null_devices_are_listed() -> None:
+    assert list_devices(NULL_BACKEND) == [NULL_MICROPHONE, NULL_SPEAKER]
+
+
+def test_a_machine_without_devices_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Context, "devices", lambda self: [])
+    with pytest.raises(InputError, match="plug one in, or use sound files") as caught:
+        list_devices(NULL_BACKEND)
+    assert caught.value.code == "no_sound_device"
+    with pytest.raises(InputError, match="No microphone was found") as no_microphone:
+        SoundCard(ms(0), backend=NULL_BACKEND)
+    assert no_microphone.value.code == "no_microphone"
+    with pytest.raises(InputError, match="No speaker was found") as no_speaker:
+        SoundCard(ms(0), microphone=None, backend=NULL_BACKEND)
+    assert no_speaker.value.code == "no_speaker"
+
+
+def test_alsa_plug_ins_are_no_devices() -> None:
+    assert [name for name in (b":0,0", b"hw:1,0", b"default", b"null", b"lavrate", b"pulse") if is_alsa_card(name)] == [
+        b":0,0",
+        b"hw:1,0",
+        b"default",
+    ]
+
+
+def test_native_callbacks_come_every_10_ms() -> None:
+    with SoundCard(monotonic_now(), backend=NULL_BACKEND) as card:
+        assert card.devices == [NULL_MICROPHONE, NULL_SPEAKER]
+        sound = card.sound
+        wait_until(lambda: sound.capture_callbacks > 10 and sound.playback_callbacks > 10)
+        began, before = time.monotonic(), sound.playback_callbacks
+        wait_until(lambda: sound.playback_callbacks >= before + 30)
+        assert time.monotonic() - began > 0.2  # 0.3 s at a card's pace
+        assert card.watch(monotonic_now()) == []
+    assert card.devices == []
+    stopped = sound.capture_callbacks, sound.playback_callbacks
+    time.sleep(0.05)
+    assert (sound.capture_callbacks, sound.playback_callbacks) == stopped
+
+
+def test_a_busy_interpreter_does_not_hold_up_the_callback() -> None:
+    with SoundCard(monotonic_now(), microphone=None, backend=NULL_BACKEND) as card:
+        sound = card.sound
+        wait_until(lambda: sound.playback_callbacks > 3)
+        before, began = sound.playback_callbacks, time.monotonic()
+        sum(range(20_000_000))  # one C call that keeps the GIL
+        expected = (time.monotonic() - began) * 100
+        assert sound.playback_callbacks - before > 0.3 * expected  # a callback in Python: none
+
+
+def test_one_end_may_stay_closed() -> None:
+    with SoundCard(monotonic_now(), speaker=None, backend=NULL_BACKEND) as card:
+        assert card.devices == [NULL_MICROPHONE]
+        wait_until(lambda: card.sound.capture_callbacks > 2)
+        assert card.sound.playback_callbacks == 0
+
+
+def test_a_device_is_found_by_a_part_of_its_name() -> None:
+    with SoundCard(
+        monotonic_now(), microphone="null cap", speaker="null playback device", backend=NULL_BACKEND
+    ) as card:
+        assert card.devices == [NULL_MICROPHONE, NULL_SPEAKER]
+
+
+def test_an_unknown_device_is_said_with_those_that_exist() -> None:
+    sentence = "“headset” is none of this machine's speakers: NULL Playback Device."
+    with pytest.raises(InputError) as caught:
+        SoundCard(monotonic_now(), speaker="headset", backend=NULL_BACKEND)
+    assert (caught.value.code, str(caught.value)) == ("unknown_device", sentence)
+
+
+def test_an_ambiguous_name_is_said_with_those_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    twins = [(Device(Kind.MICROPHONE, name, False), None) for name in ("USB one", "USB two", "Built-in")]
+    monkeypatch.setattr(Context, "devices", lambda self: twins)
+    with pytest.raises(InputError, match="“usb” fits several of this machine's microphones: USB one, USB two"):
+        SoundCard(ms(0), microphone="usb", backend=NULL_BACKEND)
+
+
+def test_many_cards_one_after_the_other_leave_nothing_open() -> None:
+    for _ in range(20):  # more than the 16 Sounds that may be open at once
+        with SoundCard(monotonic_now(), backend=NULL_BACKEND):
+            pass
+
+
+def test_the_watchdog_barks_after_500_ms_without_a_callback() -> None:
+    dog = Watchdog(ms(0))
+    for step in range(400):
+        assert not dog.stalled(step, ms(10 * step))
+    assert not dog.stalled(399, ms(3990 + 499))
+    assert dog.stalled(399, ms(3990 + 500))
+    assert not dog.stalled(400, ms(4600))
+
+
+def test_the_watchdog_gives_a_device_3_s_to_start() -> None:
+    dog = Watchdog(ms(0))
+    assert not dog.stalled(1, ms(10))  # a sleeping sink asks once ahead, then not for 2 s
+    assert not dog.stalled(1, ms(2999))
+    assert dog.stalled(1, ms(3000))
+    dog.opened_anew(ms(3000))
+    assert not dog.stalled(1, ms(5999))
+    assert dog.stalled(1, ms(6000))
+
+
+class SilentSound:
+    """A Sound whose microphone never calls, as if it was unplugged."""
+
+    def __init__(self) -> None:
+        self._sound = _native.Sound.device()
+        self.capture_callback_address = self._sound.capture_callback_address
+        self.playback_callback_address = self._sound.playback_callback_address
+        self.capture_callbacks = 7
+        self.playback_callbacks = 0
+
+    @classmethod
+    def device(cls) -> "SilentSound":
+        return cls()
+
+
+def test_a_silent_microphone_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "Sound", SilentSound)
+    with SoundCard(ms(0), microphone="null", speaker=None, backend=NULL_BACKEND) as card:
+        assert card.watch(ms(2900)) == []
+        assert card.watch(ms(3400)) == [DeviceChange(Kind.MICROPHONE, NULL_MICROPHONE)]
+        assert card.devices == [NULL_MICROPHONE]
+        assert card.watch(ms(3500)) == []
+
+        # Its name is gone from the list: the default one is taken. Then that is gone too, and comes back.
+        listed = Context.devices
+        other = Device(Kind.MICROPHONE, "Built-in", True)
+        monkeypatch.setattr(Context, "devices", lambda self: [(other, None)])
+        assert card.watch(ms(7000)) == [DeviceChange(Kind.MICROPHONE, other)]
+        monkeypatch.setattr(Context, "devices", lambda self: [])
+        assert card.watch(ms(11_000)) == [DeviceChange(Kind.MICROPHONE, None)]
+        assert card.devices == []
+        monkeypatch.setattr(Context, "devices", listed)
+        assert card.watch(ms(14_000)) == [DeviceChange(Kind.MICROPHONE, NULL_MICROPHONE)]
