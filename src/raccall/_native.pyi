@@ -1,5 +1,6 @@
 """Packets and samples, in Rust. Private: the public faces are `raccall.voice`, `raccall.wire` and `raccall.server`."""
 
+from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
@@ -113,6 +114,77 @@ def opus_payload_samples(payload: bytes, sample_rate_hz: int) -> int: ...
 def opus_payload_has_lbrr(payload: bytes) -> bool: ...
 
 # ---- media: chains ----
+
+@final
+class SendChain:
+    """Frames in, sealed datagrams out. Pure: no thread, no clock, no socket. See `raccall.voice.chains`."""
+
+    def __init__(
+        self,
+        ssrc: int,
+        mode: str,
+        key: bytes,
+        *,
+        bitrate_bps: int,
+        complexity: int,
+        expected_loss_pct: int,
+        lbrr: bool,
+        dtx: bool,
+        first_sequence: int,
+        first_timestamp: int,
+    ) -> None:
+        """ValueError for an unknown mode, a key that has not 32 bytes, a number that the encoder refuses."""
+
+    def push(self, frame: NDArray[np.float32], now: int) -> bytes | None:
+        """One frame of shape (960, 1) or (960,). ValueError for another shape."""
+
+    def set_muted(self, muted: bool) -> None: ...
+    def set_gain_db(self, gain_db: float) -> None: ...
+    def set_level_extension(self, on: bool) -> None: ...
+    def apply(self, uplink_loss_pct: float, round_trip_ms: float | None, jitter_ms: float) -> None: ...
+    def report_datagram(self, blocks: Sequence[tuple[int, int, int, int, int, int, int]], now: int) -> bytes | None:
+        """Each block: ssrc, fraction_lost, lost, highest_sequence, jitter, last_sr, delay_since_last_sr."""
+
+    @property
+    def sent_packets(self) -> int: ...
+    @property
+    def sent_bytes(self) -> int: ...
+    @property
+    def bitrate_bps(self) -> int: ...
+
+@final
+class ReceiveChain:
+    """Datagrams in, mixed sound out. Pure: no thread, no clock, no socket. See `raccall.voice.chains`."""
+
+    def __init__(
+        self,
+        mode: str,
+        key: bytes,
+        *,
+        deep_plc: bool,
+        min_target_ms: int,
+        max_target_ms: int,
+        source_timeout_ms: int,
+    ) -> None:
+        """ValueError for an unknown mode, a key that has not 32 bytes, a least target above the largest."""
+
+    def push(self, datagram: bytes, now: int) -> tuple[int, int, int, bytes] | None:
+        """A fresh packet: ssrc, extended_sequence, extended_timestamp, rtp_packet. None: RTCP, or refused (counted)."""
+
+    def pull(self, now: int) -> NDArray[np.float32]:
+        """The next 10 ms of everyone, shape (480, 1), within ±1."""
+
+    def pull_each(self, now: int) -> dict[int, NDArray[np.float32]]:
+        """The next 10 ms of each source by SSRC, each of shape (480, 1), not limited."""
+
+    def set_decoding(self, decoding: bool) -> None: ...
+    def set_gain_db(self, ssrc: int, gain_db: float) -> None: ...
+    def remove_source(self, ssrc: int) -> None: ...
+    def report(self) -> dict[str, Any]:
+        """`sources`: one dict each, as in `Engine.stats`; `refused`: counts by reason."""
+
+    def report_blocks(self) -> list[tuple[int, int, int, int, int, int, int]]:
+        """One block per source, as `SendChain.report_datagram` takes them."""
 
 # ---- relay: forwarding ----
 

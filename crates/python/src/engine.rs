@@ -224,7 +224,7 @@ fn no_callbacks() -> PyErr {
     PyValueError::new_err("a clocked sound has no callbacks")
 }
 
-fn source_to_dict<'py>(py: Python<'py>, source: &SourceReport) -> PyResult<Bound<'py, PyDict>> {
+pub fn source_to_dict<'py>(py: Python<'py>, source: &SourceReport) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("ssrc", source.ssrc)?;
     dict.set_item("received", source.received)?;

@@ -1,5 +1,228 @@
-use pyo3::prelude::*;
+//! `SendChain` and `ReceiveChain`.
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use std::sync::{Mutex, MutexGuard};
+
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArrayDyn};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use raccall_media::{LinkReport, PULL_SAMPLES, Pushed, SEND_SAMPLES};
+use raccall_wire::rtcp::ReportBlock;
+use raccall_wire::transport::Mode;
+
+use crate::engine::source_to_dict;
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<SendChain>()?;
+    module.add_class::<ReceiveChain>()
+}
+
+/// ssrc, fraction_lost, lost, highest_sequence, jitter, last_sr, delay_since_last_sr.
+type Block = (u32, u8, i32, u32, u32, u32, u32);
+
+/// ssrc, extended_sequence, extended_timestamp, rtp_packet.
+type Fresh<'py> = (u32, u64, u64, Bound<'py, PyBytes>);
+
+#[pyclass(frozen)]
+struct SendChain(Mutex<raccall_media::SendChain>);
+
+#[pymethods]
+impl SendChain {
+    #[new]
+    #[pyo3(signature = (ssrc, mode, key, *, bitrate_bps, complexity, expected_loss_pct, lbrr, dtx, first_sequence, first_timestamp))]
+    #[allow(clippy::too_many_arguments)] // keywords in Python
+    fn new(
+        ssrc: u32,
+        mode: &str,
+        key: &[u8],
+        bitrate_bps: i32,
+        complexity: u8,
+        expected_loss_pct: u8,
+        lbrr: bool,
+        dtx: bool,
+        first_sequence: u16,
+        first_timestamp: u32,
+    ) -> PyResult<Self> {
+        let config = raccall_media::SendConfig {
+            ssrc,
+            mode: checked_mode(mode)?,
+            key: checked_key(key)?,
+            bitrate_bps,
+            complexity,
+            expected_loss_pct,
+            lbrr,
+            dtx,
+            first_sequence,
+            first_timestamp,
+        };
+        let chain = raccall_media::SendChain::new(config).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self(Mutex::new(chain)))
+    }
+
+    fn push<'py>(
+        &self,
+        py: Python<'py>,
+        frame: PyReadonlyArrayDyn<'py, f32>,
+        now: u64,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let shape = frame.as_array().shape().to_vec();
+        if !matches!(shape[..], [SEND_SAMPLES] | [SEND_SAMPLES, 1]) {
+            return Err(PyValueError::new_err(format!(
+                "a frame has the shape ({SEND_SAMPLES}, 1), this one {shape:?}"
+            )));
+        }
+        // A copy: the array may be written to while the GIL is released.
+        let samples: Vec<f32> = frame.as_array().iter().copied().collect();
+        let datagram = py.detach(|| lock(&self.0).push(&samples, now).map(<[u8]>::to_vec));
+        Ok(datagram.map(|datagram| PyBytes::new(py, &datagram)))
+    }
+
+    fn set_muted(&self, muted: bool) {
+        lock(&self.0).set_muted(muted);
+    }
+
+    fn set_gain_db(&self, gain_db: f32) {
+        lock(&self.0).set_gain_db(gain_db);
+    }
+
+    fn set_level_extension(&self, on: bool) {
+        lock(&self.0).set_level_extension(on);
+    }
+
+    fn apply(&self, uplink_loss_pct: f32, round_trip_ms: Option<f32>, jitter_ms: f32) {
+        lock(&self.0).apply(&LinkReport { uplink_loss_pct, round_trip_ms, jitter_ms });
+    }
+
+    fn report_datagram<'py>(&self, py: Python<'py>, blocks: Vec<Block>, now: u64) -> Option<Bound<'py, PyBytes>> {
+        let blocks: Vec<_> = blocks.into_iter().map(block_from).collect();
+        lock(&self.0).report_datagram(&blocks, now).map(|datagram| PyBytes::new(py, datagram))
+    }
+
+    #[getter]
+    fn sent_packets(&self) -> u64 {
+        lock(&self.0).sent_packets()
+    }
+
+    #[getter]
+    fn sent_bytes(&self) -> u64 {
+        lock(&self.0).sent_bytes()
+    }
+
+    #[getter]
+    fn bitrate_bps(&self) -> i32 {
+        lock(&self.0).bitrate_bps()
+    }
+}
+
+#[pyclass(frozen)]
+struct ReceiveChain(Mutex<raccall_media::ReceiveChain>);
+
+#[pymethods]
+impl ReceiveChain {
+    #[new]
+    #[pyo3(signature = (mode, key, *, deep_plc, min_target_ms, max_target_ms, source_timeout_ms))]
+    fn new(
+        mode: &str,
+        key: &[u8],
+        deep_plc: bool,
+        min_target_ms: u32,
+        max_target_ms: u32,
+        source_timeout_ms: u32,
+    ) -> PyResult<Self> {
+        if min_target_ms > max_target_ms {
+            return Err(PyValueError::new_err("min_target_ms is larger than max_target_ms"));
+        }
+        Ok(Self(Mutex::new(raccall_media::ReceiveChain::new(raccall_media::ReceiveConfig {
+            mode: checked_mode(mode)?,
+            key: checked_key(key)?,
+            deep_plc,
+            min_target_ms,
+            max_target_ms,
+            source_timeout_ms,
+        }))))
+    }
+
+    fn push<'py>(&self, py: Python<'py>, datagram: &[u8], now: u64) -> Option<Fresh<'py>> {
+        match lock(&self.0).push(datagram, now) {
+            Pushed::Packet { plain, ssrc, extended_sequence, extended_timestamp } => {
+                Some((ssrc, extended_sequence, extended_timestamp, PyBytes::new(py, plain)))
+            }
+            Pushed::Rtcp(_) | Pushed::Refused(_) => None,
+        }
+    }
+
+    fn pull<'py>(&self, py: Python<'py>, now: u64) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let mut frame = vec![0.0; PULL_SAMPLES];
+        py.detach(|| lock(&self.0).pull(now, &mut frame));
+        PyArray1::from_vec(py, frame).reshape([PULL_SAMPLES, 1])
+    }
+
+    fn pull_each<'py>(&self, py: Python<'py>, now: u64) -> PyResult<Bound<'py, PyDict>> {
+        let mut frames = Vec::new();
+        py.detach(|| lock(&self.0).pull_each(now, |ssrc, frame| frames.push((ssrc, frame.to_vec()))));
+        let by_source = PyDict::new(py);
+        for (ssrc, frame) in frames {
+            by_source.set_item(ssrc, PyArray1::from_vec(py, frame).reshape([PULL_SAMPLES, 1])?)?;
+        }
+        Ok(by_source)
+    }
+
+    fn set_decoding(&self, decoding: bool) {
+        lock(&self.0).set_decoding(decoding);
+    }
+
+    fn set_gain_db(&self, ssrc: u32, gain_db: f32) {
+        lock(&self.0).set_gain_db(ssrc, gain_db);
+    }
+
+    fn remove_source(&self, ssrc: u32) {
+        lock(&self.0).remove_source(ssrc);
+    }
+
+    fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let report = lock(&self.0).report();
+        let refused = PyDict::new(py);
+        for (reason, count) in report.refused.iter().filter(|(_, count)| *count > 0) {
+            refused.set_item(reason.name(), count)?;
+        }
+        let sources: PyResult<Vec<_>> = report.sources.iter().map(|source| source_to_dict(py, source)).collect();
+        let dict = PyDict::new(py);
+        dict.set_item("sources", sources?)?;
+        dict.set_item("refused", refused)?;
+        Ok(dict)
+    }
+
+    fn report_blocks(&self) -> Vec<Block> {
+        lock(&self.0).report_blocks().into_iter().map(block_to).collect()
+    }
+}
+
+fn block_from(
+    (ssrc, fraction_lost, lost, highest_sequence, jitter, last_sr, delay_since_last_sr): Block,
+) -> ReportBlock {
+    ReportBlock { ssrc, fraction_lost, lost, highest_sequence, jitter, last_sr, delay_since_last_sr }
+}
+
+fn block_to(block: ReportBlock) -> Block {
+    (
+        block.ssrc,
+        block.fraction_lost,
+        block.lost,
+        block.highest_sequence,
+        block.jitter,
+        block.last_sr,
+        block.delay_since_last_sr,
+    )
+}
+
+fn checked_mode(name: &str) -> PyResult<Mode> {
+    Mode::from_wire_name(name).ok_or_else(|| PyValueError::new_err(format!("unknown transport mode {name:?}")))
+}
+
+fn checked_key(key: &[u8]) -> PyResult<[u8; 32]> {
+    key.try_into().map_err(|_| PyValueError::new_err(format!("a key has 32 bytes, this one {}", key.len())))
+}
+
+fn lock<T>(chain: &Mutex<T>) -> MutexGuard<'_, T> {
+    chain.lock().expect("chains do not panic")
 }

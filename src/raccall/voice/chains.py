@@ -1,0 +1,233 @@
+"""The voice path without a network: frames in and sealed datagrams out, datagrams in and mixed sound out.
+
+    frame ─▶ SendChain.push ─▶ datagram ══▶ ReceiveChain.push ─▶ ReceiveChain.pull ─▶ frame
+
+Both are pure and clocked by their user: a sound card, a 20 ms timer, or the virtual time of a test. `now` is monotonic
+nanoseconds; where its zero is does not matter. The Engine runs the same chains in its own thread: this is their face
+for bots, tests and measurements. A chain may be used from several threads, one call at a time runs; the GIL is
+released while sound is encoded or decoded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raccall import _native
+from raccall.units import Nanos, Ssrc
+from raccall.voice.engine import SourceStats
+from raccall.voice.tap import TappedPacket
+
+__all__ = ["Frame", "LinkReport", "ReceiveChain", "ReceiveReport", "ReportBlock", "SendChain"]
+
+Frame = NDArray[np.float32]
+"""Samples: float32, shape (frames, 1), 48 kHz, within ±1."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReport:
+    """How the way to the listeners is doing."""
+
+    uplink_loss_pct: float
+    """Packets that the relay missed since the last report, 0 to 100."""
+    round_trip_ms: float | None = None
+    """To the relay and back."""
+    jitter_ms: float = 0.0
+    """Interarrival jitter at the relay."""
+
+
+class ReportBlock(NamedTuple):
+    """How well one Source is received (RFC 3550 section 6.4.1)."""
+
+    ssrc: int
+    fraction_lost: int
+    """Lost since the last block, in 256ths."""
+    lost: int
+    """Lost since the first packet."""
+    highest_sequence: int
+    """Newest sequence number, wraps in the upper 16 bits."""
+    jitter: int
+    """In 48 kHz ticks."""
+    last_sr: int
+    """Middle 32 bits of the last sender report's time; 0 = none."""
+    delay_since_last_sr: int
+    """Since then, in 65 536ths of a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveReport:
+    """What a ReceiveChain heard so far."""
+
+    sources: tuple[SourceStats, ...]
+    refused: dict[str, int]
+    """Datagrams that were not used, by reason: too_short, malformed, bad_seal, payload_type, duplicate, too_old,
+    too_many_sources. Reasons that did not occur are absent."""
+
+
+class SendChain:
+    """Frames in, sealed datagrams out: gain, limiter, Opus, RTP, seal.
+
+    ssrc: the Source that speaks. mode: a transport mode by its wire name. key: 32 bytes.
+    bitrate_bps: the largest used; `apply` lowers it on a poor link, to 16 000 at least.
+    complexity: of the encoder, 0 (least CPU) to 10 (best sound).
+    expected_loss_pct: the least assumed; `apply` raises it up to 30.
+    lbrr: each frame a second time, coarser, in the packet after it: a single lost packet costs nothing audible.
+    dtx: send nothing while nobody speaks. first_sequence, first_timestamp: where the counters start; any value will do.
+
+    Raises ValueError for an unknown mode, a key of another length, or a number out of range.
+    """
+
+    def __init__(
+        self,
+        ssrc: int,
+        mode: str,
+        key: bytes,
+        *,
+        bitrate_bps: int = 32_000,
+        complexity: int = 9,
+        expected_loss_pct: int = 10,
+        lbrr: bool = True,
+        dtx: bool = False,
+        first_sequence: int = 0,
+        first_timestamp: int = 0,
+    ) -> None:
+        self._native = _native.SendChain(
+            ssrc,
+            mode,
+            key,
+            bitrate_bps=bitrate_bps,
+            complexity=complexity,
+            expected_loss_pct=expected_loss_pct,
+            lbrr=lbrr,
+            dtx=dtx,
+            first_sequence=first_sequence,
+            first_timestamp=first_timestamp,
+        )
+
+    def push(self, frame: Frame, now: Nanos) -> bytes | None:
+        """Hand over 20 ms: float32, shape (960, 1) or (960,), 48 kHz.
+
+        Returns the datagram to send at once. None: muted, silent under `dtx`, or the key's nonces are used up.
+        Samples beyond ±1 are limited, those that are not finite become silence. ValueError for another shape.
+        """
+        return self._native.push(frame, now)
+
+    def set_muted(self, muted: bool) -> None:
+        """A muted chain sends one packet of silence, then nothing; its timestamps go on. Unmuting fades in in 20 ms."""
+        self._native.set_muted(muted)
+
+    def set_gain_db(self, gain_db: float) -> None:
+        """Takes effect with a 20 ms ramp from the next frame on. Range -60 to +12 dB, clamped."""
+        self._native.set_gain_db(gain_db)
+
+    def set_level_extension(self, on: bool) -> None:
+        """Whether each packet tells its level in the header (RFC 6464, 8 bytes), so nobody decodes to draw a meter.
+
+        On at first.
+        """
+        self._native.set_level_extension(on)
+
+    def apply(self, report: LinkReport) -> None:
+        """Follow the link: expected loss smoothly, bitrate in small steps."""
+        self._native.apply(report.uplink_loss_pct, report.round_trip_ms, report.jitter_ms)
+
+    def report_datagram(self, blocks: Sequence[ReportBlock], now: Nanos) -> bytes | None:
+        """A sealed RTCP sender report, with `blocks` as receiver reports. None: the key's nonces are used up."""
+        return self._native.report_datagram(blocks, now)
+
+    @property
+    def sent_packets(self) -> int:
+        """Voice packets so far."""
+        return self._native.sent_packets
+
+    @property
+    def sent_bytes(self) -> int:
+        """Of all datagrams so far, reports included, without UDP and IP headers."""
+        return self._native.sent_bytes
+
+    @property
+    def bitrate_bps(self) -> int:
+        """As `apply` left it."""
+        return self._native.bitrate_bps
+
+
+class ReceiveChain:
+    """Datagrams in, mixed sound out: open, de-duplicate, jitter buffer, decode, conceal, mix, limit.
+
+    One jitter buffer and one decoder per Source, created by its first packet, let go after `source_timeout_ms` of
+    silence. At most 64 Sources: one more takes the place of one that timed out, or is refused.
+
+    mode: a transport mode by its wire name. key: 32 bytes.
+    deep_plc: conceal losses with the neural network; better, and 17 times the work per lost frame.
+    min_target_ms, max_target_ms: limits of the jitter buffer's delay above the fastest packet. A larger least delay
+        survives sudden stalls, a smaller largest one keeps a conversation brisk on a bad link, with more gaps.
+
+    Raises ValueError for an unknown mode, a key of another length, or limits in the wrong order.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        key: bytes,
+        *,
+        deep_plc: bool = True,
+        min_target_ms: int = 20,
+        max_target_ms: int = 200,
+        source_timeout_ms: int = 10_000,
+    ) -> None:
+        self._native = _native.ReceiveChain(
+            mode,
+            key,
+            deep_plc=deep_plc,
+            min_target_ms=min_target_ms,
+            max_target_ms=max_target_ms,
+            source_timeout_ms=source_timeout_ms,
+        )
+
+    def push(self, datagram: bytes, now: Nanos) -> TappedPacket | None:
+        """Hand over one datagram that arrived at `now`. Hostile bytes are counted by reason, never raised.
+
+        Returns the packet when it is fresh, as a Tap tells it; None for a report or a refused datagram.
+        """
+        fresh = self._native.push(datagram, now)
+        if fresh is None:
+            return None
+        ssrc, sequence, timestamp, rtp = fresh
+        return TappedPacket(now, Ssrc(ssrc), sequence, timestamp, rtp)
+
+    def pull(self, now: Nanos) -> Frame:
+        """The next 10 ms of everyone: shape (480, 1). Call it every 10 ms of `now`.
+
+        Missing speech is concealed; with no speaker the frame is zeros. Never fails.
+        """
+        return self._native.pull(now)
+
+    def pull_each(self, now: Nanos) -> dict[Ssrc, Frame]:
+        """The same 10 ms before the mix, one frame per Source, not limited: bots, live transcription.
+
+        Takes the place of `pull`: either of them advances the time.
+        """
+        return {Ssrc(ssrc): frame for ssrc, frame in self._native.pull_each(now).items()}
+
+    def set_decoding(self, decoding: bool) -> None:
+        """Off: packets are opened and counted, nothing is decoded and `pull` is silent. For those that only record."""
+        self._native.set_decoding(decoding)
+
+    def set_gain_db(self, source: int, gain_db: float) -> None:
+        """One Source's volume, also before its first packet. Ramp of 20 ms, range -60 to +12 dB, clamped."""
+        self._native.set_gain_db(source, gain_db)
+
+    def remove_source(self, source: int) -> None:
+        """Forget a Source and its volume, because its owner has left."""
+        self._native.remove_source(source)
+
+    def report(self) -> ReceiveReport:
+        """Counts and gauges since the beginning."""
+        numbers = self._native.report()
+        return ReceiveReport(tuple(SourceStats(**source) for source in numbers["sources"]), numbers["refused"])
+
+    def report_blocks(self) -> list[ReportBlock]:
+        """What to tell others about each Source; the loss fraction is about the time since the last call."""
+        return [ReportBlock(*block) for block in self._native.report_blocks()]
