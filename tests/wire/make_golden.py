@@ -32,7 +32,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "csrc": {"csrc": CSRC},
     "extension0": {"profile": 0xBEDE, "body": b""},
     "extension1": {"profile": 0xBEDE, "body": EXTENSION_BODY[:4]},
-    "extension3": {"profile": 0x1000, "body": EXTENSION_BODY},
+    "extension3": {"profile": 0x1234, "body": EXTENSION_BODY},
     "padding": {"padding": PADDING},
     "all": {"csrc": CSRC, "profile": 0xBEDE, "body": EXTENSION_BODY, "padding": PADDING},
 }
