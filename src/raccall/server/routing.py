@@ -1,0 +1,115 @@
+"""Whose packets go to whom: computed once per change into a table, which the relay only looks up.
+
+plan(voices) -> table and diff(old, new) -> commands are pure; `apply` hands the commands to a relay.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """One voice session, as routing sees it."""
+
+    session_id: int
+    room_id: int
+    ssrc: int
+    mode: str
+    key: bytes
+    connected: bool
+    """It has its key. Before, the relay knows it for IP discovery only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the table."""
+
+    ssrc: int
+    mode: str
+    key: bytes
+    destinations: tuple[int, ...]
+    """Session ids, sorted."""
+
+
+Table = dict[int, Entry]
+"""By session id."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddSession:
+    """Of a session that is there already: a new key or mode; its address stays known."""
+
+    session_id: int
+    ssrc: int
+    mode: str
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SetRoute:
+    session_id: int
+    destinations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSession:
+    session_id: int
+
+
+Command = AddSession | SetRoute | RemoveSession
+
+
+class RelayHandle(Protocol):
+    """What the control plane asks of a relay."""
+
+    def add_session(self, session_id: int, ssrc: int, mode: str, key: bytes) -> None: ...
+    def remove_session(self, session_id: int) -> None: ...
+    def set_route(self, session_id: int, destinations: list[int]) -> None: ...
+    def set_address(self, session_id: int, address: tuple[str, int]) -> None: ...
+    def counters(self) -> dict[str, int]: ...
+    def stop(self) -> None: ...
+
+
+def plan(voices: Iterable[Voice]) -> Table:
+    """Everyone in a room hears everyone else in it."""
+    voices = list(voices)
+    listeners: dict[int, list[int]] = {}
+    for voice in voices:
+        if voice.connected:
+            listeners.setdefault(voice.room_id, []).append(voice.session_id)
+    table: Table = {}
+    for voice in voices:
+        heard_by = listeners.get(voice.room_id, []) if voice.connected else []
+        destinations = tuple(sorted(session_id for session_id in heard_by if session_id != voice.session_id))
+        table[voice.session_id] = Entry(voice.ssrc, voice.mode, voice.key, destinations)
+    return table
+
+
+def diff(old: Table, new: Table) -> list[Command]:
+    """The commands that lead from one table to the other: first who comes, then the routes, then who goes."""
+    commands: list[Command] = []
+    for session_id, entry in new.items():
+        before = old.get(session_id)
+        if before is None or (before.mode, before.key) != (entry.mode, entry.key):
+            commands.append(AddSession(session_id, entry.ssrc, entry.mode, entry.key))
+    for session_id, entry in new.items():
+        before = old.get(session_id)
+        if entry.destinations != (before.destinations if before else ()):
+            commands.append(SetRoute(session_id, entry.destinations))
+    commands += [RemoveSession(session_id) for session_id in old if session_id not in new]
+    return commands
+
+
+def apply(commands: Iterable[Command], relay: RelayHandle) -> None:
+    """Hand the commands over, in order."""
+    for command in commands:
+        match command:
+            case AddSession():
+                relay.add_session(command.session_id, command.ssrc, command.mode, command.key)
+            case SetRoute():
+                relay.set_route(command.session_id, list(command.destinations))
+            case RemoveSession():
+                relay.remove_session(command.session_id)

@@ -1,0 +1,66 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raccall.server.routing import AddSession, RemoveSession, SetRoute, Voice, apply, diff, plan
+
+KEY = bytes(32)
+
+
+def voice(session_id, room_id=1, *, connected=True, mode="a"):
+    return Voice(session_id=session_id, room_id=room_id, ssrc=session_id, mode=mode, key=KEY, connected=connected)
+
+
+def test_everyone_in_a_room_hears_everyone_else_in_it():
+    table = plan([voice(1), voice(2), voice(3), voice(9, room_id=2)])
+    routes = {session_id: entry.destinations for session_id, entry in table.items()}
+    assert routes == {1: (2, 3), 2: (1, 3), 3: (1, 2), 9: ()}
+
+
+def test_before_it_has_its_key_a_session_is_known_and_nothing_more():
+    table = plan([voice(1), voice(2, connected=False)])
+    assert table[2].destinations == () and table[1].destinations == ()
+
+
+def test_commands_for_one_who_joins_changes_mode_and_leaves():
+    alone, both = plan([voice(1)]), plan([voice(1), voice(2)])
+    assert diff({}, alone) == [AddSession(1, 1, "a", KEY)]
+    assert diff(alone, both) == [AddSession(2, 2, "a", KEY), SetRoute(1, (2,)), SetRoute(2, (1,))]
+    assert diff(both, plan([voice(1), voice(2, mode="b")])) == [AddSession(2, 2, "b", KEY)]
+    assert diff(both, alone) == [SetRoute(1, ()), RemoveSession(2)]
+    assert diff(both, both) == []
+
+
+class Relay:
+    """Obeys, and fails if a command makes no sense."""
+
+    def __init__(self):
+        self.sessions, self.routes = {}, {}
+
+    def add_session(self, session_id, ssrc, mode, key):
+        self.sessions[session_id] = (ssrc, mode, key)
+        self.routes.setdefault(session_id, ())
+
+    def set_route(self, session_id, destinations):
+        assert all(destination in self.sessions for destination in destinations)
+        assert session_id in self.sessions
+        self.routes[session_id] = tuple(destinations)
+
+    def remove_session(self, session_id):
+        del self.sessions[session_id], self.routes[session_id]
+
+
+voices = st.lists(
+    st.builds(voice, st.integers(1, 6), st.integers(1, 2), connected=st.booleans(), mode=st.sampled_from("ab")),
+    unique_by=lambda v: v.session_id,
+)
+
+
+@given(st.lists(voices, max_size=6))
+def test_differences_lead_a_relay_from_any_table_to_any_other(states):
+    relay, table = Relay(), {}
+    for state in states:
+        new = plan(state)
+        apply(diff(table, new), relay)
+        table = new
+        assert relay.routes == {session_id: entry.destinations for session_id, entry in table.items()}
+        assert relay.sessions == {session_id: (e.ssrc, e.mode, e.key) for session_id, e in table.items()}
