@@ -53,6 +53,9 @@ RATE_BURST = 60
 RATE_PER_SECOND = 5.0
 """A client's own traffic is a heartbeat every 14 s and a handful of messages at the start."""
 
+MAX_OUTGOING = 1000
+"""Messages a client has not taken yet. One more and the connection is closed, to be resumed."""
+
 SPEAKING_BITS = 0b111
 SEQ_MASK = 0xFFFF
 """`seq` is 16 bits on the wire, because a binary message carries it in two bytes."""
@@ -217,14 +220,13 @@ class VoiceGatewayServer:
         self._replay = replay
         self._state = _State.CONNECTED
         self._send(Resumed())
-        self._outgoing += missed
+        for text in missed:
+            self._queue(text)
         return True
 
     def announce(self, message: ClientsConnect | ClientDisconnect | UserSpeaking) -> None:
         """Tell the client what happened in the room. Numbered; `announce_to` does the same for a lost connection."""
-        text = announce_to(self._replay, message)
-        if not self.closed:
-            self._outgoing.append(text)
+        self._queue(announce_to(self._replay, message))
 
     def close(self, code: CloseCode) -> None:
         """End the connection. The first code counts."""
@@ -266,7 +268,15 @@ class VoiceGatewayServer:
             self._events.append(ProtocolSelected(chosen.address, chosen.port, chosen.mode))
 
     def _send(self, message: ServerMessage) -> None:
-        self._outgoing.append(write_message(message))
+        self._queue(write_message(message))
+
+    def _queue(self, text: str) -> None:
+        if self.closed:
+            return
+        if len(self._outgoing) >= MAX_OUTGOING:
+            self.close(CloseCode.SERVER_CRASHED)
+            return
+        self._outgoing.append(text)
 
     def _expect(self, state: _State) -> None:
         if self._state is not state:
@@ -292,4 +302,4 @@ def _is_address(address: str, port: int) -> bool:
         ipaddress.ip_address(address)
     except ValueError:
         return False
-    return 0 < port < 1 << 16
+    return "%" not in address and 0 < port < 1 << 16  # a zone means something on the client's machine only

@@ -1,0 +1,55 @@
+"""start a server"""
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+
+from raccall.server.app import RunningServer, serve
+from raccall.server.settings import FIRST_ROOM, ServerSettings
+from raccall.store import default_data_folder
+from raccall.units import DEFAULT_PORT
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of `raccall serve`."""
+    parser.add_argument(
+        "--host", action="append", default=[], metavar="IP", help="address to listen on (default: loopback); may repeat"
+    )
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"TCP and UDP (default: {DEFAULT_PORT}; 0: any)")
+    parser.add_argument("--data", type=Path, default=default_data_folder(), help="data folder (default: %(default)s)")
+    parser.add_argument("--tls", action="store_true", help="self-signed certificate, pinned by invite links")
+    parser.add_argument("--cert", type=Path, metavar="FILE", help="certificate with its chain, PEM")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="private key of --cert, PEM")
+    parser.add_argument("--insecure", action="store_true", help="allow plain text beyond this machine")
+    parser.add_argument("--public-address", metavar="HOST[:PORT]", help="what clients are told to connect to")
+    parser.add_argument("--room", default=FIRST_ROOM, metavar="NAME", help="first room (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object when started")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves until interrupted."""
+    settings = ServerSettings(
+        data=options.data,
+        host=tuple(options.host),
+        port=options.port,
+        tls=options.tls,
+        certificate=options.cert,
+        certificate_key=options.key,
+        insecure=options.insecure,
+        public_address=options.public_address,
+        room=options.room,
+    )
+    asyncio.run(serve(settings, _print_json if options.json else _print))
+    return 0
+
+
+def _print(server: RunningServer) -> None:
+    print(f"Raccall listens on {server.url} (TCP and UDP)")
+    print(f"Invite: {server.invite()}")
+    print(f"Owner:  {server.owner_token}", flush=True)
+
+
+def _print_json(server: RunningServer) -> None:
+    started = {"url": server.url, "port": server.port, "invite": server.invite(), "owner_token": server.owner_token}
+    print(json.dumps(started), flush=True)

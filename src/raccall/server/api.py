@@ -1,0 +1,246 @@
+"""The HTTP side: `/api`, the two WebSockets, and what a browser sees that opens an invite link."""
+
+import asyncio
+import html
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, FastAPI, Header, Query, Request, WebSocket
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from raccall import __version__
+from raccall.clock import monotonic_now
+from raccall.errors import RaccallError, RefusedError
+from raccall.server.body_limit import BodyLimit
+from raccall.server.control import ControlGatewayServer
+from raccall.server.service import Service
+from raccall.server.sockets import SocketLink
+from raccall.voice.gateway.server import VoiceGatewayServer
+from raccall.wire import control
+
+T = TypeVar("T")
+
+STATUS = {
+    "invite_invalid": 403,
+    "invite_expired": 403,
+    "not_owner": 403,
+    "room_unknown": 404,
+    "name_taken": 409,
+    "room_full": 409,
+    "room_exists": 409,
+    "too_many_requests": 429,
+}
+"""HTTP status by error code; 400 for all others."""
+
+
+class GuestWanted(BaseModel):
+    invite: str = Field(max_length=1000)
+    """The token of an invite link."""
+    name: str = Field(max_length=1000)
+    recorder: bool = False
+
+
+class Guest(BaseModel):
+    token: str
+    user_id: str
+    name: str
+    room_id: str
+    room_name: str
+
+
+class RoomWanted(BaseModel):
+    name: str = Field(max_length=1000)
+
+
+class RoomKnown(BaseModel):
+    room_id: str
+    name: str
+    members: int
+    """How many are in its call."""
+
+
+class InviteWanted(BaseModel):
+    room_id: str = Field(max_length=20)
+
+
+class Invite(BaseModel):
+    link: str
+    expires: str
+    """UTC, ISO 8601."""
+
+
+class Health(BaseModel):
+    status: str
+    version: str
+    sessions: int
+    """Users with a control session."""
+    voices: int
+    """Voice sessions."""
+    relay: dict[str, int]
+    """The relay's counters."""
+
+
+class Problem(BaseModel):
+    """Every error of this API."""
+
+    code: str
+    sentence: str
+
+
+def create_app(service: Service, on_change: Callable[[], None]) -> FastAPI:
+    """The ASGI application of one server. `on_change` is called when the hub's timer may have moved."""
+    app = FastAPI(
+        title="Raccall",
+        version=__version__,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        responses={"4XX": {"model": Problem}},
+    )
+    app.add_middleware(BodyLimit)
+    _add_errors(app)
+    _add_api(app, service)
+    _add_sockets(app, service, on_change)
+    _add_pages(app, service)
+    return app
+
+
+def _add_api(app: FastAPI, service: Service) -> None:
+    def owner(authorization: Annotated[str, Header()] = "") -> None:
+        service.tokens.check_owner(authorization.removeprefix("Bearer "))
+
+    @app.get("/api/health")
+    async def health() -> Health:
+        return Health(
+            status="ok",
+            version=__version__,
+            sessions=len(service.hub),
+            voices=len(service.calls),
+            relay=service.relay.counters(),
+        )
+
+    @app.post("/api/guests", status_code=201)
+    async def new_guest(wanted: GuestWanted, request: Request) -> Guest:
+        address = request.client.host if request.client else ""
+        if not service.guest_allowed(address, monotonic_now()):
+            raise RefusedError("too_many_requests", "Too many people came from your address; wait a moment.")
+        user = service.new_guest(wanted.invite, wanted.name, wanted.recorder)
+        await in_store_thread(service, lambda: service.keep_guest(user))
+        return Guest(
+            token=service.tokens.guest(user),
+            user_id=str(user.id),
+            name=user.name,
+            room_id=str(user.room_id),
+            room_name=service.rooms.get(user.room_id).name,
+        )
+
+    @app.get("/api/rooms", dependencies=[Depends(owner)])
+    async def rooms() -> list[RoomKnown]:
+        known = service.rooms.all()
+        return [RoomKnown(room_id=str(room.id), name=room.name, members=len(room.members)) for room in known]
+
+    @app.post("/api/rooms", status_code=201, dependencies=[Depends(owner)])
+    async def new_room(wanted: RoomWanted) -> RoomKnown:
+        room = service.new_room(wanted.name)
+        await in_store_thread(service, lambda: service.store.add_room(room))
+        service.rooms.add(room.id, room.name)
+        return RoomKnown(room_id=str(room.id), name=room.name, members=0)
+
+    @app.post("/api/invites", status_code=201, dependencies=[Depends(owner)])
+    async def new_invite(wanted: InviteWanted) -> Invite:
+        if not wanted.room_id.isascii() or not wanted.room_id.isdigit():
+            raise RefusedError("room_unknown", "This room does not exist.")
+        link, expires = service.invite(int(wanted.room_id))
+        return Invite(link=link, expires=expires.isoformat(timespec="seconds"))
+
+
+def _add_sockets(app: FastAPI, service: Service, on_change: Callable[[], None]) -> None:
+    @app.websocket("/gateway")
+    async def control_gateway(socket: WebSocket) -> None:
+        link = await _accept(service, socket, ControlGatewayServer(monotonic_now()))
+
+        async def on_event(event: Any) -> None:
+            if isinstance(event, control.Say):
+                await say(link, event)
+            else:
+                service.hub.on_event(link, event)
+
+        await _serve(link, on_event, service.hub.on_lost, on_change)
+
+    async def say(link: SocketLink[ControlGatewayServer], event: control.Say) -> None:
+        """Stored first, told then: a line that people saw is a line that lasts."""
+        line = service.line(link, event)
+        if line is not None:
+            stored, told = line
+            await in_store_thread(service, lambda: service.store.add_message(stored))
+            service.hub.tell_room(stored.room_id, told)
+
+    @app.websocket("/")
+    async def voice_gateway(socket: WebSocket, v: Annotated[str | None, Query()] = None) -> None:
+        link = await _accept(service, socket, VoiceGatewayServer(monotonic_now(), version=v))
+
+        async def on_event(event: Any) -> None:
+            service.calls.on_event(link, event)
+
+        await _serve(link, on_event, service.calls.on_lost, on_change)
+
+
+C = TypeVar("C", ControlGatewayServer, VoiceGatewayServer)
+
+
+async def _accept(service: Service, socket: WebSocket, core: C) -> SocketLink[C]:
+    await socket.accept()
+    host, port = service.announced(socket.headers.get("host", ""), socket.scope.get("server"))
+    return SocketLink(socket, core, host, port)
+
+
+async def _serve(
+    link: SocketLink[C],
+    on_event: Callable[[Any], Awaitable[None]],
+    on_lost: Callable[[SocketLink[C], int | None, Any], None],
+    on_change: Callable[[], None],
+) -> None:
+    code = None
+    try:
+        code = await link.run(on_event)
+    finally:
+        on_lost(link, code, monotonic_now())
+        on_change()
+
+
+def _add_pages(app: FastAPI, service: Service) -> None:
+    @app.get("/join/{token}", include_in_schema=False)
+    async def join_page(token: str) -> HTMLResponse:
+        link = html.escape(service.place.link(token))
+        return HTMLResponse(
+            "<!doctype html><meta charset=utf-8><title>Raccall</title>"
+            f"<p>You are invited to a call. With Raccall installed, run:</p><pre>raccall join '{link}'</pre>"
+        )
+
+
+def _add_errors(app: FastAPI) -> None:
+    def problem(status: int, code: str, sentence: str) -> JSONResponse:
+        return JSONResponse({"code": code, "sentence": sentence}, status_code=status)
+
+    @app.exception_handler(RaccallError)
+    async def refused(_request: Request, error: RaccallError) -> JSONResponse:
+        return problem(STATUS.get(error.code, 400), error.code, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        return problem(400, "request_malformed", f"The request is malformed: {where}: {first['msg']}.")
+
+    @app.exception_handler(HTTPException)
+    async def other(_request: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "request_malformed")
+        return problem(error.status_code, code, f"{error.detail}.")
+
+
+async def in_store_thread(service: Service, work: Callable[[], T]) -> T:
+    """The disk may be slow; the event loop does not wait for it."""
+    return await asyncio.get_running_loop().run_in_executor(service.store_thread, work)

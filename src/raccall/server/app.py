@@ -1,0 +1,173 @@
+"""A server that runs: binds, opens the data folder, serves until it is told to stop.
+
+serve ─▶ RunningServer ─▶ bind (TCP and UDP, one port) ─▶ data folder ─▶ Service ─▶ uvicorn
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+from collections.abc import Callable, Generator
+from types import TracebackType
+
+import uvicorn
+
+from raccall import _native
+from raccall.clock import monotonic_now, wall_now
+from raccall.server import certificate as tls
+from raccall.server.api import create_app
+from raccall.server.binding import Binding, StartRelay, bind
+from raccall.server.service import Service, place_of
+from raccall.server.settings import ServerSettings
+from raccall.store import DataFolder, SqlStore
+from raccall.units import NANOS_PER_SECOND
+from raccall.wire.control import MAX_MESSAGE_BYTES
+
+STOP_WITHIN_S = 3
+"""Connections that did not close by then are cut."""
+
+
+class RunningServer:
+    """A server as an async context manager, inside the running event loop.
+
+    Entering raises InputError (`port_busy`, `tls_required`, ...) or StorageError (`data_not_writable`, ...); then
+    nothing is left behind. Leaving closes every connection (1012, clients come back by themselves).
+    """
+
+    def __init__(self, settings: ServerSettings, *, start_relay: StartRelay = _native.Relay) -> None:
+        self._settings = settings
+        self._start_relay = start_relay
+        self._timer_moved = asyncio.Event()
+
+    @property
+    def port(self) -> int:
+        """TCP and UDP."""
+        return self._binding.port
+
+    @property
+    def url(self) -> str:
+        """http(s)://host:port"""
+        return self.service.place.url
+
+    @property
+    def owner_token(self) -> str:
+        """Allows to make rooms and invites over `/api`."""
+        return self.service.tokens.owner
+
+    def invite(self, room: str | None = None) -> str:
+        """A link into a room, by name; None: the first one. Raises RefusedError `room_unknown`."""
+        named = {known.name.casefold(): known.id for known in self.service.rooms.all()}
+        room_id = self.service.first_room_id() if room is None else named.get(room.casefold(), 0)
+        return self.service.invite(room_id)[0]
+
+    async def __aenter__(self) -> "RunningServer":
+        self._settings.check()
+        self._binding = bind(self._settings.hosts, self._settings.port, self._start_relay)
+        try:
+            self.service, certificate = _open_service(self._settings, self._binding)
+            self._uvicorn = _Uvicorn(self._config(certificate))
+        except BaseException:
+            self._binding.close()
+            raise
+        self._serving = asyncio.create_task(self._uvicorn.serve(self._binding.sockets))
+        self._timing = asyncio.create_task(self._handle_timers())
+        await self._uvicorn.ready.wait()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._uvicorn.should_exit = True
+        await self._serving
+        self._timing.cancel()
+        await asyncio.gather(self._timing, return_exceptions=True)
+        self.service.close()
+        self._binding.close()
+
+    def _config(self, certificate: tls.Certificate | None) -> uvicorn.Config:
+        return uvicorn.Config(
+            create_app(self.service, self._timer_moved.set),
+            ws="websockets-sansio",
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_ping_interval=None,  # both gateways have heartbeats of their own
+            ws_per_message_deflate=False,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_WITHIN_S,
+            ssl_certfile=str(certificate.path) if certificate else None,
+            ssl_keyfile=str(certificate.key_path) if certificate else None,
+        )
+
+    async def _handle_timers(self) -> None:
+        """Ends sessions that nobody resumes."""
+        hub = self.service.hub
+        while True:
+            timer = hub.get_timer()
+            delay_s = None if timer is None else max(0.0, (timer - monotonic_now()) / NANOS_PER_SECOND)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await self._timer_moved.wait()
+            self._timer_moved.clear()
+            hub.handle_timer(monotonic_now())
+
+
+async def serve(settings: ServerSettings, on_started: Callable[[RunningServer], None]) -> None:
+    """Run until SIGINT or SIGTERM, then stop gracefully. `on_started` is called when clients may come."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl+C ends asyncio.run by KeyboardInterrupt instead
+            loop.add_signal_handler(number, stop.set)
+    async with RunningServer(settings) as server:
+        on_started(server)
+        await stop.wait()
+
+
+class _Uvicorn(uvicorn.Server):
+    """Says when it has started and leaves signals to others."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def _open_service(settings: ServerSettings, binding: Binding) -> tuple[Service, tls.Certificate | None]:
+    folder = DataFolder(settings.data)
+    certificate = None
+    if settings.certificate is not None and settings.certificate_key is not None:
+        certificate = tls.given_certificate(settings.certificate, settings.certificate_key)
+    elif settings.tls:
+        certificate = tls.own_certificate(folder, wall_now())
+    fingerprint = certificate.fingerprint if certificate else None
+    place = place_of(settings, _reachable(binding.hosts[0]), binding.port, fingerprint)
+    secret = folder.secret()
+    store = SqlStore(folder.database)
+    try:
+        return Service(settings, place, binding.port, store, secret, binding.relay), certificate
+    except BaseException:
+        store.close()
+        raise
+
+
+def _reachable(host: str) -> str:
+    """An address that others can use: of 0.0.0.0 and ::, the one that leads to the network."""
+    if not ipaddress.ip_address(host).is_unspecified:
+        return host
+    family, somewhere = (socket.AF_INET6, "2001:db8::1") if ":" in host else (socket.AF_INET, "192.0.2.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((somewhere, 9))  # sends nothing: the system only chooses a route
+        except OSError:
+            return socket.gethostname()
+        return str(sock.getsockname()[0])

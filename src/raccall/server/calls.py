@@ -1,0 +1,274 @@
+"""Voice sessions: who may open one, what the others are told, and what the relay must know of them.
+
+    pass (from the control connection) ─▶ Identify ─▶ session ─▶ SelectProtocol ─▶ connected ─▶ gone
+                                                         └── connection lost ─▶ resumed within GRACE_MS, or gone
+
+Every change of the sessions is planned into a table and handed to the relay as the difference to the last one.
+"""
+
+import hmac
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from raccall.server import routing
+from raccall.server.link import Link
+from raccall.server.routing import RelayHandle, Table, Voice
+from raccall.units import NANOS_PER_MS, Nanos
+from raccall.voice.gateway.messages import ClientDisconnect, ClientsConnect, CloseCode, UserSpeaking
+from raccall.voice.gateway.replay import ReplayBuffer
+from raccall.voice.gateway.server import (
+    OFFERED_MODES,
+    Event,
+    Identified,
+    ProtocolSelected,
+    ResumeRequested,
+    SpeakingChanged,
+    VoiceGatewayServer,
+    announce_to,
+)
+
+GRACE_MS = 30_000
+"""A session whose connection was lost is kept this long. Media goes on meanwhile."""
+GOODBYES = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
+"""A client that closes with one of these does not come back."""
+RESUMABLE = frozenset({CloseCode.SESSION_TIMEOUT, CloseCode.SERVER_CRASHED})
+"""Of the codes the server closes with: the client may be there still."""
+STUN_COOKIE = 0x2112A442
+"""Never an SSRC: an IP discovery request with it would look like STUN."""
+
+VoiceLink = Link[VoiceGatewayServer]
+Announcement = ClientsConnect | ClientDisconnect | UserSpeaking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoicePass:
+    """Lets one user open a voice session in one room. A newer one replaces it."""
+
+    session_id: str
+    token: str
+    user_id: int
+    room_id: int
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class VoiceSession:
+    """One user's voice in one room; outlives its connections."""
+
+    id: int
+    """What the relay calls it."""
+    voice_pass: VoicePass
+    ssrc: int
+    key: bytes
+    link: VoiceLink | None
+    """None while the connection is lost."""
+    mode: str = OFFERED_MODES[0]
+    connected: bool = False
+    speaking: int | None = None
+    """What the client said last; None before it spoke."""
+    replay: ReplayBuffer = field(default_factory=ReplayBuffer)
+    expires: Nanos | None = None
+    """When a lost connection can no longer be resumed."""
+
+    @property
+    def user_id(self) -> int:
+        return self.voice_pass.user_id
+
+    @property
+    def room_id(self) -> int:
+        return self.voice_pass.room_id
+
+
+class Calls:
+    """All voice sessions of this server."""
+
+    def __init__(self, relay: RelayHandle, *, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+        self._relay = relay
+        self._random_bytes = random_bytes
+        self._passes: dict[str, VoicePass] = {}
+        self._sessions: dict[int, VoiceSession] = {}
+        self._links: dict[VoiceLink, VoiceSession] = {}
+        self._table: Table = {}
+        self._last_id = 0
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    # ---- commands of the control connection ----
+
+    def new_pass(self, user_id: int, room_id: int) -> VoicePass:
+        """A running session of this user goes on until the new pass is used."""
+        self._drop_passes(user_id, room_id)
+        voice_pass = VoicePass(
+            session_id=self._random_bytes(16).hex(),
+            token=self._random_bytes(16).hex(),
+            user_id=user_id,
+            room_id=room_id,
+        )
+        self._passes[voice_pass.session_id] = voice_pass
+        return voice_pass
+
+    def revoke(self, user_id: int, room_id: int) -> None:
+        """The user has left the room's call: end the voice session (4014) and let no new one begin."""
+        self._drop_passes(user_id, room_id)
+        for session in self._of(user_id, room_id):
+            self._end(session, CloseCode.DISCONNECTED)
+
+    # ---- what happens on voice connections ----
+
+    def on_event(self, link: VoiceLink, event: Event) -> None:
+        """One event of a link's core."""
+        match event:
+            case Identified():
+                self._on_identified(link, event)
+            case ResumeRequested():
+                self._on_resume(link, event)
+            case ProtocolSelected():
+                self._on_protocol_selected(link, event)
+            case SpeakingChanged():
+                self._on_speaking(link, event.speaking)
+
+    def on_lost(self, link: VoiceLink, code: int | None, now: Nanos) -> None:
+        """The WebSocket is gone. `code`: what the client closed with, None if it did not."""
+        session = self._links.pop(link, None)
+        if session is None:
+            return
+        session.link = None
+        own = link.core.close_code
+        ended = own not in RESUMABLE if own is not None else code in GOODBYES
+        if ended or not session.connected:
+            self._end(session)
+        else:
+            session.expires = Nanos(now + GRACE_MS * NANOS_PER_MS)
+
+    def get_timer(self) -> Nanos | None:
+        """When `handle_timer` wants to be called."""
+        return min((s.expires for s in self._sessions.values() if s.expires is not None), default=None)
+
+    def handle_timer(self, now: Nanos) -> None:
+        """End what was not resumed in time."""
+        for session in list(self._sessions.values()):
+            if session.expires is not None and now >= session.expires:
+                self._end(session)
+
+    # ---- inside ----
+
+    def _on_identified(self, link: VoiceLink, event: Identified) -> None:
+        voice_pass = self._passes.get(event.session_id)
+        if voice_pass is None:
+            self._refuse(link, CloseCode.SESSION_INVALID)
+        elif not _same(event.token, voice_pass.token) or event.user_id != str(voice_pass.user_id):
+            self._refuse(link, CloseCode.AUTHENTICATION_FAILED)
+        elif event.server_id != str(voice_pass.room_id):
+            self._refuse(link, CloseCode.SERVER_NOT_FOUND)
+        else:
+            for former in self._of(voice_pass.user_id, voice_pass.room_id):
+                self._end(former, CloseCode.DISCONNECTED)
+            self._begin(link, voice_pass)
+
+    def _begin(self, link: VoiceLink, voice_pass: VoicePass) -> None:
+        self._last_id += 1
+        session = VoiceSession(
+            id=self._last_id,
+            voice_pass=voice_pass,
+            ssrc=self._new_ssrc(),
+            key=self._random_bytes(routing.KEY_BYTES),
+            link=link,
+        )
+        self._sessions[session.id] = session
+        self._links[link] = session
+        self._reroute()
+        link.core.accept_identify(ssrc=session.ssrc, host=link.host, port=link.port, replay=session.replay)
+        link.wake()
+
+    def _on_protocol_selected(self, link: VoiceLink, event: ProtocolSelected) -> None:
+        session = self._links[link]
+        session.mode = event.mode
+        session.connected = True
+        self._reroute()
+        self._relay.set_address(session.id, (event.address, event.port))
+        link.core.describe(mode=session.mode, key=session.key, media_session_id=str(session.id))
+        others = list(self._others(session))
+        self._tell(session, ClientsConnect(user_ids=[str(other.user_id) for other in others]))
+        for other in others:
+            if other.speaking is not None:
+                self._tell(session, _speaking(other, other.speaking))
+            self._tell(other, ClientsConnect(user_ids=[str(session.user_id)]))
+
+    def _on_speaking(self, link: VoiceLink, speaking: int) -> None:
+        session = self._links[link]
+        session.speaking = speaking
+        if session.connected:
+            for other in self._others(session):
+                self._tell(other, _speaking(session, speaking))
+
+    def _on_resume(self, link: VoiceLink, event: ResumeRequested) -> None:
+        session = next((s for s in self._sessions.values() if s.voice_pass.session_id == event.session_id), None)
+        if session is None or not session.connected or not _same(event.token, session.voice_pass.token):
+            self._refuse(link, CloseCode.SESSION_INVALID)
+            return
+        if link.core.accept_resume(seq_ack=event.seq_ack, replay=session.replay):
+            if session.link is not None:  # the client noticed the loss before the server did
+                del self._links[session.link]
+                self._refuse(session.link, CloseCode.DISCONNECTED)
+            session.link, session.expires = link, None
+            self._links[link] = session
+        link.wake()
+
+    def _end(self, session: VoiceSession, code: CloseCode = CloseCode.NORMAL) -> None:
+        del self._sessions[session.id]
+        if session.link is not None:
+            del self._links[session.link]
+            self._refuse(session.link, code)
+            session.link = None
+        self._reroute()
+        if session.connected:
+            for other in self._others(session):
+                self._tell(other, ClientDisconnect(user_id=str(session.user_id)))
+
+    def _refuse(self, link: VoiceLink, code: CloseCode) -> None:
+        link.core.close(code)
+        link.wake()
+
+    def _tell(self, session: VoiceSession, message: Announcement) -> None:
+        if session.link is None:
+            announce_to(session.replay, message)
+        else:
+            session.link.core.announce(message)
+            session.link.wake()
+
+    def _of(self, user_id: int, room_id: int) -> list[VoiceSession]:
+        return [s for s in self._sessions.values() if (s.user_id, s.room_id) == (user_id, room_id)]
+
+    def _others(self, session: VoiceSession) -> Iterator[VoiceSession]:
+        for other in self._sessions.values():
+            if other is not session and other.room_id == session.room_id and other.connected:
+                yield other
+
+    def _drop_passes(self, user_id: int, room_id: int) -> None:
+        for voice_pass in list(self._passes.values()):
+            if (voice_pass.user_id, voice_pass.room_id) == (user_id, room_id):
+                del self._passes[voice_pass.session_id]
+
+    def _new_ssrc(self) -> int:
+        taken = {session.ssrc for session in self._sessions.values()} | {0, STUN_COOKIE}
+        while (ssrc := int.from_bytes(self._random_bytes(4), "big")) in taken:
+            pass
+        return ssrc
+
+    def _reroute(self) -> None:
+        voices = (
+            Voice(session_id=s.id, room_id=s.room_id, ssrc=s.ssrc, mode=s.mode, key=s.key, connected=s.connected)
+            for s in self._sessions.values()
+        )
+        table = routing.plan(voices)
+        routing.apply(routing.diff(self._table, table), self._relay)
+        self._table = table
+
+
+def _speaking(session: VoiceSession, speaking: int) -> UserSpeaking:
+    return UserSpeaking(user_id=str(session.user_id), ssrc=session.ssrc, speaking=speaking)
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(errors="replace"), expected.encode())

@@ -1,0 +1,242 @@
+"""What people see of each other: control sessions, who is in a call, who said what. No socket, no clock.
+
+A user has one control session; a newer one replaces it. Its connection may be lost and resumed; when it is not resumed
+in time, the user leaves the call. Everyone let into a room is told what happens there, in the call or not.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from raccall.errors import RefusedError
+from raccall.server.calls import GOODBYES, GRACE_MS, RESUMABLE, Calls
+from raccall.server.control import ControlGatewayServer, Event, Numbered, first_replay, keep
+from raccall.server.link import Link
+from raccall.server.rooms import Member, Room, Rooms, fold, name_taken
+from raccall.server.tokens import Tokens, User
+from raccall.units import NANOS_PER_MS, Nanos
+from raccall.voice.gateway.messages import CloseCode
+from raccall.voice.gateway.replay import ReplayBuffer
+from raccall.wire import control
+
+ControlLink = Link[ControlGatewayServer]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class ControlSession:
+    """One user's presence on this server; outlives its connections."""
+
+    id: str
+    user: User
+    link: ControlLink | None
+    """None while the connection is lost."""
+    replay: ReplayBuffer = field(default_factory=first_replay)
+    expires: Nanos | None = None
+    """When a lost connection can no longer be resumed."""
+
+
+class Hub:
+    """Answers everything that comes in on `/gateway`, except for lines of text: those are stored first (`line_allowed`,
+    then `tell_room`)."""
+
+    def __init__(
+        self, rooms: Rooms, calls: Calls, tokens: Tokens, *, random_bytes: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        self._rooms = rooms
+        self._calls = calls
+        self._tokens = tokens
+        self._random_bytes = random_bytes
+        self._sessions: dict[int, ControlSession] = {}  # by user id
+        self._links: dict[ControlLink, ControlSession] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def check_guest(self, room_id: int, name: str) -> None:
+        """Would a new guest of this name be let in? Raises RefusedError `room_unknown`, `room_full`, `name_taken`."""
+        self._rooms.check_space(room_id)
+        self._check_name(room_id, name, user_id=None)
+
+    # ---- what happens on control connections ----
+
+    def on_event(self, link: ControlLink, event: Event) -> None:
+        """One event of a link's core."""
+        try:
+            match event:
+                case control.Identify(token=token):
+                    self._identify(link, self._tokens.read_guest(token))
+                case control.Resume():
+                    self._resume(link, event)
+                case control.JoinRoom(room_id=room_id, muted=muted):
+                    self._join(link, self._room_of(link, room_id), muted)
+                case control.LeaveRoom(room_id=room_id):
+                    self._leave(self._links[link].user, self._room_of(link, room_id).id)
+                case control.SetMuted(room_id=room_id, muted=muted):
+                    room = self._room_of(link, room_id)
+                    member = self._rooms.set_muted(room.id, self._links[link].user.id, muted)
+                    self.tell_room(room.id, control.MemberUpdated(room_id=room_id, member=member_info(member)))
+        except RefusedError as error:
+            self._refuse(link, event, error)
+
+    def line_allowed(self, link: ControlLink, room_id: str, text: str) -> User | None:
+        """Who says this line, if it may be said; if not, the client is told why and None is returned."""
+        session = self._links.get(link)
+        if session is None:
+            return None
+        try:
+            self._room_of(link, room_id)
+            if not text.strip() or len(text) > control.MAX_TEXT_CHARS:
+                sentence = f"A line has 1 to {control.MAX_TEXT_CHARS} characters."
+                raise RefusedError("text_malformed", sentence)
+        except RefusedError as error:
+            self._tell(session, control.Refused(code=error.code, sentence=str(error)))
+            return None
+        return session.user
+
+    def tell_room(self, room_id: int, message: Numbered) -> None:
+        """To everyone who was let into the room."""
+        for session in self._sessions.values():
+            if session.user.room_id == room_id:
+                self._tell(session, message)
+
+    def on_lost(self, link: ControlLink, code: int | None, now: Nanos) -> None:
+        """The WebSocket is gone. `code`: what the client closed with, None if it did not."""
+        session = self._links.pop(link, None)
+        if session is None:
+            return
+        session.link = None
+        own = link.core.close_code
+        if own not in RESUMABLE if own is not None else code in GOODBYES:
+            self._end(session)
+        else:
+            session.expires = Nanos(now + GRACE_MS * NANOS_PER_MS)
+
+    def get_timer(self) -> Nanos | None:
+        """When `handle_timer` wants to be called: the voice sessions' timer included."""
+        timers = [session.expires for session in self._sessions.values()] + [self._calls.get_timer()]
+        return min((timer for timer in timers if timer is not None), default=None)
+
+    def handle_timer(self, now: Nanos) -> None:
+        """End what was not resumed in time."""
+        for session in list(self._sessions.values()):
+            if session.expires is not None and now >= session.expires:
+                self._end(session)
+        self._calls.handle_timer(now)
+
+    # ---- inside ----
+
+    def _identify(self, link: ControlLink, user: User) -> None:
+        room = self._rooms.get(user.room_id)
+        self._check_name(room.id, user.name, user_id=user.id)
+        if (former := self._sessions.get(user.id)) is not None:
+            self._end(former, CloseCode.DISCONNECTED)
+        session = ControlSession(id=self._random_bytes(16).hex(), user=user, link=link)
+        self._sessions[user.id] = session
+        self._links[link] = session
+        ready = control.Ready(
+            session_id=session.id,
+            user_id=str(user.id),
+            name=user.name,
+            rooms=[room_info(room)],
+            seq=session.replay.newest,
+        )
+        link.core.accept_identify(ready, session.replay)
+        link.wake()
+
+    def _resume(self, link: ControlLink, event: control.Resume) -> None:
+        session = self._sessions.get(self._tokens.read_guest(event.token).id)
+        if session is None or session.id != event.session_id:
+            raise RefusedError("session_invalid", "The session is over; a new one begins.")
+        if not link.core.accept_resume(seq=event.seq, replay=session.replay):
+            raise RefusedError("session_invalid", "The connection was lost for too long; a new session begins.")
+        if session.link is not None:  # the client noticed the loss before the server did
+            del self._links[session.link]
+            session.link.core.close(CloseCode.DISCONNECTED)
+            session.link.wake()
+        session.link, session.expires = link, None
+        self._links[link] = session
+        link.wake()
+
+    def _join(self, link: ControlLink, room: Room, muted: bool) -> None:
+        session = self._links[link]
+        user = session.user
+        member = Member(user_id=user.id, name=user.name, recording=user.recorder, muted=muted)
+        before = room.members.get(user.id)
+        if self._rooms.join(room.id, member):
+            self.tell_room(room.id, control.MemberJoined(room_id=str(room.id), member=member_info(member)))
+        elif before != member:
+            self.tell_room(room.id, control.MemberUpdated(room_id=str(room.id), member=member_info(member)))
+        voice_pass = self._calls.new_pass(user.id, room.id)
+        host = f"[{link.host}]" if ":" in link.host else link.host
+        self._tell(
+            session,
+            control.VoiceServer(
+                room_id=str(room.id),
+                endpoint=f"{host}:{link.port}",
+                token=voice_pass.token,
+                session_id=voice_pass.session_id,
+            ),
+        )
+
+    def _leave(self, user: User, room_id: int) -> None:
+        if self._rooms.leave(room_id, user.id):
+            self._calls.revoke(user.id, room_id)
+            self.tell_room(room_id, control.MemberLeft(room_id=str(room_id), user_id=str(user.id)))
+
+    def _end(self, session: ControlSession, code: CloseCode = CloseCode.NORMAL) -> None:
+        del self._sessions[session.user.id]
+        if session.link is not None:
+            del self._links[session.link]
+            session.link.core.close(code)
+            session.link.wake()
+            session.link = None
+        self._leave(session.user, session.user.room_id)
+
+    def _check_name(self, room_id: int, name: str, user_id: int | None) -> None:
+        """A lost connection gives its name up, so that one who crashed can come back at once."""
+        for session in self._named(room_id, name):
+            if session.user.id == user_id:
+                continue
+            if session.link is not None:
+                raise name_taken(name)
+            self._end(session)
+
+    def _named(self, room_id: int, name: str) -> Iterator[ControlSession]:
+        for session in list(self._sessions.values()):
+            if session.user.room_id == room_id and fold(session.user.name) == fold(name):
+                yield session
+
+    def _room_of(self, link: ControlLink, room_id: str) -> Room:
+        room = self._rooms.get(self._links[link].user.room_id)
+        if room_id != str(room.id):
+            raise RefusedError("room_unknown", "This room does not exist, or you were not let into it.")
+        return room
+
+    def _tell(self, session: ControlSession, message: Numbered) -> None:
+        if session.link is None:
+            keep(session.replay, message)
+        else:
+            session.link.core.tell(message)
+            session.link.wake()
+
+    def _refuse(self, link: ControlLink, event: Event, error: RefusedError) -> None:
+        refused = control.Refused(code=error.code, sentence=str(error))
+        if isinstance(event, control.Identify | control.Resume):
+            link.core.refuse_identity(refused)
+            if isinstance(event, control.Identify):
+                link.core.close(CloseCode.AUTHENTICATION_FAILED)
+            link.wake()
+        else:
+            self._tell(self._links[link], refused)
+
+
+def member_info(member: Member) -> control.MemberInfo:
+    return control.MemberInfo(
+        user_id=str(member.user_id), name=member.name, recording=member.recording, muted=member.muted
+    )
+
+
+def room_info(room: Room) -> control.RoomInfo:
+    return control.RoomInfo(
+        room_id=str(room.id), name=room.name, members=[member_info(member) for member in room.members.values()]
+    )

@@ -1,0 +1,165 @@
+"""Everything a running server has, joined: store, tokens, rooms, calls, hub. Knows no HTTP."""
+
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from raccall.clock import wall_now
+from raccall.errors import InputError
+from raccall.server.calls import Calls
+from raccall.server.hub import ControlLink, Hub
+from raccall.server.rooms import Rooms
+from raccall.server.routing import RelayHandle
+from raccall.server.settings import INVITE_LASTS, ServerSettings, join_address, split_address
+from raccall.server.tokens import Tokens, User
+from raccall.store import Snowflakes, Store, StoredMessage, StoredRoom, StoredUser
+from raccall.units import Nanos
+from raccall.voice.gateway.limit import RateLimit
+from raccall.wire import control
+
+GUESTS_BURST = 30
+GUESTS_PER_SECOND = 0.5
+"""New guests from one address; people behind one router share it."""
+MAX_REMEMBERED_ADDRESSES = 10_000
+"""For that limit; the address that asked longest ago is forgotten first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where clients find this server."""
+
+    scheme: str
+    """"http" or "https"."""
+    address: str
+    """host:port."""
+    fingerprint: str | None
+    """Of a self-signed certificate."""
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.address}"
+
+    def link(self, token: str) -> str:
+        """The invite link that carries a token."""
+        return f"{self.url}/join/{token}" + (f"#{self.fingerprint}" if self.fingerprint else "")
+
+
+class Service:
+    """One server, for one event loop. Only the store is used by another thread: one, so that writes stay in order."""
+
+    def __init__(
+        self, settings: ServerSettings, place: Place, port: int, store: Store, secret: bytes, relay: RelayHandle
+    ) -> None:
+        self.settings = settings
+        self.place = place
+        self.port = port
+        self.store = store
+        self.relay = relay
+        self.tokens = Tokens(secret)
+        self.rooms = Rooms(settings.room_capacity)
+        self.calls = Calls(relay)
+        self.hub = Hub(self.rooms, self.calls, self.tokens)
+        self.store_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._snowflakes = Snowflakes()
+        self._guest_limits: OrderedDict[str, RateLimit] = OrderedDict()
+        for room in store.rooms():
+            self.rooms.add(room.id, room.name)
+        if not any(room.name.casefold() == check_name(settings.room).casefold() for room in self.rooms.all()):
+            first = self.new_room(settings.room)
+            store.add_room(first)
+            self.rooms.add(first.id, first.name)
+
+    def new_room(self, name: str) -> StoredRoom:
+        """To be stored and then added to `rooms`. Raises InputError `name_malformed`."""
+        return StoredRoom(id=self.new_id(), name=check_name(name))
+
+    def first_room_id(self) -> int:
+        """Of the room that the first invite leads to."""
+        wanted = check_name(self.settings.room).casefold()
+        return next(room.id for room in self.rooms.all() if room.name.casefold() == wanted)
+
+    def invite(self, room_id: int) -> tuple[str, datetime]:
+        """A link and when it expires. Raises RefusedError `room_unknown`."""
+        self.rooms.get(room_id)
+        expires = wall_now() + INVITE_LASTS
+        return self.place.link(self.tokens.invite(room_id, expires)), expires
+
+    def new_guest(self, invite: str, name: str, recorder: bool) -> User:
+        """Let someone in, if the invite is good and the name is free. Raises RefusedError or InputError."""
+        room_id = self.tokens.read_invite(invite, wall_now())
+        name = check_name(name)
+        self.hub.check_guest(room_id, name)
+        return User(id=self.new_id(), name=name, recorder=recorder, room_id=room_id)
+
+    def keep_guest(self, user: User) -> None:
+        """Waits for the store."""
+        self.store.add_user(StoredUser(id=user.id, name=user.name, recorder=user.recorder))
+
+    def guest_allowed(self, address: str, now: Nanos) -> bool:
+        """Does this address not make guests too fast?"""
+        limit = self._guest_limits.pop(address, None)
+        if limit is None:
+            limit = RateLimit(now, burst=GUESTS_BURST, per_second=GUESTS_PER_SECOND)
+            if len(self._guest_limits) >= MAX_REMEMBERED_ADDRESSES:
+                self._guest_limits.popitem(last=False)
+        self._guest_limits[address] = limit
+        return limit.allow(now)
+
+    def line(self, link: ControlLink, say: control.Say) -> tuple[StoredMessage, control.TextMessage] | None:
+        """A line as it is stored and as it is told; None if it may not be said (the client was told why)."""
+        user = self.hub.line_allowed(link, say.room_id, say.text)
+        if user is None:
+            return None
+        wall = wall_now()
+        stored = StoredMessage(
+            id=self._snowflakes.new(wall), room_id=user.room_id, user_id=user.id, name=user.name, text=say.text
+        )
+        told = control.TextMessage(
+            message_id=str(stored.id),
+            room_id=say.room_id,
+            user_id=str(user.id),
+            name=user.name,
+            text=say.text,
+            wall=wall.isoformat(timespec="milliseconds"),
+            nonce=say.nonce[: control.MAX_NAME_CHARS * 4],
+        )
+        return stored, told
+
+    def announced(self, host_header: str, reached: tuple[str, int] | None) -> tuple[str, int]:
+        """Host and port that a client is told: the public address, else what the client itself used.
+
+        A name that led to loopback becomes the address it led to: "localhost" may mean IPv4 to one program and IPv6 to
+        the next.
+        """
+        if self.settings.public_address is not None:
+            return split_address(self.settings.public_address, self.port)
+        local = reached[0] if reached else self.settings.hosts[0]
+        try:
+            host, port = split_address(host_header, self.port)
+        except InputError:
+            return local, self.port
+        return (local, port) if host == "localhost" else (host, port)
+
+    def new_id(self) -> int:
+        return self._snowflakes.new(wall_now())
+
+    def close(self) -> None:
+        """After the last connection has gone."""
+        self.store_thread.shutdown()
+        self.store.close()
+
+
+def check_name(name: str) -> str:
+    """A name for a person or room without the spaces around it. Raises InputError `name_malformed`."""
+    name = " ".join(name.split())
+    if not 0 < len(name) <= control.MAX_NAME_CHARS or not name.isprintable():
+        raise InputError("name_malformed", f"A name has 1 to {control.MAX_NAME_CHARS} visible characters.")
+    return name
+
+
+def place_of(settings: ServerSettings, host: str, port: int, fingerprint: str | None) -> Place:
+    """What invite links say: the public address, else `host`."""
+    where = (host, port) if settings.public_address is None else split_address(settings.public_address, port)
+    scheme = "https" if settings.encrypted else "http"
+    return Place(scheme=scheme, address=join_address(*where), fingerprint=fingerprint)
