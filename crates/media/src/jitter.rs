@@ -12,7 +12,7 @@
 //!   still find their turn; else it goes on.
 //! * **Pauses.** A packet that follows in sequence but not in time begins a new talk spurt. So does any packet after 200 ms of nothing, after a
 //!   payload that says silence, or after a jump of the sender's clock. A spurt is anchored afresh: its first packet waits for its target delay, and
-//!   packets that would start more than the largest target late are skipped, except the newest.
+//!   packets that would start well above the largest target are skipped, except the newest.
 //! * **Correction.** In between, the owner of the decoded sound drops or repeats 10 ms in silence, as `surplus_ms` asks. Speech is not stretched.
 
 use raccall_wire::Nanos;
@@ -42,6 +42,9 @@ const LBRR_PAYS: (f32, f32) = (0.02, 0.01);
 
 /// Weight of the newest packet in the missing part: about the last 200 packets.
 const MISSING_WEIGHT: f32 = 0.005;
+
+/// So much above the largest target a spurt may begin: whoever pulls comes only now and then, and would else skip what just became due.
+const START_SLACK_MS: f32 = 40.0;
 
 /// Opus may only be concealed in multiples of 2.5 ms.
 const CONCEAL_GRID: u64 = 120;
@@ -258,7 +261,7 @@ impl JitterBuffer {
         while let Some(index) = self.first() {
             let waited = self.lateness(now, self.places[index].timestamp as i64).unwrap_or(i64::MAX);
             let waited_ms = waited as f32 / NANOS_PER_MS as f32;
-            if waited_ms > self.limits_ms.1 && self.held > 1 {
+            if waited_ms > self.limits_ms.1 + START_SLACK_MS && self.held > 1 {
                 self.take(index);
                 self.late += 1;
                 continue;

@@ -174,3 +174,22 @@ fn the_target_follows_the_jitter_and_keeps_its_limits() {
         assert!((low..=high).contains(&buffer.target_ms()), "{spread_ms}: {}", buffer.target_ms());
     }
 }
+
+#[test]
+fn a_fixed_target_skips_nothing_whatever_the_phase_of_the_pulls() {
+    for target_ms in [20, 80, 200] {
+        for phase_ms in 0..20 {
+            let mut buffer = JitterBuffer::new(target_ms, target_ms);
+            let mut played = 0;
+            for now_ms in 0..1000 {
+                if now_ms % 20 == phase_ms && now_ms < 700 {
+                    buffer.push(65_536 + now_ms / 20, now_ms / 20 * FRAME, 960, &[0; 40], now_ms * MS);
+                }
+                if now_ms % 20 == 0 && matches!(buffer.next(now_ms * MS, 0), Next::Play { .. }) {
+                    played += 1;
+                }
+            }
+            assert_eq!((played, buffer.late()), (35, 0), "target {target_ms}, phase {phase_ms}");
+        }
+    }
+}
