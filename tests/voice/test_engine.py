@@ -1,14 +1,21 @@
-"""The engine's Python face. What its thread does on the network is tested in crates/engine and tests/behaviour."""
+"""The engine from Python: alone with a silent media port, and in a call through the relay."""
 
 import ctypes
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+import soundfile
+import soxr
 
+import raccall.testing
+from raccall._native import Relay
 from raccall.clock import monotonic_now
 from raccall.voice.engine import Engine, Sound, read_stats
 
@@ -125,3 +132,159 @@ def test_only_sixteen_device_sounds_are_open_at_once_and_dropped_ones_make_room(
         Sound.device()
     del sounds[3]
     sounds.append(Sound.device())
+
+
+class Call:
+    """Members of one room on a relay of their own; everyone hears everyone else."""
+
+    def __init__(self) -> None:
+        self.relay = Relay([("127.0.0.1", 0)])
+        self.engines: dict[int, Engine] = {}
+
+    def join(self, ssrc: int, sound: Sound | None, mode: str = MODE) -> Engine:
+        key = bytes([ssrc] * 32)
+        self.relay.add_session(ssrc, ssrc, mode, key)
+        engine = self.engines[ssrc] = Engine(self.relay.addresses[0])
+        for member in self.engines:
+            self.relay.set_route(member, [other for other in self.engines if other != member])
+        address = engine.discover(ssrc)
+        assert address == engine.local_address
+        self.relay.set_address(ssrc, address)
+        engine.start(ssrc=ssrc, mode=mode, key=key, sound=sound, complexity=5)
+        return engine
+
+    def close(self) -> None:
+        for engine in self.engines.values():
+            engine.close()
+        self.relay.stop()
+
+
+@pytest.fixture
+def call() -> Iterator[Call]:
+    call = Call()
+    yield call
+    call.close()
+
+
+def speech() -> npt.NDArray[np.float32]:
+    """One second out of the middle of a sentence."""
+    path = Path(raccall.testing.__path__[0]) / "speech" / "anna_1.flac"
+    samples, rate_hz = soundfile.read(path, dtype="float32")
+    return np.asarray(soxr.resample(samples, rate_hz, 48_000)[48_000:96_000], dtype=np.float32)
+
+
+def tone(hz: float, seconds: float = 1.0) -> npt.NDArray[np.float32]:
+    return (0.2 * np.sin(2 * np.pi * hz * np.arange(int(48_000 * seconds)) / 48_000)).astype(np.float32)
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """Wait for what the native threads do, at most 5 s."""
+    end = time.monotonic() + 5
+    while not done():
+        assert time.monotonic() < end, "waited 5 s in vain"
+        time.sleep(0.005)
+
+
+def best_match(heard: npt.NDArray[np.float32], said: npt.NDArray[np.float32]) -> float:
+    """The largest normalised correlation of `said` with any place of `heard`, 0 to 1."""
+    size = len(heard) + len(said)
+    correlation = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(said, size)), size)[: len(heard)]
+    energy = np.concatenate([[0.0], np.cumsum(heard.astype(np.float64) ** 2)])
+    ends = np.minimum(np.arange(len(heard)) + len(said), len(heard))
+    window = np.sqrt(np.maximum(energy[ends] - energy[: len(heard)], 1e-3) * float((said**2).sum()))
+    return float((correlation / window).max())
+
+
+def amplitude(samples: npt.NDArray[np.float32], hz: float) -> float:
+    """Of one frequency, over the loudest 300 ms."""
+    length = 14_400
+    wave = np.exp(-2j * np.pi * hz * np.arange(length) / 48_000)
+    starts = range(0, len(samples) - length, 2400)
+    return max(float(2 * np.abs((samples[start : start + length] * wave).sum()) / length) for start in starts)
+
+
+def test_speech_goes_from_microphone_through_the_relay_to_the_speaker(call: Call) -> None:
+    said = speech()
+    microphone, speaker = Sound.clocked(said, keep_playback=False), Sound.clocked(None, keep_playback=True)
+    listener = call.join(2, speaker)
+    talker = call.join(1, microphone)
+    wait_until(lambda: microphone.capture_done and listener.stats()["received_packets"] == 51)
+    wait_until(lambda: not listener.stats()["sources"][0]["talking"])
+    call.close()
+    assert best_match(speaker.read_playback(), said) > 0.8
+    stats = read_stats(listener)
+    assert [(source.ssrc, source.lost, source.concealed) for source in stats.sources] == [(1, 0, 0)]
+    assert stats.sent_packets == 0
+    assert read_stats(talker).sent_packets == 51
+
+
+def test_two_talkers_are_mixed_and_each_has_a_volume(call: Call) -> None:
+    speaker = Sound.clocked(None, keep_playback=True)
+    listener = call.join(3, speaker)
+    listener.set_gain_db(2, -12.0)
+    sounds = {ssrc: Sound.clocked(tone(hz), keep_playback=False) for ssrc, hz in {1: 400.0, 2: 1000.0}.items()}
+    for ssrc, sound in sounds.items():
+        call.join(ssrc, sound)
+    wait_until(lambda: all(sound.capture_done for sound in sounds.values()))
+    call.close()
+    heard = speaker.read_playback()
+    assert amplitude(heard, 400.0) == pytest.approx(0.2, rel=0.15)
+    assert amplitude(heard, 1000.0) == pytest.approx(0.05, rel=0.25)
+    assert amplitude(heard, 3000.0) < 0.01
+
+
+@pytest.mark.parametrize("mode", ["aead_xchacha20_poly1305_rtpsize", "xsalsa20_poly1305_lite"])
+def test_members_with_different_modes_hear_each_other(call: Call, mode: str) -> None:
+    speaker, microphone = Sound.clocked(None, keep_playback=True), Sound.clocked(tone(500.0, 0.5), keep_playback=False)
+    call.join(2, speaker)
+    call.join(1, microphone, mode)
+    wait_until(lambda: microphone.capture_done)
+    wait_until(lambda: call.engines[2].stats()["received_packets"] == 26)
+    call.close()
+    assert amplitude(speaker.read_playback(), 500.0) == pytest.approx(0.2, rel=0.15)
+
+
+def test_a_tap_hands_out_every_packet_with_the_time_of_its_arrival(call: Call) -> None:
+    before = monotonic_now()
+    recorder = call.join(9, None)
+    tap = recorder.open_tap()
+    talker = call.join(1, Sound.clocked(tone(500.0, 0.5), keep_playback=False))
+    packets: list[tuple[int, int, int, int, bytes]] = []
+    while len(packets) < 26:
+        batch = tap.read(5000)
+        assert batch
+        packets += batch
+    arrivals, ssrcs, sequences, timestamps, rtp = zip(*packets, strict=True)
+    assert set(ssrcs) == {1}
+    assert [sequence - sequences[0] for sequence in sequences] == list(range(26))
+    assert [timestamp - timestamps[0] for timestamp in timestamps] == [960 * number for number in range(26)]
+    assert list(arrivals) == sorted(arrivals) and before < arrivals[0] and arrivals[-1] < monotonic_now()
+    assert all(struct.unpack_from(">I", packet, 8) == (1,) for packet in rtp)
+    call.close()
+    assert tap.read(0) is None and tap.dropped == 0
+    first_sent = read_stats(talker).first_sent
+    assert first_sent is not None and abs(arrivals[0] - first_sent) < 50_000_000
+    assert read_stats(recorder).sources[0].concealed == 0
+
+
+def test_the_relay_reports_loss_and_round_trip(call: Call) -> None:
+    engine = call.join(1, None)
+    wait_until(lambda: engine.stats()["round_trip_ms"] is not None)
+    stats = read_stats(engine)
+    assert stats.uplink_loss_pct == 0.0
+    assert stats.round_trip_ms is not None and 0 <= stats.round_trip_ms < 500
+
+
+def test_a_pause_by_muting_shows_in_timestamps_and_not_in_sequence_numbers(call: Call) -> None:
+    tap = call.join(9, None).open_tap()
+    talker = call.join(1, Sound.clocked(tone(500.0, 3.0), keep_playback=False))
+    before = [tap.read(5000)]
+    talker.set_muted(True)
+    while before[-1]:
+        before.append(tap.read(100))
+    talker.set_muted(False)
+    (first, *_) = tap.read(5000) or []
+    last = [packet for batch in before for packet in batch or []][-1]
+    assert first[2] == last[2] + 1
+    assert (first[3] - last[3]) % 960 == 0 and first[3] - last[3] >= 5 * 960
+    assert first[4][1] & 0x80, "the marker tells that speech begins anew"
