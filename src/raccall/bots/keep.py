@@ -1,0 +1,119 @@
+"""Keep a call: a session with a server is the recorder's ears, and what happens in the room becomes its events.
+
+    async with connect(link, name="recorder", recorder=True) as session, keep_call(session, Path("monday")) as kept:
+        ...
+        summary = await kept.finish()
+
+The session should be one that was connected with `recorder=True`, so that everyone sees that the call is kept.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from raccall import recorder as rec
+from raccall.client import Session, events
+from raccall.recorder import Recorder, Summary, render
+from raccall.units import Nanos
+from raccall.voice.tap import engine_tap
+
+Watch = Callable[[events.Event], None]
+
+
+class KeptCall:
+    """A call that is being kept. Made by `keep_call`."""
+
+    def __init__(self, session: Session, recorder: Recorder, watch: Watch | None) -> None:
+        self.recorder = recorder
+        self.began: Nanos = recorder.now
+        """When the recording began, on its own clock."""
+        self._session = session
+        self._watch = watch
+        self._joined: set[str] = set()
+        self._kernel_drops = 0
+        self._tasks = [asyncio.create_task(self._follow())]
+
+    @property
+    def folder(self) -> Path:
+        return self.recorder.folder
+
+    async def failed(self) -> None:
+        """Wait until the recording cannot go on, and raise why (StorageError). Returns when the session has ended."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def finish(self, progress: Callable[[float], None] | None = None) -> Summary:
+        """Leave the call, write what waits and make tracks, mix and summary.
+
+        progress: called with the share done, 0 to 1, from another thread. Raises StorageError.
+        """
+        await self.close()
+        return await asyncio.to_thread(render, self.folder, progress=progress)
+
+    async def close(self) -> None:
+        """Leave the call and end the journal without making anything of it. May be called twice."""
+        self._note_kernel_drops()
+        await self._session.leave()  # ends the taps, and with them their tasks
+        follow, *readers = self._tasks
+        follow.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        await asyncio.gather(follow, return_exceptions=True)
+        await self.recorder.close()
+
+    async def _follow(self) -> None:
+        async for event in self._session.events():
+            self._note(event)
+            if self._watch is not None:
+                self._watch(event)
+
+    def _note(self, event: events.Event) -> None:
+        write, now = self.recorder.event, self.recorder.now
+        match event:
+            case events.VoiceConnected():
+                for member in self._session.members.values():
+                    self._note_joined(member.user_id, member.name)
+                tap = engine_tap(self._session.open_tap())
+                self._tasks.append(asyncio.create_task(self.recorder.run(tap)))
+            case events.MemberJoined(member=member):
+                self._note_joined(member.user_id, member.name)
+            case events.MemberLeft(member=member):
+                self._joined.discard(member.user_id)
+                write(rec.MemberLeft(now=now, user_id=member.user_id))
+            case events.MemberChanged(before=before, member=member) if before.muted != member.muted:
+                write(rec.Muted(now=now, user_id=member.user_id, muted=member.muted))
+            case events.SourceKnown(user_id=user_id, ssrc=ssrc):
+                member_name = self._session.members[user_id].name if user_id in self._session.members else ""
+                write(rec.Source(now=now, ssrc=ssrc, user_id=user_id, name=member_name))
+            case events.TextReceived(user_id=user_id, name=name, text=text):
+                write(rec.Note(now=now, text=text, user_id=user_id, name=name))
+            case events.VoiceLost():
+                self._kernel_drops = 0  # the next engine counts anew
+        self._note_kernel_drops()
+
+    def _note_joined(self, user_id: str, name: str) -> None:
+        if user_id not in self._joined:
+            self._joined.add(user_id)
+            self.recorder.event(rec.MemberJoined(now=self.recorder.now, user_id=user_id, name=name))
+
+    def _note_kernel_drops(self) -> None:
+        stats = self._session.stats()
+        if stats is not None and stats.kernel_drops > self._kernel_drops:
+            lost = stats.kernel_drops - self._kernel_drops
+            self._kernel_drops = stats.kernel_drops
+            self.recorder.event(rec.Gap(now=self.recorder.now, packets=lost, where="kernel"))
+
+
+@asynccontextmanager
+async def keep_call(session: Session, folder: Path, *, watch: Watch | None = None) -> AsyncIterator[KeptCall]:
+    """Join the session's room as a listener and write everything to `folder`, which must be new or empty.
+
+    watch: told every event of the session. Raises what `Recorder` and `Session.join` raise.
+    """
+    kept = KeptCall(session, Recorder(folder, room=session.room_name), watch)
+    try:
+        await session.join(None)
+        yield kept
+    finally:
+        await kept.close()
