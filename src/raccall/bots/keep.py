@@ -58,9 +58,11 @@ class KeptCall:
         await self._session.leave()  # ends the taps, and with them their tasks
         follow, *readers = self._tasks
         follow.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
-        await asyncio.gather(follow, return_exceptions=True)
+        ends = await asyncio.gather(follow, *readers, return_exceptions=True)
         await self.recorder.close()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
 
     async def _follow(self) -> None:
         async for event in self._session.events():

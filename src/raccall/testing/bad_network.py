@@ -7,7 +7,7 @@ Neither side knows: IP discovery tells the client the proxy's outer address, as 
 
 import asyncio
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from raccall.clock import monotonic_now
 from raccall.testing.network import EmulatedNetwork, NetworkConditions
@@ -69,8 +69,7 @@ class _Side(asyncio.DatagramProtocol):
         """Replaced once both sockets are open; until then nothing can be on its way."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)  # as asyncio promises for datagram endpoints
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         self.peer = addr

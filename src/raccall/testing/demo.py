@@ -26,7 +26,8 @@ from raccall.bots.keep import KeptCall, keep_call
 from raccall.client import Session, connect
 from raccall.errors import InputError, StorageError
 from raccall.recorder import Summary
-from raccall.server.running import RunningServer, ServerSettings
+from raccall.server.app import RunningServer
+from raccall.server.settings import ServerSettings
 from raccall.testing.bad_network import BadNetwork
 from raccall.testing.dialogue import Part, Samples, compose
 from raccall.testing.network import NetworkConditions
@@ -102,7 +103,7 @@ async def _stage(parts: list[Part], options: argparse.Namespace) -> dict[str, An
             people.append(_Person(part, session, network, Sound.clocked(part.samples, keep_playback=True)))
         await asyncio.gather(*(p.session.join(sound=p.sound, media_address=p.link.address) for p in people))
         await _listen(people, progress)
-        relay = server.relay_counters()
+        relay = server.service.relay.counters()
         for person in people:
             await person.session.leave()
         progress.say("making tracks and mix from the journal")
