@@ -16,6 +16,7 @@ from raccall import recorder as rec
 from raccall.client import Session, events
 from raccall.recorder import Recorder, Summary, render
 from raccall.units import Nanos
+from raccall.voice.engine import PacketTap
 from raccall.voice.tap import engine_tap
 
 Watch = Callable[[events.Event], None]
@@ -64,6 +65,9 @@ class KeptCall:
             if isinstance(end, Exception):
                 raise end
 
+    def _read(self, packet_tap: PacketTap) -> None:
+        self._tasks.append(asyncio.create_task(self.recorder.run(engine_tap(packet_tap))))
+
     async def _follow(self) -> None:
         async for event in self._session.events():
             self._note(event)
@@ -76,8 +80,6 @@ class KeptCall:
             case events.VoiceConnected():
                 for member in self._session.members.values():
                     self._note_joined(member.user_id, member.name)
-                tap = engine_tap(self._session.open_tap())
-                self._tasks.append(asyncio.create_task(self.recorder.run(tap)))
             case events.MemberJoined(member=member):
                 self._note_joined(member.user_id, member.name)
             case events.MemberLeft(member=member):
@@ -115,7 +117,7 @@ async def keep_call(session: Session, folder: Path, *, watch: Watch | None = Non
     """
     kept = KeptCall(session, Recorder(folder, room=session.room_name), watch)
     try:
-        await session.join(None)
+        await session.join(None, on_tap=kept._read)
         yield kept
     finally:
         await kept.close()

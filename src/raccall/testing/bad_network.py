@@ -6,6 +6,7 @@ Neither side knows: IP discovery tells the client the proxy's outer address, as 
 """
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, cast
 
@@ -62,11 +63,9 @@ class _Side(asyncio.DatagramProtocol):
 
     def __init__(self, network: EmulatedNetwork) -> None:
         self.network = network
+        self.deliver: Callable[[bytes], None] = lambda datagram: None  # set once both sockets are open
         self.peer: Address | None = None
         self._timer: asyncio.TimerHandle | None = None
-
-    def deliver(self, datagram: bytes) -> None:
-        """Replaced once both sockets are open; until then nothing can be on its way."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.DatagramTransport, transport)  # as asyncio promises for datagram endpoints

@@ -4,8 +4,8 @@
           ├── [bad network, seeded] ── anna, a file for a microphone
           └── [bad network, seeded] ── ben
 
-Everything is the real thing (sockets, gateway, relay, engines); only the network, the microphones and the loudspeakers are
-staged. What each one said is written so that all files start at the same moment, as the tracks of the recording do.
+Everything is the real thing (sockets, gateway, relay, engines); only the network, the microphones and the loudspeakers
+are staged. What each one said is written so that all files start at the same moment, as the tracks of the recording do.
 """
 
 import argparse
