@@ -187,16 +187,18 @@ async def test_a_taken_name_is_free_again_when_its_owner_leaves(server, http):
 
 
 async def test_a_full_room(tmp_path):
-    async with RunningServer(settings(tmp_path, room_capacity=1)) as server:
-        async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
-            guests = [await new_guest(http, server, name) for name in ("Anna", "Ben")]
-            async with gateway(server) as first, gateway(server) as second:
-                await enter(first, guests[0])
-                await second.send({"type": "identify", "token": guests[1]["token"]})
-                await second.send({"type": "join_room", "room_id": guests[1]["room_id"]})
-                assert (await second.until("type", "refused"))["code"] == "room_full"
-                answer = await http.post("/api/guests", json={"invite": token_of(server.invite()), "name": "Cleo"})
-                assert answer.json()["code"] == "room_full"
+    async with (
+        RunningServer(settings(tmp_path, room_capacity=1)) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as http,
+    ):
+        guests = [await new_guest(http, server, name) for name in ("Anna", "Ben")]
+        async with gateway(server) as first, gateway(server) as second:
+            await enter(first, guests[0])
+            await second.send({"type": "identify", "token": guests[1]["token"]})
+            await second.send({"type": "join_room", "room_id": guests[1]["room_id"]})
+            assert (await second.until("type", "refused"))["code"] == "room_full"
+            answer = await http.post("/api/guests", json={"invite": token_of(server.invite()), "name": "Cleo"})
+            assert answer.json()["code"] == "room_full"
 
 
 async def test_only_the_owner_makes_rooms_and_invites(server, http):
@@ -331,11 +333,10 @@ async def test_a_data_folder_that_cannot_be_written_frees_the_port(tmp_path):
 
 
 async def test_both_loopbacks_share_one_port(tmp_path):
-    async with RunningServer(settings(tmp_path, host=())) as server:
-        async with httpx.AsyncClient(trust_env=False) as http:
-            assert (await http.get(f"http://127.0.0.1:{server.port}/api/health")).status_code == 200
-            if has_ipv6_loopback():
-                assert (await http.get(f"http://[::1]:{server.port}/api/health")).status_code == 200
+    async with RunningServer(settings(tmp_path, host=())) as server, httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.get(f"http://127.0.0.1:{server.port}/api/health")).status_code == 200
+        if has_ipv6_loopback():
+            assert (await http.get(f"http://[::1]:{server.port}/api/health")).status_code == 200
 
 
 def has_ipv6_loopback():
