@@ -2,6 +2,8 @@
 
 
 class FakeRelay:
+    shortage = None
+
     def __init__(self, bind=()):
         self.bind = list(bind)
         self.commands = []

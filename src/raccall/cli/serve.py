@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 from raccall.server.app import RunningServer, serve
@@ -48,6 +49,8 @@ def _print(server: RunningServer) -> None:
     print(f"Raccall listens on {server.url} (TCP and UDP)")
     print(f"Invite: {server.invite()}")
     print(f"Owner:  {server.owner_token}", flush=True)
+    if server.shortage is not None:
+        print(f"Note: {server.shortage}", file=sys.stderr)
 
 
 def _print_json(server: RunningServer) -> None:

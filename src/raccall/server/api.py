@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from raccall import __version__
 from raccall.clock import monotonic_now
-from raccall.errors import RaccallError, RefusedError
+from raccall.errors import RaccallError, RefusedError, StorageError
 from raccall.server.body_limit import BodyLimit
 from raccall.server.control import ControlGatewayServer
 from raccall.server.service import Service
@@ -32,6 +32,7 @@ STATUS = {
     "room_full": 409,
     "room_exists": 409,
     "too_many_requests": 429,
+    "database_unusable": 503,
 }
 """HTTP status by error code; 400 for all others."""
 
@@ -175,8 +176,12 @@ def _add_sockets(app: FastAPI, service: Service, on_change: Callable[[], None]) 
         line = service.line(link, event)
         if line is not None:
             stored, told = line
-            await in_store_thread(service, lambda: service.store.add_message(stored))
-            service.hub.tell_room(stored.room_id, told)
+            try:
+                await in_store_thread(service, lambda: service.store.add_message(stored))
+            except StorageError as error:
+                service.hub.refuse(link, error)
+            else:
+                service.hub.tell_room(stored.room_id, told)
 
     @app.websocket("/")
     async def voice_gateway(socket: WebSocket, v: Annotated[str | None, Query()] = None) -> None:

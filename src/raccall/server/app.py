@@ -13,11 +13,11 @@ from types import TracebackType
 
 import uvicorn
 
-from raccall import _native
 from raccall.clock import monotonic_now, wall_now
 from raccall.server import certificate as tls
 from raccall.server.api import create_app
 from raccall.server.binding import Binding, StartRelay, bind
+from raccall.server.relay import MediaRelay
 from raccall.server.service import Service, place_of
 from raccall.server.settings import ServerSettings
 from raccall.store import DataFolder, SqlStore
@@ -32,10 +32,10 @@ class RunningServer:
     """A server as an async context manager, inside the running event loop.
 
     Entering raises InputError (`port_busy`, `tls_required`, ...) or StorageError (`data_not_writable`, ...); then
-    nothing is left behind. Leaving closes every connection (1012, clients come back by themselves).
+    nothing is left behind. Leaving closes every connection with 1012 (service restart): clients try to come back.
     """
 
-    def __init__(self, settings: ServerSettings, *, start_relay: StartRelay = _native.Relay) -> None:
+    def __init__(self, settings: ServerSettings, *, start_relay: StartRelay = MediaRelay) -> None:
         self._settings = settings
         self._start_relay = start_relay
         self._timer_moved = asyncio.Event()
@@ -72,8 +72,13 @@ class RunningServer:
             raise
         self._serving = asyncio.create_task(self._uvicorn.serve(self._binding.sockets))
         self._timing = asyncio.create_task(self._handle_timers())
-        await self._uvicorn.ready.wait()
+        await self._uvicorn.started_or(self._serving)
         return self
+
+    @property
+    def shortage(self) -> str | None:
+        """One sentence for the owner if voice may suffer on this system."""
+        return self._binding.relay.shortage
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -133,6 +138,15 @@ class _Uvicorn(uvicorn.Server):
         super().__init__(config)
         self.ready = asyncio.Event()
 
+    async def started_or(self, failed: asyncio.Task[None]) -> None:
+        """Until it has started. Raises what ended `failed`."""
+        ready = asyncio.create_task(self.ready.wait())
+        await asyncio.wait({ready, failed}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            ready.cancel()
+            await failed
+            raise RuntimeError("the web server ended before it had started")
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
@@ -152,7 +166,7 @@ def _open_service(settings: ServerSettings, binding: Binding) -> tuple[Service, 
     fingerprint = certificate.fingerprint if certificate else None
     place = place_of(settings, _reachable(binding.hosts[0]), binding.port, fingerprint)
     secret = folder.secret()
-    store = SqlStore(folder.database)
+    store = SqlStore(folder.database())
     try:
         return Service(settings, place, binding.port, store, secret, binding.relay), certificate
     except BaseException:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from raccall.errors import RefusedError
+from raccall.errors import RaccallError, RefusedError
 from raccall.server.calls import GOODBYES, GRACE_MS, RESUMABLE, Calls
 from raccall.server.control import ControlGatewayServer, Event, Numbered, first_replay, keep
 from raccall.server.link import Link
@@ -76,22 +76,26 @@ class Hub:
                     member = self._rooms.set_muted(room.id, self._links[link].user.id, muted)
                     self.tell_room(room.id, control.MemberUpdated(room_id=room_id, member=member_info(member)))
         except RefusedError as error:
-            self._refuse(link, event, error)
+            if isinstance(event, control.Identify | control.Resume):
+                self._refuse_identity(link, event, error)
+            else:
+                self.refuse(link, error)
 
     def line_allowed(self, link: ControlLink, room_id: str, text: str) -> User | None:
         """Who says this line, if it may be said; if not, the client is told why and None is returned."""
-        session = self._links.get(link)
-        if session is None:
-            return None
         try:
             self._room_of(link, room_id)
             if not text.strip() or len(text) > control.MAX_TEXT_CHARS:
-                sentence = f"A line has 1 to {control.MAX_TEXT_CHARS} characters."
-                raise RefusedError("text_malformed", sentence)
+                raise RefusedError("text_malformed", f"A line has 1 to {control.MAX_TEXT_CHARS} characters.")
         except RefusedError as error:
-            self._tell(session, control.Refused(code=error.code, sentence=str(error)))
+            self.refuse(link, error)
             return None
-        return session.user
+        return self._links[link].user
+
+    def refuse(self, link: ControlLink, error: RaccallError) -> None:
+        """Tell one client why something was not done."""
+        if (session := self._links.get(link)) is not None:
+            self._tell(session, control.Refused(code=error.code, sentence=str(error)))
 
     def tell_room(self, room_id: int, message: Numbered) -> None:
         """To everyone who was let into the room."""
@@ -219,15 +223,14 @@ class Hub:
             session.link.core.tell(message)
             session.link.wake()
 
-    def _refuse(self, link: ControlLink, event: Event, error: RefusedError) -> None:
-        refused = control.Refused(code=error.code, sentence=str(error))
-        if isinstance(event, control.Identify | control.Resume):
-            link.core.refuse_identity(refused)
-            if isinstance(event, control.Identify):
-                link.core.close(CloseCode.AUTHENTICATION_FAILED)
-            link.wake()
-        else:
-            self._tell(self._links[link], refused)
+    def _refuse_identity(
+        self, link: ControlLink, event: control.Identify | control.Resume, error: RefusedError
+    ) -> None:
+        """Who may not resume may identify on the same connection; who may not identify has to go."""
+        link.core.refuse_identity(control.Refused(code=error.code, sentence=str(error)))
+        if isinstance(event, control.Identify):
+            link.core.close(CloseCode.AUTHENTICATION_FAILED)
+        link.wake()
 
 
 def member_info(member: Member) -> control.MemberInfo:

@@ -1,10 +1,6 @@
-"""The relay as the control plane holds it: bound to the server's host and port, errors in words for people."""
-
-import errno
-import socket
+"""The relay as the control plane holds it."""
 
 from raccall._native import Relay
-from raccall.errors import InputError
 
 RECEIVE_BUFFER_BYTES = 8 << 20
 """Asked for per socket: a burst must fit while the thread waits for a processor. The usual 208 KiB lose 1 to 3 %."""
@@ -13,23 +9,17 @@ RECEIVE_BUFFER_BYTES = 8 << 20
 class MediaRelay:
     """The native relay behind the methods that routing and voice sessions use. Any thread may call them.
 
-    host: an IP address, a name (all its addresses are bound) or "" for every address, IPv4 and IPv6.
-    port: 0 takes a free one, the same for all addresses.
-    Raises InputError: `port_busy`, `address_unavailable`, `port_refused`.
+    bind: (IP address, port) pairs. Raises OSError, with errno, if one is busy or not of this machine.
     """
 
-    def __init__(self, host: str, port: int, *, receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES) -> None:
+    def __init__(self, bind: list[tuple[str, int]], *, receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES) -> None:
         self._asked_bytes = receive_buffer_bytes
         self._foreign_hosts = 0
-        self._native = _start(host, port, receive_buffer_bytes)
+        self._native = Relay(bind, receive_buffer_bytes=receive_buffer_bytes)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         return self._native.addresses
-
-    @property
-    def port(self) -> int:
-        return self._native.addresses[0][1]
 
     @property
     def shortage(self) -> str | None:
@@ -68,51 +58,3 @@ class MediaRelay:
 
     def stop(self) -> None:
         self._native.stop()
-
-
-def _start(host: str, port: int, receive_buffer_bytes: int) -> Relay:
-    hosts = _resolve(host)
-    if port == 0 and len(hosts) > 1:
-        port = _free_port(hosts)
-    try:
-        return Relay([(host, port) for host in hosts], receive_buffer_bytes=receive_buffer_bytes)
-    except OSError as error:
-        where = f"UDP port {port} of {', '.join(hosts)}"
-        match error.errno:
-            case errno.EADDRINUSE:
-                raise InputError("port_busy", f"{where} is in use by another program.") from error
-            case errno.EACCES:
-                raise InputError("port_refused", f"The system does not let this user open {where}.") from error
-            case _:
-                raise InputError("address_unavailable", f"{where} cannot be opened: {error.strerror}.") from error
-
-
-def _resolve(host: str) -> list[str]:
-    """Every IP address to bind, IPv4 first. Of all addresses of the machine, the families that it has."""
-    try:
-        found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise InputError("address_unavailable", f"{host!r} is no address of this machine.") from error
-    hosts = {str(address[0]): family for family, *_, address in found}
-    if not host:
-        hosts = {ip: family for ip, family in hosts.items() if _can_bind(family, ip)}
-    return sorted(hosts, key=lambda ip: hosts[ip] == socket.AF_INET6)
-
-
-def _can_bind(family: int, ip: str) -> bool:
-    """False where IPv6 is switched off."""
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((ip, 0))
-    except OSError:
-        return False
-    return True
-
-
-def _free_port(hosts: list[str]) -> int:
-    """A port that is free on the first address; the others get it too."""
-    relay = Relay([(hosts[0], 0)])
-    try:
-        return relay.addresses[0][1]
-    finally:
-        relay.stop()

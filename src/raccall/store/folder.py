@@ -29,9 +29,14 @@ class DataFolder:
         except OSError as error:
             raise _not_writable(path, error) from None
 
-    @property
     def database(self) -> Path:
-        return self.path / "raccall.db"
+        """The database's file, made empty for its owner only if it is not there. SQLite's own files follow its mode."""
+        path = self.path / "raccall.db"
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE))
+        except OSError as error:
+            raise _not_writable(self.path, error) from None
+        return path
 
     @property
     def certificate(self) -> Path:

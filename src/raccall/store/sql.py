@@ -1,12 +1,14 @@
 """The store on SQLite (in WAL mode: readers never wait for the writer)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import alembic.command
 import alembic.config
 import alembic.util
-from sqlalchemy import URL, Engine, create_engine, event, insert, select, update
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select, update
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from raccall.errors import RefusedError, StorageError
@@ -18,7 +20,9 @@ BUSY_TIMEOUT_MS = 5000
 
 
 class SqlStore:
-    """Opens the database and brings its tables up to date. Raises StorageError `database_unusable`."""
+    """Opens the database and brings its tables up to date. Everything raises StorageError `database_unusable` when the
+    disk is full, the file damaged, or another program holds it for too long.
+    """
 
     def __init__(self, path: Path) -> None:
         self._engine = create_engine(URL.create("sqlite", database=str(path)))
@@ -27,56 +31,65 @@ class SqlStore:
             migrate(self._engine)
         except (DatabaseError, alembic.util.CommandError) as error:
             self._engine.dispose()
-            reason = error.orig if isinstance(error, DatabaseError) else error
-            raise StorageError("database_unusable", f"The database {path} cannot be used: {reason}.") from error
+            raise _unusable(error.orig if isinstance(error, DatabaseError) else error) from error
 
     def add_user(self, user: StoredUser) -> None:
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(insert(users).values(id=user.id, name=user.name, recorder=user.recorder))
 
     def user(self, user_id: int) -> StoredUser | None:
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             row = connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
         return StoredUser(id=row.id, name=row.name, recorder=row.recorder) if row else None
 
     def add_room(self, room: StoredRoom) -> None:
         values = {"id": room.id, "name": room.name, "folded_name": room.name.casefold()}
         try:
-            with self._engine.begin() as connection:
+            with self._transaction() as connection:
                 connection.execute(insert(rooms).values(values))
         except IntegrityError:
             raise RefusedError("room_exists", f"There is a room named {room.name} already.") from None
 
     def rooms(self) -> list[StoredRoom]:
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             return [
                 StoredRoom(id=row.id, name=row.name) for row in connection.execute(select(rooms).order_by(rooms.c.id))
             ]
 
     def add_message(self, message: StoredMessage) -> None:
         values = {column: getattr(message, column) for column in ("id", "room_id", "user_id", "name", "text")}
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(insert(messages).values(values))
 
     def messages(self, room_id: int, *, before: int | None = None, limit: int = 50) -> list[StoredMessage]:
         newest = select(messages).where(messages.c.room_id == room_id).order_by(messages.c.id.desc()).limit(limit)
         if before is not None:
             newest = newest.where(messages.c.id < before)
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             found = [StoredMessage(**row) for row in connection.execute(newest).mappings()]
         return found[::-1]
 
     def setting(self, key: str) -> str | None:
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             return connection.execute(select(settings.c.value).where(settings.c.key == key)).scalar_one_or_none()
 
     def set_setting(self, key: str, value: str) -> None:
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             if connection.execute(update(settings).where(settings.c.key == key).values(value=value)).rowcount == 0:
                 connection.execute(insert(settings).values(key=key, value=value))
 
     def close(self) -> None:
         self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except IntegrityError:
+            raise
+        except DatabaseError as error:
+            raise _unusable(error.orig) from error
 
 
 def migrate(engine: Engine) -> None:
@@ -86,6 +99,10 @@ def migrate(engine: Engine) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         alembic.command.upgrade(config, "head")
+
+
+def _unusable(reason: object) -> StorageError:
+    return StorageError("database_unusable", f"The database cannot be used: {reason}.")
 
 
 def _configure(connection: Any, _record: object) -> None:
