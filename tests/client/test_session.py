@@ -116,10 +116,15 @@ def test_a_lost_connection_is_resumed_and_repeats_are_dropped() -> None:
     assert peer.events() == [events.Resumed(), events.MemberLeft("9", BEN)]
 
 
-def test_a_server_that_stops_says_so() -> None:
+@pytest.mark.parametrize(
+    ("code", "expected", "final"), [(1001, "server_stopped", False), (4014, "session_replaced", True)]
+)
+def test_close_codes_with_a_meaning(code: int, expected: str, final: bool) -> None:
     peer = Peer().identified()
-    peer.session.lost(1001, peer.now)
-    assert peer.events() == [events.ConnectionLost("server_stopped", "The server stopped.")]
+    peer.session.lost(code, peer.now)
+    (event,) = peer.events()
+    assert isinstance(event, events.ConnectionLost)
+    assert (event.code, event.final) == (expected, final)
 
 
 def test_a_refused_resume_begins_anew() -> None:

@@ -312,6 +312,7 @@ class Session:
             case VoiceServerGiven():
                 if self._given is not None and not self._given.done():
                     self._given.set_result(event)
+                return  # it holds a token: nobody else's business
             case events.Refused(code=code, sentence=sentence):
                 if self._given is not None and not self._given.done():
                     self._given.set_exception(RefusedError(code, sentence))

@@ -88,7 +88,7 @@ class ConnectionLost:
 
 @dataclass(frozen=True, slots=True)
 class VoiceServerGiven:
-    """JoinRoom was accepted: where the voice gateway is, and what to identify with."""
+    """JoinRoom was accepted: where the voice gateway is, and what to identify with. Not among `Session.events`."""
 
     room_id: str
     endpoint: str

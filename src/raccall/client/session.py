@@ -13,6 +13,7 @@ from raccall.client import events
 from raccall.client.events import Event
 from raccall.client.room import RoomMirror
 from raccall.units import NANOS_PER_MS, Nanos
+from raccall.voice.gateway.messages import CloseCode
 from raccall.wire import control
 
 HELLO_TIMEOUT_MS = 10_000
@@ -20,8 +21,6 @@ HELLO_TIMEOUT_MS = 10_000
 SHORTEST_HEARTBEAT_MS = 50
 LONGEST_HEARTBEAT_MS = 300_000
 """What a server may ask for."""
-GOING_AWAY = 1001
-"""Close code of a server that stops in order (RFC 6455 section 7.4.1)."""
 
 
 class ControlSession:
@@ -77,8 +76,10 @@ class ControlSession:
 
     def lost(self, code: int | None, now: Nanos) -> None:
         """The WebSocket ended, with its close code if one came."""
-        if code == GOING_AWAY:
+        if code == CloseCode.GOING_AWAY:
             self._lose("server_stopped", "The server stopped.")
+        elif code == CloseCode.DISCONNECTED:
+            self._lose("session_replaced", "A newer session took the place of this one.", final=True)
         else:
             self._lose("connection_broken", "The connection to the server broke.")
 

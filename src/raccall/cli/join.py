@@ -1,0 +1,225 @@
+"""`raccall join LINK`: take part in a call, with a microphone and a speaker or with files in their place."""
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+
+from raccall.audio.devices import SoundCard
+from raccall.audio.files import SoundWriter
+from raccall.cli.screen import LossMeter, Screen, status_line
+from raccall.cli.sound import SoundChoice, choose_sound, open_sound, show_devices
+from raccall.client import ConnectionLost, Session, VoiceLost, connect, parse_link
+from raccall.clock import monotonic_now
+from raccall.errors import ConnectionFailed, InputError
+from raccall.voice.engine import Sound
+
+STATUS_EVERY_S = 0.5
+PLAYBACK_EVERY_S = 0.25
+WATCH_EVERY_S = 0.2
+TAIL_S = 0.3
+"""After the last packet of a file: what others said at the same time is still on its way."""
+HELP = "Type a line for everyone; /mute switches the microphone, /quit leaves."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("link", nargs="?", help="invite link, as `raccall serve` prints it")
+    parser.add_argument("--name", help="how the others see you (needed to join)")
+    parser.add_argument("--mic", metavar="FILE|NAME", help="speak a file (WAV, FLAC, Opus), or use this microphone")
+    parser.add_argument("--speaker", metavar="FILE|NAME", help="write what is heard (.wav, .flac, .opus), or play here")
+    parser.add_argument("--muted", action="store_true", help="begin with the microphone off")
+    parser.add_argument("--seconds", type=float, metavar="N", help="leave after this long")
+    parser.add_argument("--until-end", action="store_true", help="leave when the --mic file has been sent")
+    parser.add_argument("--bitrate", type=int, default=32_000, metavar="BPS", help="6000 to 128000, default 32000")
+    parser.add_argument("--list-devices", action="store_true", help="show microphones and speakers, and end")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line; the last one is `ended`")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Returns 0 when the call was left, however that came about. Raises RaccallError."""
+    screen = Screen(sys.stdout, as_json=options.json)
+    if options.list_devices:
+        show_devices(screen)
+        return 0
+    _check(options)
+    choice = choose_sound(options.mic, options.speaker)
+    if options.until_end and choice.speech is None:
+        raise InputError("until_end_needs_mic", "--until-end needs a --mic file that can end.")
+    asyncio.run(_call(options, choice, screen))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """What can be wrong without asking the server."""
+    if options.link is None:
+        raise InputError("link_missing", "Which call? Give the invite link that `raccall serve` printed.")
+    parse_link(options.link)
+    if not options.name:
+        raise InputError("name_missing", "Who are you? Give --name.")
+    if options.seconds is not None and not options.seconds > 0:
+        raise InputError("seconds_out_of_range", "--seconds must be more than 0.")
+    if not 6000 <= options.bitrate <= 128_000:
+        raise InputError("bitrate_out_of_range", "--bitrate must be from 6000 to 128000.")
+
+
+async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen) -> None:
+    stop = asyncio.Event()
+    _on_signals(stop.set)
+    async with contextlib.AsyncExitStack() as open_things:
+        sound, card = open_things.enter_context(open_sound(choice))
+        session = await open_things.enter_async_context(connect(options.link, name=options.name))
+        await session.join(sound, muted=options.muted, bitrate_bps=options.bitrate)
+        writer = open_things.enter_context(SoundWriter(choice.recording)) if choice.recording else None
+        open_things.callback(screen.close)
+        screen.line(f"You are in {session.room_name} as {session.name}. {HELP}")
+        screen.record("joined", room=session.room_name, name=session.name, user_id=session.user_id)
+        others = [member.name for member in session.members.values() if member.user_id != session.user_id]
+        screen.line(f"Here: {', '.join(others)}" if others else "Nobody else is here yet.")
+        for member in session.members.values():
+            if member.recording:
+                screen.line(f"{member.name} RECORDS this call")
+        await _take_part(options, session, sound, card, writer, screen, stop)
+
+
+async def _take_part(
+    options: argparse.Namespace,
+    session: Session,
+    sound: Sound,
+    card: SoundCard | None,
+    writer: SoundWriter | None,
+    screen: Screen,
+    stop: asyncio.Event,
+) -> None:
+    """Until something ends the call; what was heard until then is written, whatever the end."""
+    jobs: list[Coroutine[object, object, object]] = [
+        _show_events(session, screen),
+        _obey_lines(session, screen),
+        _show_status(session, screen),
+        stop.wait(),
+    ]
+    if card is not None:
+        jobs.append(_watch(card, screen))
+    if writer is not None:
+        jobs.append(_write_playback(sound, writer))
+    if options.seconds is not None:
+        jobs.append(asyncio.sleep(options.seconds))
+    if options.until_end:
+        jobs.append(_until_sent(sound))
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        stats = session.stats()
+        if writer is not None:
+            await session.leave()
+            writer.write(sound.read_playback())
+    screen.record("ended", stats=dataclasses.asdict(stats) if stats is not None else None)
+    for task in done:
+        task.result()
+
+
+async def _show_events(session: Session, screen: Screen) -> None:
+    """Ends, with an error, when the call cannot go on."""
+    async for event in session.events():
+        screen.event(event, session.user_id)
+        match event:
+            case ConnectionLost(code=code, sentence=sentence, final=True):
+                raise ConnectionFailed(code, sentence)
+            case VoiceLost(sentence=sentence, final=True):
+                raise ConnectionFailed("voice_closed", sentence)
+
+
+async def _show_status(session: Session, screen: Screen) -> None:
+    meter = LossMeter()
+    while True:
+        if (stats := session.stats()) is not None:
+            members, sources = session.members, session.sources
+            talking = [
+                members[sources[source.ssrc]].name
+                for source in stats.sources
+                if source.talking and sources.get(source.ssrc) in members
+            ]
+            loss = meter.look(stats)
+            screen.status(status_line(session.room_name, members.values(), talking, stats, loss, muted=session.muted))
+        await asyncio.sleep(STATUS_EVERY_S)
+
+
+async def _watch(card: SoundCard, screen: Screen) -> None:
+    """An unplugged device is replaced, and the person told."""
+    while True:
+        await asyncio.sleep(WATCH_EVERY_S)
+        for change in await asyncio.to_thread(card.watch, monotonic_now()):
+            name = change.device.name if change.device is not None else "gone; plug one in"
+            screen.line(f"The {change.kind.value} fell silent. Now: {name}.")
+
+
+async def _write_playback(sound: Sound, writer: SoundWriter) -> None:
+    while True:
+        await asyncio.sleep(PLAYBACK_EVERY_S)
+        writer.write(sound.read_playback())
+
+
+async def _until_sent(sound: Sound) -> None:
+    while not sound.capture_done:  # noqa: ASYNC110 (a flag of the native thread: nothing tells when it is set)
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(TAIL_S)
+
+
+async def _obey_lines(session: Session, screen: Screen) -> None:
+    """Ends at /quit; the end of the input only ends the typing."""
+    async for line in _typed_lines():
+        match line.split():
+            case []:
+                continue
+            case ["/quit"]:
+                return
+            case ["/mute"]:
+                await session.set_muted(not session.muted)
+                screen.line("Your microphone is off." if session.muted else "Your microphone is on.")
+            case [word, *_] if word.startswith("/"):
+                screen.line(f"There is no {word}. {HELP}")
+            case _:
+                await session.say(line.strip())
+    await asyncio.Event().wait()
+
+
+async def _typed_lines() -> AsyncIterator[str]:
+    """Lines of the standard input. Read by a thread of its own, since no platform-independent way waits for them."""
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def hand_over(line: str | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads any more
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+
+    def read() -> None:
+        # Not sys.stdin: a thread that waits inside its lock makes the interpreter abort at exit.
+        pending = b""
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # no standard input: nobody types
+            while data := os.read(sys.stdin.fileno(), 4096):
+                *whole, pending = (pending + data).split(b"\n")
+                for line in whole:
+                    hand_over(line.decode(errors="replace"))
+        if pending:
+            hand_over(pending.decode(errors="replace"))
+        hand_over(None)
+
+    threading.Thread(target=read, name="typed-lines", daemon=True).start()
+    while (line := await lines.get()) is not None:
+        yield line
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    """Ctrl-C and a polite kill leave the call like /quit does."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels the main task instead
+            loop.add_signal_handler(number, stop)

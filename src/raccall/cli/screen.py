@@ -1,0 +1,175 @@
+"""What `raccall join` shows: one line per happening, and on a terminal a status line below them that renews itself.
+
+With `--json` each happening is one JSON object on a line of its own; nothing else is printed.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, is_dataclass
+from typing import Any, TextIO
+
+import msgspec
+
+from raccall.client import events
+from raccall.voice.engine import EngineStats
+from raccall.wire.control import MemberInfo
+
+CLEAR_LINE = "\r\x1b[K"
+KEEP_CURSOR, BACK_TO_CURSOR = "\x1b7", "\x1b8"
+
+
+class LossMeter:
+    """Loss from the server to us, in percent, between two looks at the counters."""
+
+    def __init__(self) -> None:
+        self._received = 0
+        self._lost = 0
+
+    def look(self, stats: EngineStats) -> float:
+        """Since the last look; 0 while nothing came."""
+        received = sum(source.received for source in stats.sources)
+        lost = sum(source.lost for source in stats.sources)
+        came, missing = received - self._received, lost - self._lost
+        self._received, self._lost = received, lost
+        if came < 0 or missing <= 0:  # a new voice session, or a late packet that filled a gap
+            return 0.0
+        return 100.0 * missing / (came + missing)
+
+
+class Screen:
+    """Prints to one stream. Text from others is shown without control characters, so it cannot move the cursor.
+
+    The status has the last row of the terminal to itself (the others scroll above it): it never meets what is typed.
+    """
+
+    def __init__(self, stream: TextIO = sys.stdout, *, as_json: bool = False) -> None:
+        self._stream = stream
+        self._as_json = as_json
+        self._live = stream.isatty() and not as_json
+        self._rows = 0
+
+    def line(self, text: str) -> None:
+        """A sentence; nothing with `--json`."""
+        if not self._as_json:
+            self._print(printable(text))
+
+    def record(self, name: str, /, **fields: Any) -> None:
+        """One JSON object; nothing without `--json`."""
+        if self._as_json:
+            self._print(json.dumps({"event": name, **fields}, ensure_ascii=False))
+
+    def event(self, event: events.Event, own_id: str) -> None:
+        """Something that happened in the session of the user `own_id`."""
+        if (text := describe(event, own_id)) is not None:
+            self.line(text)
+        self.record(_snake(type(event).__name__), **_plain(event))
+
+    def status(self, text: str) -> None:
+        """Renew the row at the bottom; only on a terminal."""
+        if not self._live:
+            return
+        columns, rows = shutil.get_terminal_size()
+        if rows != self._rows:
+            # A first line break makes room if the cursor is in the last row; setting the rows that scroll moves it.
+            self._stream.write(f"\n{KEEP_CURSOR}\x1b[1;{rows - 1}r{BACK_TO_CURSOR}\x1b[A")
+            self._rows = rows
+        shown = printable(text)[: columns - 1]
+        self._stream.write(f"{KEEP_CURSOR}\x1b[{rows};1H\x1b[K{shown}{BACK_TO_CURSOR}")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Give the last row back."""
+        if self._rows:
+            self._stream.write(f"{KEEP_CURSOR}\x1b[{self._rows};1H\x1b[K\x1b[r{BACK_TO_CURSOR}")
+            self._stream.flush()
+            self._rows = 0
+
+    def _print(self, text: str) -> None:
+        self._stream.write(f"{CLEAR_LINE if self._live else ''}{text}\n")
+        self._stream.flush()
+
+
+def describe(event: events.Event, own_id: str) -> str | None:
+    """One line for people; None for what needs none, as what the user `own_id` did."""
+    match event:
+        case events.MemberJoined(member=member) | events.MemberChanged(member=member) if member.user_id == own_id:
+            return None
+        case events.TextReceived(user_id=user_id) if user_id == own_id:
+            return None
+        case events.MemberJoined(member=member):
+            return f"{member.name} is here" + (" and RECORDS this call" if member.recording else "")
+        case events.MemberLeft(member=member):
+            return f"{member.name} has left"
+        case events.MemberChanged(before=before, member=member):
+            return _describe_change(before, member)
+        case events.TextReceived(name=name, text=text):
+            return f"<{name}> {text}"
+        case events.Refused(sentence=sentence) | events.ConnectionLost(sentence=sentence, final=True):
+            return sentence
+        case events.ConnectionLost(sentence=sentence):
+            return f"{sentence} Connecting again ..."
+        case events.VoiceLost(sentence=sentence, final=final):
+            return sentence if final else f"{sentence} Joining again ..."
+        case events.Resumed():
+            return "Connected again."
+    return None
+
+
+def status_line(
+    room: str,
+    members: Iterable[MemberInfo],
+    talking: Iterable[str],
+    stats: EngineStats,
+    loss_down_pct: float,
+    muted: bool,
+) -> str:
+    """Room, who talks, loss of both hops, delay. `talking`: names."""
+    people = list(members)
+    loss_up = "?" if stats.uplink_loss_pct is None else f"{stats.uplink_loss_pct:.1f}"
+    parts = [f"{room} ({len(people)})", "muted" if muted else "", ", ".join(talking) + " talks" if talking else ""]
+    parts.append(f"loss you→server {loss_up} % server→you {loss_down_pct:.1f} %")
+    if (delay := mouth_to_ear_ms(stats)) is not None:
+        parts.append(f"delay {delay:.0f} ms")
+    if recorders := [member.name for member in people if member.recording]:
+        parts.append(f"● recorded by {', '.join(recorders)}")
+    return " · ".join(part for part in parts if part)
+
+
+def mouth_to_ear_ms(stats: EngineStats) -> float | None:
+    """About how old the slowest voice is when it is played: half our way to the server and back, plus what waits here.
+
+    The speaker's own way to the server is not known here. None before the server's first report.
+    """
+    if stats.round_trip_ms is None:
+        return None
+    waiting = [source.delay_ms for source in stats.sources if source.talking]
+    return stats.round_trip_ms / 2 + max(waiting, default=0.0)
+
+
+def printable(text: str) -> str:
+    """Control characters (also the C1 ones, which some terminals obey) become a replacement mark."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+def _describe_change(before: MemberInfo, member: MemberInfo) -> str | None:
+    if before.muted != member.muted:
+        return f"{member.name} is {'muted' if member.muted else 'no longer muted'}"
+    if before.name != member.name:
+        return f"{before.name} is now called {member.name}"
+    return None
+
+
+def _snake(name: str) -> str:
+    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    assert is_dataclass(value) and not isinstance(value, type)
+    fields = asdict(value)
+    return {
+        name: msgspec.structs.asdict(field) if isinstance(field, msgspec.Struct) else field
+        for name, field in fields.items()
+        if name != "token"
+    }

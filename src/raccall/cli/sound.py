@@ -1,0 +1,67 @@
+"""Where a command's sound comes from and goes to: this machine's devices, or files in their place."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from raccall.audio.devices import DEFAULT, SoundCard, list_devices
+from raccall.audio.files import FORMATS, Samples, read_samples
+from raccall.cli.screen import Screen
+from raccall.clock import monotonic_now
+from raccall.errors import InputError
+from raccall.voice.engine import Sound
+
+
+@dataclass(frozen=True, slots=True)
+class SoundChoice:
+    """What `--mic` and `--speaker` mean. One file is enough to leave the sound card alone."""
+
+    speech: Samples | None = None
+    """Of a --mic file: 48 kHz mono."""
+    recording: Path | None = None
+    """The --speaker file."""
+    microphone: str = DEFAULT
+    speaker: str = DEFAULT
+    """Names of devices."""
+
+    @property
+    def uses_files(self) -> bool:
+        return self.speech is not None or self.recording is not None
+
+
+def choose_sound(mic: str | None, speaker: str | None) -> SoundChoice:
+    """Read `--mic` and `--speaker`: what looks like a path is a file, all else is a device's name.
+
+    Raises InputError: unreadable file, unknown format, a file on one side and a named device on the other.
+    """
+    speech = read_samples(mic) if mic and _is_path(mic) else None
+    recording = Path(speaker) if speaker and _is_path(speaker) else None
+    if recording is not None and recording.suffix.lower() not in FORMATS:
+        raise InputError("unknown_audio_format", f"{recording} does not end in one of {', '.join(FORMATS)}.")
+    choice = SoundChoice(speech=speech, recording=recording, microphone=mic or DEFAULT, speaker=speaker or DEFAULT)
+    if choice.uses_files and ((mic and speech is None) or (speaker and recording is None)):
+        raise InputError("sound_mixed", "A device cannot be used together with a file: give two files or two devices.")
+    return choice
+
+
+@contextmanager
+def open_sound(choice: SoundChoice) -> Iterator[tuple[Sound, SoundCard | None]]:
+    """The Sound for an Engine, and the card that clocks it (None with files). Raises InputError."""
+    if choice.uses_files:
+        yield Sound.clocked(choice.speech, keep_playback=choice.recording is not None), None
+        return
+    with SoundCard(monotonic_now(), microphone=choice.microphone, speaker=choice.speaker) as card:
+        yield card.sound, card
+
+
+def show_devices(screen: Screen) -> None:
+    """One line for each microphone and speaker; the default ones are marked. Raises InputError."""
+    for device in list_devices():
+        screen.line(f"{device.kind.value:10}  {device.name}{'  (default)' if device.is_default else ''}")
+        screen.record("device", kind=device.kind.value, name=device.name, is_default=device.is_default)
+
+
+def _is_path(text: str) -> bool:
+    path = Path(text)
+    return path.is_file() or path.suffix != "" or len(path.parts) > 1
