@@ -1,0 +1,176 @@
+"""An unmodified discord.py 2.7.1 `VoiceClient` is a member like any other: it joins over TLS, speaks and hears."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import discord
+import nacl.secret
+import numpy as np
+import pytest
+
+from raccall.audio.files import read_samples
+from raccall.client import Session, SourceKnown, connect, parse_link
+from raccall.client.tls import client_context
+from raccall.server.app import RunningServer
+from raccall.server.settings import ServerSettings
+from raccall.testing.dialogue import OWN_SPEECH
+from raccall.testing.main_gateway import MainGateway
+from raccall.units import FRAME_SAMPLES, OPUS_PAYLOAD_TYPE
+from raccall.voice.codec import Encoder
+from raccall.voice.engine import PacketTap, Sound
+from raccall.voice.tap import EngineTap
+
+RTP_HEADER_BYTES = 12
+EXTENSION_BIT = 0x10
+EXTENSION_PREAMBLE_BYTES = 4
+COUNTER_BYTES = 4
+SPEAKING_MICROPHONE = 1
+PACE_S = 0.002
+"""Between packets: ten times real time."""
+
+
+class Room:
+    """A server with TLS, and whoever is brought into its room."""
+
+    def __init__(self, link: str, stack: AsyncExitStack) -> None:
+        self._link = link
+        self._stack = stack
+
+    async def session(self, name: str) -> Session:
+        return await self._stack.enter_async_context(connect(self._link, name=name))
+
+    async def discord_client(self, name: str) -> discord.VoiceClient:
+        """A discord.py client in the call."""
+        tls = client_context(parse_link(self._link).fingerprint)
+        gateway = await self._stack.enter_async_context(MainGateway(await self.session(name), tls))
+        await gateway.voice_client.connect(reconnect=False, timeout=10)
+        await gateway.voice_client.ws.speak(SPEAKING_MICROPHONE)
+        return gateway.voice_client
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    async with AsyncExitStack() as stack:
+        settings = ServerSettings(host="127.0.0.1", port=0, data=tmp_path / "data", tls=True)
+        server = await stack.enter_async_context(RunningServer(settings))
+        async with asyncio.timeout(20):
+            yield Room(server.invite(), stack)
+            await stack.aclose()
+
+
+@pytest.fixture(scope="module")
+def packets() -> list[bytes]:
+    """A second of speech as Opus."""
+    speech = read_samples(OWN_SPEECH / "anna_1.flac")[: 50 * FRAME_SAMPLES]
+    encoder = Encoder()
+    return [encoder.encode(frame) for frame in speech.reshape(-1, FRAME_SAMPLES)]
+
+
+async def speak(client: discord.VoiceClient, packets: Iterable[bytes]) -> None:
+    for packet in packets:
+        client.send_audio_packet(packet, encode=False)
+        await asyncio.sleep(PACE_S)
+
+
+async def take(taps: list[PacketTap], count: int) -> list[tuple[int, bytes]]:
+    """SSRC and payload of the next packets of a tap."""
+    heard: list[tuple[int, bytes]] = []
+    async for tick in EngineTap(taps[0]):
+        heard += [(packet.ssrc, packet.payload) for packet in tick.packets]
+        if len(heard) >= count:
+            break
+    return heard
+
+
+@asynccontextmanager
+async def listening(client: discord.VoiceClient) -> AsyncIterator["asyncio.Queue[bytes]"]:
+    """Datagrams as discord.py receives them; it has no code of its own to open them."""
+    loop = asyncio.get_running_loop()
+    datagrams: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def on_datagram(datagram: bytes) -> None:  # called in a thread of discord.py
+        loop.call_soon_threadsafe(datagrams.put_nowait, datagram)
+
+    client._connection.add_socket_listener(on_datagram)
+    yield datagrams
+    client._connection.remove_socket_listener(on_datagram)
+
+
+def open_with_pynacl(client: discord.VoiceClient, datagram: bytes) -> bytes:
+    """The payload of an aead_xchacha20_poly1305_rtpsize datagram, by a library that is not ours."""
+    extended = bool(datagram[0] & EXTENSION_BIT)
+    clear = datagram[: RTP_HEADER_BYTES + (EXTENSION_PREAMBLE_BYTES if extended else 0)]
+    sealed, counter = datagram[len(clear) : -COUNTER_BYTES], datagram[-COUNTER_BYTES:]
+    opened = nacl.secret.Aead(bytes(client.secret_key)).decrypt(sealed, clear, counter + bytes(20))
+    return opened[4 * int.from_bytes(clear[-2:], "big") :] if extended else opened
+
+
+async def test_it_is_heard_bit_by_bit(room: Room, packets: list[bytes]) -> None:
+    assert version("discord.py") == "2.7.1"
+    taps: list[PacketTap] = []
+    listener = await room.session("tape")
+    await listener.join(None, on_tap=taps.append)
+    speaker = await room.discord_client("discord")
+    assert speaker.mode == "aead_xchacha20_poly1305_rtpsize"
+    await speak(speaker, packets)
+    heard = await take(taps, len(packets))
+    assert heard == [(speaker.ssrc, packet) for packet in packets]
+    assert listener.sources == {speaker.ssrc: str(speaker.user.id)}
+    assert listener.members[str(speaker.user.id)].name == "discord"
+
+
+async def test_its_voice_sounds(room: Room, packets: list[bytes]) -> None:
+    sound = Sound.clocked(None, keep_playback=True)
+    listener = await room.session("anna")
+    await listener.join(sound)
+    speaker = await room.discord_client("discord")
+    for packet in packets:
+        speaker.send_audio_packet(packet, encode=False)
+        await asyncio.sleep(0.02)
+    played = sound.read_playback()
+    speech = read_samples(OWN_SPEECH / "anna_1.flac")[: len(packets) * FRAME_SAMPLES]
+    alike = np.correlate(played, speech, "full").max() / (np.linalg.norm(played) * np.linalg.norm(speech))
+    assert alike > 0.8
+
+
+async def test_it_hears_our_member(room: Room, packets: list[bytes]) -> None:
+    """Every datagram opens with its key, and carries what another listener got."""
+    taps: list[PacketTap] = []
+    await (await room.session("tape")).join(None, on_tap=taps.append)
+    hearer = await room.discord_client("discord")
+    speech = read_samples(OWN_SPEECH / "anna_1.flac")[: 20 * FRAME_SAMPLES]
+    async with listening(hearer) as datagrams:
+        await (await room.session("anna")).join(Sound.clocked(speech, keep_playback=False))
+        payloads = [payload for _, payload in await take(taps, 20)]
+        voice = []
+        while len(voice) < 20:
+            datagram = await datagrams.get()
+            if datagram[1] & 0x7F == OPUS_PAYLOAD_TYPE:
+                voice.append(open_with_pynacl(hearer, datagram))
+    assert voice == payloads[:20]
+
+
+async def test_two_of_them_hear_each_other(room: Room, packets: list[bytes]) -> None:
+    first, second = await room.discord_client("first"), await room.discord_client("second")
+    for speaker, hearer in ((first, second), (second, first)):
+        async with listening(hearer) as datagrams:
+            await speak(speaker, packets)
+            heard = [open_with_pynacl(hearer, await datagrams.get()) for _ in packets]
+        assert heard == packets
+
+
+async def test_it_leaves_like_any_other(room: Room) -> None:
+    stayer = await room.session("anna")
+    await stayer.join(None)
+    leaver = await room.discord_client("discord")
+    async for event in stayer.events():
+        if isinstance(event, SourceKnown):
+            break
+    await leaver.disconnect()
+    async for event in stayer.events():
+        if type(event).__name__ == "MemberLeft":
+            break
+    assert list(stayer.members) == [stayer.user_id]
