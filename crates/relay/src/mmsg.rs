@@ -237,6 +237,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_the_kernel_dropped_is_counted() {
+        let bound = Bound::open("127.0.0.1:0".parse().unwrap(), 4096).unwrap();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (mut inbound, counters) = (Inbound::new(1), Counters::default());
+        let mut received = 0;
+        let mut sent = 0;
+        // The count comes with the first datagram that finds room again, so a second burst tells of the first.
+        for burst in [500, 1] {
+            for _ in 0..burst {
+                sender.send_to(&[0; 1000], bound.address).unwrap();
+                sent += 1;
+            }
+            while inbound.receive(0, &bound, &counters) || inbound.len() > 0 {
+                received += inbound.len() as u64;
+            }
+        }
+        assert!(received < sent);
+        assert_eq!(counters.get(Reason::KernelDrops), sent - received);
+    }
+
+    #[test]
     fn names_survive_the_way_to_the_kernel_and_back() {
         for text in ["192.0.2.7:40000", "[2001:db8::1]:7420", "[fe80::1%3]:1"] {
             let address: SocketAddr = text.parse().unwrap();
