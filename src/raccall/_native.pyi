@@ -257,7 +257,10 @@ class RelayCore:
 
 @final
 class Sound:
-    """The sound's end of one Engine: 48 kHz, mono, float32. Keep it until the device is closed."""
+    """The sound's end of one Engine: 48 kHz, mono, float32. Keep it until the device is closed.
+
+    When its Engine is closed another one may have it; it goes on where it stopped.
+    """
 
     @staticmethod
     def device() -> Sound:

@@ -15,7 +15,7 @@ use rtrb::Consumer;
 
 use crate::clock;
 use crate::socket::{Receiver, Sender};
-use crate::sound::{CAPTURE_FRAME, PLAYBACK_FRAME, SoundEnd};
+use crate::sound::{CAPTURE_FRAME, LentEnd, PLAYBACK_FRAME, SoundEnd};
 use crate::tap::TapWriter;
 
 const NANOS_PER_MS: Nanos = 1_000_000;
@@ -66,7 +66,7 @@ pub struct Call {
     pub sender: Sender,
     pub send: SendChain,
     pub receive: ReceiveChain,
-    pub sound: Option<SoundEnd>,
+    pub sound: Option<LentEnd>,
     pub muted: bool,
     pub taps: Vec<TapWriter>,
     pub commands: Consumer<Command>,
@@ -129,7 +129,7 @@ impl Thread {
     }
 
     fn is_clocked(&self) -> bool {
-        matches!(self.call.sound, Some(SoundEnd::Clocked(_)))
+        matches!(self.call.sound.as_deref(), Some(SoundEnd::Clocked(_)))
     }
 
     fn receive(&mut self, datagram: &[u8], arrival: Nanos) {
@@ -175,7 +175,7 @@ impl Thread {
     }
 
     fn tick(&mut self, now: Nanos) {
-        match &mut self.call.sound {
+        match self.call.sound.as_deref_mut() {
             None => {}
             Some(SoundEnd::Device(_)) => {
                 self.play(now);
@@ -198,7 +198,7 @@ impl Thread {
 
     fn play(&mut self, now: Nanos) {
         let receive = &mut self.call.receive;
-        match &mut self.call.sound {
+        match self.call.sound.as_deref_mut() {
             None => {}
             Some(SoundEnd::Device(device)) => device.play(|frame| receive.pull(now, frame)),
             Some(SoundEnd::Clocked(clocked)) => {
@@ -212,7 +212,7 @@ impl Thread {
     fn speak(&mut self, now: Nanos) {
         let Call { sound, send, sender, .. } = &mut self.call;
         let mut frame = [0.0; CAPTURE_FRAME];
-        match sound {
+        match sound.as_deref_mut() {
             None => {}
             Some(SoundEnd::Device(device)) => {
                 while device.capture(&mut frame) {
@@ -241,7 +241,7 @@ impl Thread {
         if !is_due(&mut self.next_stats, clock::monotonic_now(), STATS_INTERVAL) {
             return;
         }
-        let (gaps, overruns) = match &self.call.sound {
+        let (gaps, overruns) = match self.call.sound.as_deref() {
             Some(SoundEnd::Device(device)) => (device.playback_gaps(), device.capture_overruns()),
             _ => (self.late_ticks, 0),
         };

@@ -15,7 +15,7 @@ use rtrb::{Producer, RingBuffer};
 use crate::call::{self, Call, Command, Stats};
 use crate::discovery;
 use crate::socket;
-use crate::sound::SoundEnd;
+use crate::sound::LentEnd;
 use crate::tap::{TapReader, TapWriter, tap};
 
 /// Commands that can wait for the next tick. A caller beyond that waits for it too.
@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// Starts the thread. Without a sound it only listens: packets go to the taps and nothing is decoded.
-    pub fn start(&self, session: Session, sound: Option<SoundEnd>) -> Result<(), EngineError> {
+    pub fn start(&self, session: Session, sound: Option<LentEnd>) -> Result<(), EngineError> {
         let mut state = self.state();
         match &*state {
             State::Open { .. } => {}

@@ -5,6 +5,7 @@
 //! keeps what would have been played.
 
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
@@ -72,10 +73,17 @@ enum Kind {
     Clocked { state: Arc<ClockedState> },
 }
 
-/// The owner's handle. Its engine end is taken once.
+/// Where a Sound's end is while no engine has it.
+type Home = Arc<Mutex<Option<SoundEnd>>>;
+
+fn home(end: SoundEnd) -> Home {
+    Arc::new(Mutex::new(Some(end)))
+}
+
+/// The owner's handle. One engine at a time has its end; the next one goes on where it stopped.
 pub struct Sound {
     kind: Kind,
-    end: Option<SoundEnd>,
+    end: Home,
 }
 
 impl Sound {
@@ -94,7 +102,7 @@ impl Sound {
             calm_ticks: 0,
             overruns: 0,
         };
-        Ok(Self { kind: Kind::Device { slot, state }, end: Some(SoundEnd::Device(end)) })
+        Ok(Self { kind: Kind::Device { slot, state }, end: home(SoundEnd::Device(end)) })
     }
 
     /// A Sound without a card: speaks `capture` once, then is silent. Without `capture` it has no microphone.
@@ -103,12 +111,13 @@ impl Sound {
         let capture = capture.unwrap_or_default();
         state.capture_done.store(capture.is_empty(), Relaxed);
         let end = ClockedEnd { capture, position: 0, keep_playback, state: state.clone() };
-        Self { kind: Kind::Clocked { state }, end: Some(SoundEnd::Clocked(end)) }
+        Self { kind: Kind::Clocked { state }, end: home(SoundEnd::Clocked(end)) }
     }
 
-    /// The engine's end, the first time; None when an engine has it already.
-    pub fn take_end(&mut self) -> Option<SoundEnd> {
-        self.end.take()
+    /// The engine's end, until it is dropped; None while an engine has it already.
+    pub fn lend_end(&self) -> Option<LentEnd> {
+        let end = self.end.lock().expect("never poisoned").take()?;
+        Some(LentEnd { end: Some(end), home: self.end.clone() })
     }
 
     /// The two native callbacks (capture, playback) of a device Sound.
@@ -160,6 +169,35 @@ impl Sound {
 pub enum SoundEnd {
     Device(DeviceEnd),
     Clocked(ClockedEnd),
+}
+
+/// A Sound's end in the hands of an engine; goes back to its Sound when dropped.
+pub struct LentEnd {
+    end: Option<SoundEnd>,
+    home: Home,
+}
+
+impl Deref for LentEnd {
+    type Target = SoundEnd;
+
+    fn deref(&self) -> &SoundEnd {
+        self.end.as_ref().expect("present until dropped")
+    }
+}
+
+impl DerefMut for LentEnd {
+    fn deref_mut(&mut self) -> &mut SoundEnd {
+        self.end.as_mut().expect("present until dropped")
+    }
+}
+
+impl Drop for LentEnd {
+    fn drop(&mut self) {
+        if let Some(SoundEnd::Device(device)) = &self.end {
+            device.rest();
+        }
+        *self.home.lock().expect("never poisoned") = self.end.take();
+    }
 }
 
 /// Owned by the engine thread.
@@ -221,10 +259,9 @@ impl DeviceEnd {
     pub fn capture_overruns(&self) -> u64 {
         self.overruns + self.state.capture_overruns.load(Relaxed)
     }
-}
 
-impl Drop for DeviceEnd {
-    fn drop(&mut self) {
+    /// No engine fills the playback ring any more: an empty one is no gap.
+    fn rest(&self) {
         self.state.playing.store(false, Relaxed);
     }
 }
@@ -274,8 +311,9 @@ mod tests {
     static TURN: Mutex<()> = Mutex::new(());
 
     fn device() -> (Sound, DeviceEnd) {
-        let mut sound = Sound::device().unwrap();
-        match sound.take_end() {
+        let sound = Sound::device().unwrap();
+        let end = sound.end.lock().unwrap().take();
+        match end {
             Some(SoundEnd::Device(end)) => (sound, end),
             _ => unreachable!("a new device Sound has its end"),
         }
@@ -355,11 +393,10 @@ mod tests {
 
     #[test]
     fn a_clocked_sound_speaks_once_and_keeps_the_last_minute() {
-        let mut sound = Sound::clocked(Some(vec![1.0; CAPTURE_FRAME + 1]), true);
-        let Some(SoundEnd::Clocked(mut end)) = sound.take_end() else {
-            unreachable!("a new clocked Sound has its end")
-        };
-        assert!(sound.take_end().is_none());
+        let sound = Sound::clocked(Some(vec![1.0; CAPTURE_FRAME + 1]), true);
+        let mut lent = sound.lend_end().unwrap();
+        let SoundEnd::Clocked(end) = &mut *lent else { unreachable!("a clocked Sound has a clocked end") };
+        assert!(sound.lend_end().is_none());
         let mut frame = [9.0; CAPTURE_FRAME];
         assert!(end.capture(&mut frame) && frame == [1.0; CAPTURE_FRAME]);
         assert!(end.capture(&mut frame) && frame[..2] == [1.0, 0.0]);
@@ -374,5 +411,28 @@ mod tests {
             (KEPT_SAMPLES, 10.0, 10 * PLAYBACK_FRAME as u64)
         );
         assert!(sound.read_playback().unwrap().is_empty());
+    }
+    #[test]
+    fn the_next_engine_goes_on_where_the_last_one_stopped() {
+        let sound = Sound::clocked(Some([[1.0; CAPTURE_FRAME], [2.0; CAPTURE_FRAME]].concat()), false);
+        let mut frame = [0.0; CAPTURE_FRAME];
+        for expected in [1.0, 2.0] {
+            let mut lent = sound.lend_end().unwrap();
+            let SoundEnd::Clocked(end) = &mut *lent else { unreachable!("a clocked Sound has a clocked end") };
+            assert!(end.capture(&mut frame) && frame == [expected; CAPTURE_FRAME]);
+        }
+    }
+
+    #[test]
+    fn a_card_without_an_engine_counts_no_gaps() {
+        let _turn = TURN.lock().unwrap();
+        let sound = Sound::device().unwrap();
+        let mut lent = sound.lend_end().unwrap();
+        let SoundEnd::Device(end) = &mut *lent else { unreachable!("a device Sound has a device end") };
+        end.play(|frame| frame.fill(1.0));
+        drop(lent);
+        play(&sound, RING_SAMPLES);
+        let Kind::Device { state, .. } = &sound.kind else { unreachable!() };
+        assert_eq!(state.playback_gaps.load(Relaxed), 0);
     }
 }

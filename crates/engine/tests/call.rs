@@ -118,16 +118,16 @@ fn speech_goes_from_one_engine_to_the_other_and_into_a_tap() {
     let peer = Peer::start();
     let (speaker, listener, recorder) = (peer.engine(), peer.engine(), peer.engine());
     let heard = {
-        let mut sound = Sound::clocked(None, true);
-        listener.start(session(2), sound.take_end()).unwrap();
+        let sound = Sound::clocked(None, true);
+        listener.start(session(2), sound.lend_end()).unwrap();
         sound
     };
     let tap = recorder.open_tap(1000).unwrap();
     recorder.start(session(3), None).unwrap();
     wait_until(|| listener.stats().round_trip_ms.is_some() && recorder.stats().round_trip_ms.is_some());
 
-    let mut spoken = Sound::clocked(Some(tone(600)), false);
-    speaker.start(session(1), spoken.take_end()).unwrap();
+    let spoken = Sound::clocked(Some(tone(600)), false);
+    speaker.start(session(1), spoken.lend_end()).unwrap();
     wait_until(|| spoken.capture_done());
     wait_until(|| recorder.stats().received_packets == 31 && listener.stats().received_packets == 31);
     speaker.close();
@@ -160,8 +160,8 @@ fn speech_goes_from_one_engine_to_the_other_and_into_a_tap() {
 fn mute_stops_packets_and_unmute_starts_them() {
     let peer = Peer::start();
     let engine = peer.engine();
-    let mut sound = Sound::clocked(Some(tone(4000)), false);
-    engine.start(Session { muted: true, ..session(1) }, sound.take_end()).unwrap();
+    let sound = Sound::clocked(Some(tone(4000)), false);
+    engine.start(Session { muted: true, ..session(1) }, sound.lend_end()).unwrap();
     wait_until(|| engine.stats().cpu > 0);
     thread::sleep(Duration::from_millis(150));
     assert_eq!(engine.stats().sent_packets, 0);

@@ -8,7 +8,7 @@ use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::{PyConnectionError, PyOSError, PyRuntimeError, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use raccall_engine::sound::{self, SoundEnd};
+use raccall_engine::sound::{self, LentEnd};
 use raccall_engine::tap::TapReader;
 use raccall_engine::{Command, EngineError, Session};
 use raccall_media::SourceReport;
@@ -70,7 +70,7 @@ impl Engine {
         let mode = Mode::from_wire_name(mode).ok_or_else(|| PyValueError::new_err(format!("no mode called {mode}")))?;
         let key: [u8; 32] = key.try_into().map_err(|_| PyValueError::new_err("a key has 32 bytes"))?;
         let session = Session { ssrc, mode, key, bitrate_bps, complexity, expected_loss_pct, deep_plc, muted };
-        let end = sound.map(Sound::take_end).transpose()?;
+        let end = sound.map(Sound::lend_end).transpose()?;
         py.detach(|| self.0.start(session, end)).map_err(to_python)
     }
 
@@ -207,8 +207,8 @@ impl Sound {
         self.0.lock().expect("never poisoned")
     }
 
-    fn take_end(&self) -> PyResult<SoundEnd> {
-        self.lock().take_end().ok_or_else(|| PyValueError::new_err("this sound belongs to an engine already"))
+    fn lend_end(&self) -> PyResult<LentEnd> {
+        self.lock().lend_end().ok_or_else(|| PyValueError::new_err("this sound belongs to an engine already"))
     }
 
     fn callbacks(&self) -> PyResult<(sound::DataCallback, sound::DataCallback)> {
