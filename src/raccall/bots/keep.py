@@ -8,7 +8,7 @@ The session should be one that was connected with `recorder=True`, so that every
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -33,7 +33,9 @@ class KeptCall:
         self._watch = watch
         self._joined: set[str] = set()
         self._kernel_drops = 0
-        self._tasks = [asyncio.create_task(self._follow())]
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._begin(self._follow()).add_done_callback(self._session_ended)
 
     @property
     def folder(self) -> Path:
@@ -41,9 +43,7 @@ class KeptCall:
 
     async def failed(self) -> None:
         """Wait until the recording cannot go on, and raise why (StorageError). Returns when the session has ended."""
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        await asyncio.shield(self._ended)
 
     async def finish(self, progress: Callable[[float], None] | None = None) -> Summary:
         """Leave the call, write what waits and make tracks, mix and summary.
@@ -60,13 +60,30 @@ class KeptCall:
         follow, *readers = self._tasks
         follow.cancel()
         ends = await asyncio.gather(follow, *readers, return_exceptions=True)
+        self._ended.cancel()
         await self.recorder.close()
         for end in ends:
             if isinstance(end, Exception):
                 raise end
 
     def _read(self, packet_tap: PacketTap) -> None:
-        self._tasks.append(asyncio.create_task(self.recorder.run(engine_tap(packet_tap))))
+        self._begin(self.recorder.run(engine_tap(packet_tap)))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._work_ended)
+        self._tasks.append(task)
+        return task
+
+    def _work_ended(self, task: "asyncio.Task[None]") -> None:
+        """One reader's end is normal: a voice session was made anew. Its failure is the recording's."""
+        if not task.cancelled() and (error := task.exception()) and not self._ended.done():
+            self._ended.set_exception(error)
+            self._ended.exception()  # looked at: `failed` need not be awaited
+
+    def _session_ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and not self._ended.done():
+            self._ended.set_result(None)
 
     async def _follow(self) -> None:
         async for event in self._session.events():
@@ -113,11 +130,17 @@ class KeptCall:
 async def keep_call(session: Session, folder: Path, *, watch: Watch | None = None) -> AsyncIterator[KeptCall]:
     """Join the session's room as a listener and write everything to `folder`, which must be new or empty.
 
-    watch: told every event of the session. Raises what `Recorder` and `Session.join` raise.
+    watch: told every event of the session. Nothing is left in the folder when joining fails. Raises what `Recorder` and
+    `Session.join` raise.
     """
     kept = KeptCall(session, Recorder(folder, room=session.room_name), watch)
     try:
-        await session.join(None, on_tap=kept._read)
+        try:
+            await session.join(None, on_tap=kept._read)
+        except BaseException:
+            await kept.close()
+            kept.recorder.discard()
+            raise
         yield kept
     finally:
         await kept.close()

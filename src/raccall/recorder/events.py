@@ -67,7 +67,7 @@ class Gap(_Event, frozen=True, kw_only=True):
 
     packets: int
     where: str = "tap"
-    """"tap" (our reader was too slow) or "kernel" (the socket buffer was full)."""
+    """"tap" (our reader was too slow), "kernel" (the socket buffer was full), "connection" (lost; not counted)."""
 
 
 class Note(_Event, frozen=True, kw_only=True):

@@ -48,6 +48,7 @@ class Recorder:
         """Create the folder and its two files. Raises as `check_folder` does."""
         check_folder(folder)
         self.folder = folder
+        self._made_folder = not folder.exists()
         self.counts = RecorderCounts()
         self.last_arrival: dict[Ssrc, Nanos] = {}
         """SSRC → when its newest packet arrived: who talks."""
@@ -109,6 +110,13 @@ class Recorder:
         await asyncio.to_thread(self._finish, Stop(now=monotonic_now(), reason=reason))
         if self._failure:
             raise self._storage_error(self._failure)
+
+    def discard(self) -> None:
+        """Remove the files of a closed recording that never began, and the folder if it was made for them."""
+        (self.folder / JOURNAL).unlink(missing_ok=True)
+        (self.folder / EVENTS).unlink(missing_ok=True)
+        if self._made_folder:
+            self.folder.rmdir()
 
     def _put(self, item: Tick | Event) -> None:
         if self._failure:

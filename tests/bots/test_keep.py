@@ -1,0 +1,155 @@
+"""Keeping a call: what a session tells becomes a recording."""
+
+import asyncio
+import struct
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from raccall.bots.keep import keep_call
+from raccall.client import events as told
+from raccall.clock import monotonic_now
+from raccall.errors import RefusedError, StorageError
+from raccall.recorder import (
+    JournalReader,
+    MemberJoined,
+    MemberLeft,
+    Muted,
+    Note,
+    Source,
+    Start,
+    Stop,
+    read_events,
+    recorder,
+)
+from raccall.recorder.opus_packet import SILENCE_20_MS
+from raccall.units import Ssrc
+from raccall.wire.control import MemberInfo
+
+ANNA = MemberInfo(user_id="1", name="anna")
+BEN = MemberInfo(user_id="2", name="ben")
+TAPE = MemberInfo(user_id="9", name="recorder", recording=True)
+CONNECTED = told.VoiceConnected(Ssrc(9), "aead_aes256_gcm_rtpsize", ("127.0.0.1", 7420))
+
+
+class FakePacketTap:
+    """Hands out one batch, then waits until its engine closes."""
+
+    def __init__(self, count: int, ssrc: int) -> None:
+        self.dropped = 0
+        self.closed = threading.Event()
+        header = [struct.pack(">BBHII", 0x80, 120, index, index * 960, ssrc) for index in range(count)]
+        now = monotonic_now()
+        self._batch = [(now, ssrc, index, index * 960, rtp + SILENCE_20_MS) for index, rtp in enumerate(header)]
+
+    def read(self, timeout_ms: int) -> list[tuple[int, int, int, int, bytes]] | None:
+        batch, self._batch = self._batch, []
+        if batch:
+            return batch
+        self.closed.wait(timeout_ms / 1000)
+        return None if self.closed.is_set() else []
+
+
+class FakeSession:
+    """A session in whose call a script of events happens, and then nothing more or the end."""
+
+    user_id = TAPE.user_id
+    room_name = "lounge"
+
+    def __init__(self, *script: told.Event | Callable[["FakeSession"], None], ends: bool = False) -> None:
+        self.members = {TAPE.user_id: TAPE, ANNA.user_id: ANNA}
+        self.sources: dict[Ssrc, str] = {}
+        self.taps: list[FakePacketTap] = []
+        self.refusal: Exception | None = None
+        self.done = asyncio.Event()
+        self._script = script
+        self._ends = ends
+
+    async def events(self) -> AsyncIterator[told.Event]:
+        for step in self._script:
+            if callable(step):
+                step(self)
+            else:
+                yield step
+        self.done.set()
+        if not self._ends:
+            await asyncio.Event().wait()
+
+    async def join(self, sound: None, *, on_tap: Callable[[FakePacketTap], None]) -> None:
+        if self.refusal:
+            raise self.refusal
+        self._on_tap = on_tap
+        self.voice_session()
+
+    def voice_session(self) -> None:
+        for tap in self.taps:
+            tap.closed.set()
+        self.taps.append(FakePacketTap(10, 0xA + len(self.taps)))
+        self._on_tap(self.taps[-1])
+
+    def stats(self) -> None:
+        return None
+
+    async def leave(self) -> None:
+        for tap in self.taps:
+            tap.closed.set()
+
+
+async def test_what_the_session_tells_is_in_events_and_packets_are_in_the_journal(tmp_path: Path) -> None:
+    muted = MemberInfo(user_id="2", name="ben", muted=True)
+    session = FakeSession(
+        CONNECTED,
+        told.SourceKnown("1", Ssrc(0xA)),
+        told.MemberJoined("7", BEN),
+        told.MemberChanged("7", BEN, muted),
+        told.TextReceived("7", "2", "ben", "hi", "2026-11-21T12:00:00Z", ""),
+        told.MemberLeft("7", muted),
+    )
+    async with keep_call(session, tmp_path / "call") as kept:  # type: ignore[arg-type]
+        await session.done.wait()
+        summary = await kept.finish()
+    kinds = [Start, MemberJoined, MemberJoined, Source, MemberJoined, Muted, Note, MemberLeft, Stop]
+    assert [type(event) for event in read_events(tmp_path / "call" / "events.jsonl").events] == kinds
+    assert [(person.name, person.packets) for person in summary.people] == [("anna", 10)]
+
+
+async def test_a_new_voice_session_is_recorded_into_the_same_folder(tmp_path: Path) -> None:
+    session = FakeSession(
+        told.VoiceLost(4015, "The voice server crashed.", False), FakeSession.voice_session, CONNECTED
+    )
+    async with keep_call(session, tmp_path / "call") as kept:  # type: ignore[arg-type]
+        await session.done.wait()
+        with pytest.raises(TimeoutError):  # the first tap's end is not the recording's
+            await asyncio.wait_for(kept.failed(), 0.01)
+    packets = list(JournalReader(tmp_path / "call" / "journal.pcapng").packets())
+    assert sorted(packet.ssrc for packet in packets) == [0xA] * 10 + [0xB] * 10
+
+
+async def test_a_disk_that_fails_is_told_to_who_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "QUEUE_TICKS", 1)
+    stuck = threading.Event()
+    monkeypatch.setattr(recorder.JournalWriter, "append", lambda self, packet: stuck.wait())
+    session = FakeSession(*(FakeSession.voice_session for _ in range(5)))
+    with pytest.raises(StorageError, match="five seconds behind"):
+        async with keep_call(session, tmp_path / "call") as kept:  # type: ignore[arg-type]
+            try:
+                await kept.failed()
+            finally:
+                stuck.set()
+
+
+async def test_the_end_of_the_session_ends_the_wait(tmp_path: Path) -> None:
+    session = FakeSession(told.ConnectionLost("kicked", "You were removed.", True), ends=True)
+    async with keep_call(session, tmp_path / "call") as kept:  # type: ignore[arg-type]
+        await kept.failed()
+
+
+async def test_a_refused_join_leaves_nothing_behind(tmp_path: Path) -> None:
+    session = FakeSession()
+    session.refusal = RefusedError("room_full", "The room is full.")
+    with pytest.raises(RefusedError):
+        async with keep_call(session, tmp_path / "call"):  # type: ignore[arg-type]
+            pass
+    assert not (tmp_path / "call").exists()
