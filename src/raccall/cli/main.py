@@ -13,6 +13,7 @@ COMMANDS = {
     "serve": ("raccall.cli.serve", "start a server"),
     "join": ("raccall.cli.join", "join a call by its invite link"),
     "record": ("raccall.cli.record", "record a call as a visible member"),
+    "render": ("raccall.cli.render", "make a recording's tracks and mix again"),
     "demo": ("raccall.testing.demo", "a recorded call over a bad network, on this machine"),
 }
 
