@@ -6,7 +6,7 @@ use raccall_opus::{Application, Encoder};
 use raccall_wire::Nanos;
 use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
 use raccall_wire::rtp::{Extension, ONE_BYTE_EXTENSION, OPUS_PAYLOAD_TYPE, Packet};
-use raccall_wire::transport::{Cipher, ClientNonces, Mode};
+use raccall_wire::transport::{Cipher, ClientNonces, Mode, SealError};
 
 use crate::frame::{NANOS_PER_MS, SAMPLE_RATE_HZ, SAMPLES_PER_MS, SEND_SAMPLES, SILENCE_PAYLOAD, energy, energy_db};
 use crate::gain::Gain;
@@ -189,7 +189,8 @@ impl SendChain {
         self.encoder.set_bitrate(self.bitrate_bps).expect("between the least and the configured one");
     }
 
-    /// A sealed sender report about us, followed by receiver reports with `blocks`; nothing if the key's nonces are used up.
+    /// A sealed sender report about us, followed by receiver reports with `blocks`. Nothing if the key's nonces are used up, or if the mode
+    /// cannot seal RTCP: `xsalsa20_poly1305`, whose nonce is the header.
     pub fn report_datagram(&mut self, blocks: &[ReportBlock], now: Nanos) -> Option<&[u8]> {
         let ssrc = self.config.ssrc;
         self.packet.clear();
@@ -253,7 +254,11 @@ impl SendChain {
     fn seal(&mut self) -> Option<&[u8]> {
         let nonce = self.nonces.next()?;
         self.datagram.clear();
-        self.cipher.seal(&self.packet, nonce, &mut self.datagram).expect("our own packet is well-formed");
+        match self.cipher.seal(&self.packet, nonce, &mut self.datagram) {
+            Ok(()) => {}
+            Err(SealError::NonceWouldRepeat) => return None,
+            Err(error) => unreachable!("our own packet is well-formed: {error}"),
+        }
         self.sent_bytes += self.datagram.len() as u64;
         Some(&self.datagram)
     }

@@ -10,9 +10,13 @@ const MS: u64 = 1_000_000;
 const KEY: [u8; 32] = [9; 32];
 
 fn sender(ssrc: u32) -> SendChain {
+    sender_in(Mode::Aes256GcmRtpSize, ssrc)
+}
+
+fn sender_in(mode: Mode, ssrc: u32) -> SendChain {
     SendChain::new(SendConfig {
         ssrc,
-        mode: Mode::Aes256GcmRtpSize,
+        mode,
         key: KEY,
         bitrate_bps: 32_000,
         complexity: 5,
@@ -26,8 +30,12 @@ fn sender(ssrc: u32) -> SendChain {
 }
 
 fn receiver() -> ReceiveChain {
+    receiver_in(Mode::Aes256GcmRtpSize)
+}
+
+fn receiver_in(mode: Mode) -> ReceiveChain {
     ReceiveChain::new(ReceiveConfig {
-        mode: Mode::Aes256GcmRtpSize,
+        mode,
         key: KEY,
         deep_plc: false,
         min_target_ms: 20,
@@ -180,4 +188,15 @@ fn a_bad_link_lowers_the_bitrate_and_a_good_one_brings_it_back() {
         send.apply(&LinkReport { uplink_loss_pct: 0.0, round_trip_ms: Some(40.0), jitter_ms: 5.0 });
     }
     assert_eq!(send.bitrate_bps(), 32_000);
+}
+
+#[test]
+fn every_transport_mode_carries_voice_and_reports_where_it_can() {
+    for mode in Mode::ALL {
+        let (mut send, mut receive) = (sender_in(mode, 1), receiver_in(mode));
+        call(&mut send, &mut receive, 20, |_| true);
+        assert_eq!(receive.report().sources[0].received, 20, "{mode:?}");
+        let reports = send.report_datagram(&[], 400 * MS).is_some();
+        assert_eq!(reports, mode != Mode::XSalsa20Poly1305, "{mode:?}");
+    }
 }

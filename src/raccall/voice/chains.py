@@ -9,8 +9,7 @@ released while sound is encoded or decoded.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,11 @@ from raccall import _native
 from raccall.units import Nanos, Ssrc
 from raccall.voice.engine import SourceStats
 from raccall.voice.tap import TappedPacket
+from raccall.wire.packet import ReportBlock
 
-__all__ = ["Frame", "LinkReport", "ReceiveChain", "ReceiveReport", "ReportBlock", "SendChain"]
+__all__ = ["Frame", "LinkReport", "ReceiveChain", "ReceiveReport", "SendChain"]
+
+_BLOCK_COUNTS = tuple(field.name for field in fields(ReportBlock) if field.name != "ssrc")
 
 Frame = NDArray[np.float32]
 """Samples: float32, shape (frames, 1), 48 kHz, within ±1."""
@@ -36,24 +38,6 @@ class LinkReport:
     """To the relay and back."""
     jitter_ms: float = 0.0
     """Interarrival jitter at the relay."""
-
-
-class ReportBlock(NamedTuple):
-    """How well one Source is received (RFC 3550 section 6.4.1)."""
-
-    ssrc: int
-    fraction_lost: int
-    """Lost since the last block, in 256ths."""
-    lost: int
-    """Lost since the first packet."""
-    highest_sequence: int
-    """Newest sequence number, wraps in the upper 16 bits."""
-    jitter: int
-    """In 48 kHz ticks."""
-    last_sr: int
-    """Middle 32 bits of the last sender report's time; 0 = none."""
-    delay_since_last_sr: int
-    """Since then, in 65 536ths of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +118,11 @@ class SendChain:
         self._native.apply(report.uplink_loss_pct, report.round_trip_ms, report.jitter_ms)
 
     def report_datagram(self, blocks: Sequence[ReportBlock], now: Nanos) -> bytes | None:
-        """A sealed RTCP sender report, with `blocks` as receiver reports. None: the key's nonces are used up."""
-        return self._native.report_datagram(blocks, now)
+        """A sealed RTCP sender report, with `blocks` as receiver reports.
+
+        None: the key's nonces are used up, or the mode seals no RTCP (`xsalsa20_poly1305`: its nonce would repeat).
+        """
+        return self._native.report_datagram([astuple(block) for block in blocks], now)
 
     @property
     def sent_packets(self) -> int:
@@ -230,4 +217,7 @@ class ReceiveChain:
 
     def report_blocks(self) -> list[ReportBlock]:
         """What to tell others about each Source; the loss fraction is about the time since the last call."""
-        return [ReportBlock(*block) for block in self._native.report_blocks()]
+        return [
+            ReportBlock(ssrc=Ssrc(ssrc), **dict(zip(_BLOCK_COUNTS, counts, strict=True)))
+            for ssrc, *counts in self._native.report_blocks()
+        ]
