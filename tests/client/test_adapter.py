@@ -309,6 +309,18 @@ async def test_events_nobody_takes_are_dropped_oldest_first_and_counted() -> Non
         assert (await anext(session.events())).user_id == "5"
 
 
+async def test_a_bug_in_the_background_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(NotedEngine, "start", broken)
+    async with connected() as (_, session):
+        with pytest.raises(ZeroDivisionError):
+            await session.join(None)
+        with pytest.raises(ZeroDivisionError):
+            await anext_all(session)
+
+
 async def test_nobody_listening_is_one_error() -> None:
     async with serve(ScriptedServer().handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]

@@ -6,7 +6,7 @@ Session.join ─▶ VoiceServerGiven ─▶ VoiceCall (kept alive, made anew) �
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -106,7 +106,7 @@ class Session:
         self._control = ControlSession(guest.token)
         self._carrier: Carrier[Event] = Carrier(self._control, self._on_event)
         self._identified = asyncio.Event()
-        self._failed: RaccallError | None = None
+        self._failed: BaseException | None = None
         self._given: asyncio.Future[VoiceServerGiven] | None = None
         self._wanted: _Call | None = None
         self._call: VoiceCall | None = None
@@ -156,10 +156,12 @@ class Session:
         return self._call.stats() if self._call is not None else None
 
     async def events(self) -> AsyncIterator[Event]:
-        """What happens, in order, for one reader; ends when the session does."""
+        """What happens, in order, for one reader; ends when the session does (then the last event says why)."""
         while True:
             while self._waiting:
                 yield self._waiting.popleft()
+            if self._failed is not None and not isinstance(self._failed, RaccallError):
+                raise self._failed
             if self._closed or self._failed is not None:
                 return
             self._news.clear()
@@ -259,7 +261,7 @@ class Session:
     # ---- the control connection ----
 
     async def _start(self) -> None:
-        self._control_task = asyncio.create_task(self._keep_control())
+        self._control_task = self._run(self._keep_control())
         waiting = asyncio.create_task(self._identified.wait())
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -293,10 +295,26 @@ class Session:
         finally:
             self._news.set()
 
-    def _fail(self, error: RaccallError) -> None:
+    def _run(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """A background task; should it break (a bug), whoever waits on the session learns of it."""
+
+        def on_done(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._end(error)
+
+        task = asyncio.create_task(work)
+        task.add_done_callback(on_done)
+        return task
+
+    def _end(self, error: BaseException) -> None:
+        """Nothing goes on any more."""
         self._failed = error
         if self._wanted is not None and not self._wanted.connected.done():
             self._wanted.connected.set_exception(error)
+        self._news.set()
+
+    def _fail(self, error: RaccallError) -> None:
+        self._end(error)
         self._emit(events.ConnectionLost(error.code, str(error), final=True))
 
     async def _on_event(self, event: Event) -> None:
@@ -335,7 +353,7 @@ class Session:
 
     def _begin(self, wanted: _Call) -> None:
         self._wanted = wanted
-        self._voice_task = asyncio.create_task(self._keep_voice(wanted))
+        self._voice_task = self._run(self._keep_voice(wanted))
 
     async def _end_voice(self) -> None:
         task, self._voice_task = self._voice_task, None
