@@ -134,8 +134,14 @@ def test_a_refused_resume_begins_anew() -> None:
     peer.say(HELLO, control.Refused(code="session_unknown", sentence="This session is over."))
     assert peer.heard()[-1] == control.Identify(token="guest-token")
     peer.events()
-    peer.say(READY)
-    assert peer.events() == [events.Identified("1", "anna")]
+    rooms = [RoomInfo(room_id="9", name="lounge", members=[TAPE])]
+    peer.say(control.Ready(session_id="s2", user_id="1", name="anna", rooms=rooms))
+    assert peer.events() == [
+        events.Identified("1", "anna"),
+        events.MemberLeft("9", BEN),
+        events.MemberJoined("9", TAPE),
+    ]
+    assert list(peer.session.rooms.members("9")) == ["3"]
 
 
 def test_a_refused_identify_is_the_end() -> None:

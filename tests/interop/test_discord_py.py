@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from raccall.audio.files import read_samples
+from raccall.bots.keep import keep_call
 from raccall.client import Session, SourceKnown, connect, parse_link
 from raccall.client.tls import client_context
 from raccall.server.app import RunningServer
@@ -28,6 +29,8 @@ EXTENSION_BIT = 0x10
 EXTENSION_PREAMBLE_BYTES = 4
 COUNTER_BYTES = 4
 SPEAKING_MICROPHONE = 1
+CONCEALED_BYTES = 3
+"""What the recorder puts where nothing was said: a lone TOC byte, or the three bytes of coded silence."""
 PACE_S = 0.002
 """Between packets: ten times real time."""
 
@@ -39,8 +42,8 @@ class Room:
         self._link = link
         self._stack = stack
 
-    async def session(self, name: str) -> Session:
-        return await self._stack.enter_async_context(connect(self._link, name=name))
+    async def session(self, name: str, *, recorder: bool = False) -> Session:
+        return await self._stack.enter_async_context(connect(self._link, name=name, recorder=recorder))
 
     async def discord_client(self, name: str) -> discord.VoiceClient:
         """A discord.py client in the call."""
@@ -160,6 +163,37 @@ async def test_two_of_them_hear_each_other(room: Room, packets: list[bytes]) -> 
             await speak(speaker, packets)
             heard = [open_with_pynacl(hearer, await datagrams.get()) for _ in packets]
         assert heard == packets
+
+
+async def test_it_is_recorded_bit_by_bit(room: Room, packets: list[bytes], tmp_path: Path) -> None:
+    session = await room.session("tape", recorder=True)
+    async with keep_call(session, tmp_path / "recording") as kept:
+        speaker = await room.discord_client("discord")
+        for packet in packets:
+            speaker.send_audio_packet(packet, encode=False)
+            await asyncio.sleep(0.02)
+        await speaker.disconnect()
+        summary = await kept.finish()
+    (person,) = summary.people
+    assert (person.name, person.packets, person.lost) == ("discord", len(packets), 0)
+    recorded = ogg_packets((tmp_path / "recording" / person.track).read_bytes())
+    assert [packet for packet in recorded if len(packet) > CONCEALED_BYTES] == packets
+
+
+def ogg_packets(data: bytes) -> list[bytes]:
+    """All packets of an Ogg file but its two headers (RFC 3533 section 6)."""
+    packets, pending, at = [], b"", 0
+    while at < len(data):
+        assert data[at : at + 4] == b"OggS"
+        sizes = data[at + 27 : at + 27 + data[at + 26]]
+        at += 27 + len(sizes)
+        for size in sizes:
+            pending += data[at : at + size]
+            at += size
+            if size < 255:
+                packets.append(pending)
+                pending = b""
+    return packets[2:]
 
 
 async def test_it_leaves_like_any_other(room: Room) -> None:

@@ -144,9 +144,11 @@ class ControlSession:
             case control.Ready():
                 self._greeting = None
                 self._session_id, self._seq = message.session_id, message.seq
+                self._events.append(events.Identified(message.user_id, message.name))
+                if self.user_id:
+                    self._catch_up(message.rooms)
                 self.user_id = message.user_id
                 self.rooms.replace(message.rooms)
-                self._events.append(events.Identified(message.user_id, message.name))
             case control.Resumed():
                 self._greeting = None
                 self._events.append(events.Resumed())
@@ -201,6 +203,20 @@ class ControlSession:
             self._events.append(events.MemberJoined(room_id, message.member))
         elif before != message.member:
             self._events.append(events.MemberChanged(room_id, before, message.member))
+
+    def _catch_up(self, rooms: list[control.RoomInfo]) -> None:
+        """What happened while a connection was lost that could not be resumed. The own user is joined again later."""
+        for room in rooms:
+            before = self.rooms.members(room.room_id)
+            after = {member.user_id: member for member in room.members}
+            for user_id, gone in before.items():
+                if user_id not in after and user_id != self.user_id:
+                    self._events.append(events.MemberLeft(room.room_id, gone))
+            for user_id, member in after.items():
+                if (known := before.get(user_id)) is None:
+                    self._events.append(events.MemberJoined(room.room_id, member))
+                elif known != member:
+                    self._events.append(events.MemberChanged(room.room_id, known, member))
 
     def _lose(self, code: str, sentence: str, *, final: bool = False) -> None:
         if not self._open:
