@@ -1,3 +1,5 @@
+import sqlite3
+
 import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
@@ -79,3 +81,15 @@ def test_a_database_of_a_newer_version_is_one_sentence(store, path):
     with pytest.raises(StorageError) as refused:
         SqlStore(path)
     assert refused.value.code == "database_unusable"
+
+
+def test_a_database_that_is_held_by_another_program_is_one_sentence(store, path):
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with store._engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=1")
+    with pytest.raises(StorageError) as refused:
+        store.add_user(ANNA)
+    assert refused.value.code == "database_unusable"
+    other.close()
+    store.add_user(ANNA)

@@ -69,10 +69,6 @@ class CloseCode(IntEnum):
     CALL_TERMINATED = 4022, "The call is over."
 
 
-RESUMABLE = frozenset({CloseCode.SERVER_CRASHED})
-"""Of the server's own codes; a connection lost without any code may be resumed, too."""
-
-
 class Speaking(IntEnum):
     """Bits of the speaking field."""
 
