@@ -122,6 +122,7 @@ class Stream:
     def close(self) -> None:
         """Stop calling, then let go. Closing again does nothing."""
         if self._device is not None:
+            lib.ma_device_stop(self._device)  # wakes its thread, which else waits for ever for a card that is gone
             lib.ma_device_uninit(self._device)
             self._device = None
         self._context.close()

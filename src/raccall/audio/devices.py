@@ -185,6 +185,7 @@ class _End:
     def watch(self, now: Nanos) -> DeviceChange | None:
         if not self._watchdog.stalled(self._callbacks(), now):
             return None
+        was_open = self.device is not None
         self.close()
         for name in dict.fromkeys((self._opener.name, DEFAULT)):
             try:
@@ -193,7 +194,7 @@ class _End:
             except InputError:
                 continue  # unplugged: take the default one; not even that: try again when the watchdog barks again
         self._watchdog.opened_anew(now)
-        return DeviceChange(self._opener.kind, self.device)
+        return DeviceChange(self._opener.kind, self.device) if was_open or self.device is not None else None
 
     def close(self) -> None:
         if self._stream is not None:
