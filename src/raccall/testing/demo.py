@@ -177,7 +177,7 @@ def _result(
         "loss_pct": options.loss,
         "jitter_ms": options.jitter_ms,
         "seed": options.seed,
-        # Where the speech files begin in the tracks, by the senders' clocks; add Opus's 6.5 ms of look-ahead (RFC 6716).
+        # Where the speech files begin in the tracks, by the senders' clocks; Opus adds 6.5 ms of look-ahead.
         "starts_at_ms": round((min(begins) - kept.began) / NANOS_PER_MS + summary.lead_in_ms, 1) if begins else None,
         "speakers": [_speaker(folder, person, summary) for person in people],
         "relay": relay,
