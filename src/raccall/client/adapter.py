@@ -71,6 +71,8 @@ async def _become_guest(invite: InviteLink, name: str, recorder: bool) -> _Guest
     try:
         async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=HTTP_TIMEOUT_S) as http:
             response = await http.post(f"{invite.api_url}/guests", json=wanted)
+    except (httpx.RemoteProtocolError, httpx.ReadError):
+        raise _unsuitable(invite) from None
     except httpx.TransportError as error:
         raise as_connection_failed(error, invite.authority) from error
     try:
@@ -78,10 +80,13 @@ async def _become_guest(invite: InviteLink, name: str, recorder: bool) -> _Guest
             return msgspec.json.decode(response.content, type=_Guest)
         problem = msgspec.json.decode(response.content, type=_Problem)
     except msgspec.DecodeError:
-        raise ConnectionFailed(
-            "server_unsuitable", f"What answers at {invite.authority} is not a Raccall server."
-        ) from None
+        raise _unsuitable(invite) from None
     raise RefusedError(problem.code, problem.sentence)
+
+
+def _unsuitable(invite: InviteLink) -> ConnectionFailed:
+    wants = "" if invite.secure else ", or it is one and the link should be https"
+    return ConnectionFailed("server_unsuitable", f"What answers at {invite.authority} is not a Raccall server{wants}.")
 
 
 @dataclass(frozen=True, slots=True)
