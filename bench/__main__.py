@@ -14,6 +14,7 @@ from bench.report import Report
 
 BENCHES = {
     "relay": "CPU time per forwarded packet against a forwarder in C that does nothing else",
+    "client": "CPU time of a client in a call with five talkers against libopus alone",
 }
 """Name of the module in this folder, which has `measure(quick: bool) -> Report`, and what it measures."""
 

@@ -2,7 +2,7 @@
 //! `python -m bench client`.
 //!
 //! `codec_cost FILE SECONDS [paced]`: FILE holds float32 samples, 48 kHz mono; each talker begins at another place of it.
-//! Prints the thread's CPU nanoseconds for one second of call. `paced` sleeps between frames, as a call does: caches cool down.
+//! Prints the thread's CPU nanoseconds for one second of call. `paced` sleeps between frames, as a call does.
 
 use std::time::{Duration, Instant};
 

@@ -14,6 +14,7 @@ use raccall_wire::rtcp::{self, Rtcp};
 use rtrb::Consumer;
 
 use crate::clock;
+use crate::priority;
 use crate::socket::{Receiver, Sender};
 use crate::sound::{CAPTURE_FRAME, LentEnd, PLAYBACK_FRAME, SoundEnd};
 use crate::tap::TapWriter;
@@ -75,6 +76,7 @@ pub struct Call {
 
 /// Runs the call until it is closed.
 pub fn run(call: Call, mut receiver: Receiver) {
+    priority::raise();
     let mut thread = Thread::new(call, clock::monotonic_now());
     while thread.take_commands() {
         receiver.receive_until(thread.next_tick, |datagram, arrival| thread.receive(datagram, arrival));

@@ -113,7 +113,8 @@ extern "C" fn capture<const SLOT: usize>(
         end.state.capture_callbacks.fetch_add(1, Relaxed);
         end.state.capture_period.fetch_max(input.len(), Relaxed);
         let fits = end.ring.slots().min(input.len());
-        if end.ring.push_entire_slice(&input[..fits]).is_err() || fits < input.len() {
+        end.ring.push_entire_slice(&input[..fits]).expect("as many as fit");
+        if fits < input.len() {
             end.state.capture_overruns.fetch_add(1, Relaxed);
         }
     });
@@ -132,12 +133,13 @@ extern "C" fn playback<const SLOT: usize>(
     let output = unsafe { slice::from_raw_parts_mut(output.cast::<f32>(), frames as usize) };
     let open = with(&PLAYBACK[SLOT], |end| {
         end.state.playback_callbacks.fetch_add(1, Relaxed);
-        end.state.playback_period.fetch_max(output.len(), Relaxed);
+        let longest = end.state.playback_period.fetch_max(output.len(), Relaxed);
         let ready = end.ring.slots().min(output.len());
         let (sounding, missing) = output.split_at_mut(ready);
-        let popped = end.ring.pop_entire_slice(sounding).is_ok();
+        end.ring.pop_entire_slice(sounding).expect("as many as are ready");
         missing.fill(0.0);
-        if !popped || !missing.is_empty() && end.state.playing.load(Relaxed) {
+        // A card that asks for more than ever before could not be prepared for: how it starts, not a gap.
+        if !missing.is_empty() && end.state.playing.load(Relaxed) && output.len() <= longest {
             end.state.playback_gaps.fetch_add(1, Relaxed);
         }
     });

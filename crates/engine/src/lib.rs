@@ -8,6 +8,7 @@ mod callback;
 mod clock;
 mod discovery;
 mod engine;
+mod priority;
 mod socket;
 pub mod sound;
 pub mod tap;

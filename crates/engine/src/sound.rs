@@ -31,9 +31,15 @@ const RING_SAMPLES: usize = SAMPLE_RATE_HZ / 2;
 /// rest of the call.
 const MAX_BACKLOG: usize = SAMPLE_RATE_HZ * 60 / 1000;
 
-/// After each gap in playback one more frame is kept ahead, up to this many; after `CALM_TICKS` without one, one less.
-const MAX_EXTRA_FRAMES: usize = 5;
-const CALM_TICKS: u32 = 3000;
+/// Frames kept ahead of the card besides one period. A call begins with `FIRST_AHEAD`; each gap adds one; a calm time takes
+/// one away. After a gap that time is twice as long, so that a busy machine does not try again and again.
+const LEAST_AHEAD: usize = 1;
+const FIRST_AHEAD: usize = 2;
+const MOST_AHEAD: usize = 6;
+
+/// 30 s and 16 min, in ticks of 10 ms.
+const FIRST_CALM_TICKS: u32 = 3_000;
+const LONGEST_CALM_TICKS: u32 = 96_000;
 
 /// A clocked Sound keeps the last 60 s played; older samples are dropped and counted.
 const KEPT_SAMPLES: usize = 60 * SAMPLE_RATE_HZ;
@@ -97,9 +103,10 @@ impl Sound {
             capture: capture_out,
             playback: playback_in,
             state: state.clone(),
-            extra_frames: 0,
+            ahead: FIRST_AHEAD,
             gaps_seen: 0,
             calm_ticks: 0,
+            calm_time: FIRST_CALM_TICKS,
             overruns: 0,
         };
         Ok(Self { kind: Kind::Device { slot, state }, end: home(SoundEnd::Device(end)) })
@@ -205,9 +212,10 @@ pub struct DeviceEnd {
     capture: Consumer<f32>,
     playback: Producer<f32>,
     state: Arc<DeviceState>,
-    extra_frames: usize,
+    ahead: usize,
     gaps_seen: u64,
     calm_ticks: u32,
+    calm_time: u32,
     overruns: u64,
 }
 
@@ -227,10 +235,10 @@ impl DeviceEnd {
         self.capture.pop_entire_slice(frame).is_ok()
     }
 
-    /// Keeps one device period and one frame ahead of the playback callback; `pull` fills 10 ms.
+    /// Keeps one device period and a frame or more ahead of the playback callback; `pull` fills 10 ms.
     pub fn play(&mut self, mut pull: impl FnMut(&mut [f32; PLAYBACK_FRAME])) {
         self.adapt();
-        let ahead = self.state.playback_period.load(Relaxed) + PLAYBACK_FRAME * (1 + self.extra_frames);
+        let ahead = self.state.playback_period.load(Relaxed) + PLAYBACK_FRAME * self.ahead;
         let mut frame = [0.0; PLAYBACK_FRAME];
         while RING_SAMPLES - self.playback.slots() < ahead.min(RING_SAMPLES - PLAYBACK_FRAME) {
             pull(&mut frame);
@@ -243,10 +251,11 @@ impl DeviceEnd {
         let gaps = self.playback_gaps();
         self.calm_ticks += 1;
         if gaps > self.gaps_seen {
-            self.extra_frames = (self.extra_frames + 1).min(MAX_EXTRA_FRAMES);
+            self.ahead = (self.ahead + 1).min(MOST_AHEAD);
+            self.calm_time = (2 * self.calm_time).min(LONGEST_CALM_TICKS);
             self.calm_ticks = 0;
-        } else if self.calm_ticks == CALM_TICKS {
-            self.extra_frames = self.extra_frames.saturating_sub(1);
+        } else if self.calm_ticks == self.calm_time {
+            self.ahead = (self.ahead - 1).max(LEAST_AHEAD);
             self.calm_ticks = 0;
         }
         self.gaps_seen = gaps;
@@ -332,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn playback_is_kept_one_frame_ahead_of_the_device() {
+    fn playback_is_kept_ahead_of_the_device() {
         let _turn = TURN.lock();
         let (sound, mut end) = device();
         assert_eq!(play(&sound, 441), vec![0.0; 441]);
@@ -345,22 +354,43 @@ mod tests {
         assert_eq!(end.playback_gaps(), 0);
         assert!(heard.iter().enumerate().all(|(i, &sample)| sample == i as f32));
         assert_eq!(sound.callback_counts(), Some((0, 51)));
-        assert!(next as usize - heard.len() <= 441 + 2 * PLAYBACK_FRAME);
+        assert!(next as usize - heard.len() <= 441 + (FIRST_AHEAD + 1) * PLAYBACK_FRAME);
     }
 
     #[test]
-    fn a_starved_device_plays_silence_counts_a_gap_and_is_kept_further_ahead() {
+    fn a_gap_plays_silence_and_more_is_kept_ahead_until_it_was_calm_for_long() {
         let _turn = TURN.lock();
         let (sound, mut end) = device();
-        play(&sound, 480);
+        play(&sound, 960);
         end.play(|frame| frame.fill(1.0));
-        let heard = play(&sound, 4800);
-        assert_eq!(heard.iter().filter(|&&sample| sample == 1.0).count(), 960);
-        assert_eq!(heard[960..], vec![0.0; 3840]);
+        let heard: Vec<f32> = (0..3).flat_map(|_| play(&sound, 960)).collect();
+        assert_eq!(heard.iter().filter(|&&sample| sample == 1.0).count(), 1920);
+        assert_eq!(heard[1920..], vec![0.0; 960]);
         assert_eq!(end.playback_gaps(), 1);
-        let mut frames = 0;
-        end.play(|_| frames += 1);
-        assert_eq!(frames, (4800 + 2 * PLAYBACK_FRAME) / PLAYBACK_FRAME);
+        let mut growth = |ticks: u32| {
+            let mut samples = 0;
+            for _ in 0..ticks {
+                end.play(|frame| samples += frame.len() as i32);
+                samples -= play(&sound, 960).len() as i32;
+            }
+            samples / PLAYBACK_FRAME as i32
+        };
+        assert_eq!(growth(1), 1 + FIRST_AHEAD as i32, "filled again, and one frame more");
+        assert_eq!(growth(2 * FIRST_CALM_TICKS - 2), 0);
+        assert_eq!(growth(2), -1);
+    }
+
+    #[test]
+    fn a_device_that_starts_or_asks_for_more_than_ever_has_no_gap() {
+        let _turn = TURN.lock();
+        let (sound, mut end) = device();
+        end.play(|frame| frame.fill(1.0));
+        for period in [960, 1440] {
+            play(&sound, period);
+            end.play(|frame| frame.fill(1.0));
+            assert_eq!(play(&sound, period), vec![1.0; period]);
+        }
+        assert_eq!(end.playback_gaps(), 0);
     }
 
     #[test]
