@@ -296,3 +296,134 @@ fn link_report(rtcp: &[u8], ssrc: u32, arrival: Nanos) -> Option<LinkReport> {
         jitter_ms: block.jitter as f32 / 48.0,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use raccall_media::{ReceiveConfig, SendConfig};
+    use raccall_wire::rtcp::ReportBlock;
+    use raccall_wire::transport::{Cipher, Mode};
+
+    use super::*;
+    use crate::socket;
+    use crate::sound::Sound;
+
+    const MODE: Mode = Mode::Aes256GcmRtpSize;
+    const KEY: [u8; 32] = [1; 32];
+    const START: Nanos = 1_000 * NANOS_PER_MS;
+
+    fn send_config(ssrc: u32) -> SendConfig {
+        SendConfig {
+            ssrc,
+            mode: MODE,
+            key: KEY,
+            bitrate_bps: 32_000,
+            complexity: 0,
+            expected_loss_pct: 0,
+            lbrr: false,
+            dtx: false,
+            first_sequence: 65_530,
+            first_timestamp: 0,
+        }
+    }
+
+    /// The thread's work, stepped by hand, with a clocked Sound; and the relay's end of its socket.
+    fn thread(sound: &Sound) -> (Thread, UdpSocket) {
+        let relay = UdpSocket::bind("127.0.0.1:0").unwrap();
+        relay.set_nonblocking(true).unwrap();
+        let (socket, _) = socket::connect(relay.local_addr().unwrap(), 1 << 16).unwrap();
+        let receive = ReceiveConfig {
+            mode: MODE,
+            key: KEY,
+            deep_plc: false,
+            min_target_ms: 20,
+            max_target_ms: 200,
+            source_timeout_ms: 30_000,
+        };
+        let call = Call {
+            ssrc: 1,
+            sender: socket::split(socket).unwrap().0,
+            send: SendChain::new(send_config(1)).unwrap(),
+            receive: ReceiveChain::new(receive),
+            sound: sound.lend_end(),
+            muted: false,
+            taps: Vec::new(),
+            commands: rtrb::RingBuffer::new(1).1,
+            published: Arc::default(),
+        };
+        (Thread::new(call, START), relay)
+    }
+
+    fn loud_frames(samples: &[f32]) -> Vec<usize> {
+        let loud = |frame: &[f32]| frame.iter().any(|sample| sample.abs() > 0.1);
+        samples.chunks(PLAYBACK_FRAME).enumerate().filter(|(_, frame)| loud(frame)).map(|(i, _)| i).collect()
+    }
+
+    #[test]
+    fn a_thread_that_was_held_up_plays_what_it_would_have_played_in_time() {
+        let mut talker = SendChain::new(send_config(2)).unwrap();
+        let tone: Vec<f32> = (0..48_000).map(|i| 0.5 * (i as f32 * 0.06).sin()).collect();
+        let datagrams: Vec<_> = tone
+            .chunks(CAPTURE_FRAME)
+            .zip(0..)
+            .map(|(frame, i)| (talker.push(frame, 0).unwrap().to_vec(), START + 20 * NANOS_PER_MS * i))
+            .collect();
+        let mut played = [true, false].map(|in_time| {
+            let sound = Sound::clocked(None, true);
+            let (mut thread, _relay) = thread(&sound);
+            for (datagram, arrival) in &datagrams {
+                thread.receive(datagram, *arrival);
+                if in_time {
+                    thread.catch_up(*arrival);
+                }
+            }
+            thread.catch_up(START + 1_990 * NANOS_PER_MS);
+            assert_eq!(thread.late_ticks, 1, "the last second was waited for in one piece");
+            sound.read_playback().unwrap()
+        });
+        assert_eq!(played[0].len(), 96_000);
+        assert!(loud_frames(&played[0]).len() > 95);
+        let late = std::mem::take(&mut played[1]);
+        assert!(late == played[0], "the same samples, whenever the thread ran");
+    }
+
+    #[test]
+    fn a_clocked_microphone_sends_every_frame_however_late() {
+        let sound = Sound::clocked(Some(vec![0.1; 48_000]), false);
+        let (mut thread, relay) = thread(&sound);
+        thread.catch_up(START);
+        thread.catch_up(START + 1_500 * NANOS_PER_MS);
+        let (mut voice, mut buffer) = (0, [0; 2048]);
+        while let Ok(bytes) = relay.recv(&mut buffer) {
+            voice += usize::from(bytes > 1 && buffer[1] & 0x7F == 120);
+        }
+        assert_eq!((voice, sound.capture_done()), (51, true));
+    }
+
+    #[test]
+    fn after_the_machine_slept_a_clocked_sound_goes_on_from_now() {
+        let sound = Sound::clocked(None, true);
+        let (mut thread, _relay) = thread(&sound);
+        let woken = START + 3_600_000 * NANOS_PER_MS;
+        thread.catch_up(woken);
+        assert_eq!((sound.read_playback().unwrap().len(), thread.late_ticks), (PLAYBACK_FRAME, 1));
+        assert!(woken < thread.next_tick && thread.next_tick <= woken + SOUND_TICK);
+    }
+
+    #[test]
+    fn the_relays_report_about_us_becomes_loss_and_round_trip() {
+        let sound = Sound::clocked(None, false);
+        let (mut thread, _relay) = thread(&sound);
+        let sent = START;
+        let last_sr = (raccall_media::ntp_of(sent) >> 16) as u32;
+        let about = |ssrc, fraction_lost| ReportBlock { ssrc, fraction_lost, last_sr, ..ReportBlock::default() };
+        let report = Rtcp::ReceiverReport { ssrc: 9, blocks: vec![about(5, 255), about(1, 128)] };
+        let (mut plain, mut datagram) = (Vec::new(), Vec::new());
+        rtcp::write(&report, &mut plain);
+        Cipher::new(MODE, &KEY).seal(&plain, [0, 0, 0, 1], &mut datagram).unwrap();
+        thread.receive(&datagram, sent + 40 * NANOS_PER_MS);
+        assert_eq!(thread.stats.uplink_loss_pct, Some(50.0));
+        assert!((thread.stats.round_trip_ms.unwrap() - 40.0).abs() < 0.1);
+    }
+}
