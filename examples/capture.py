@@ -10,14 +10,18 @@ every channel, not in bytes: 320 frames of 16-bit mono are 640 bytes.
 """
 
 import argparse
+import json
 import queue
+import sys
 from collections.abc import Generator, Iterator
 
 import miniaudio
 import numpy as np
 from numpy.typing import NDArray
 
+from raccall.audio.devices import Kind, list_devices
 from raccall.audio.files import read_samples
+from raccall.errors import InputError
 from raccall.voice import Encoder
 
 RATE_HZ = 16_000
@@ -25,6 +29,9 @@ SECONDS = 12
 BITRATE_BPS = 12_000
 WAITING_CHUNKS = 100
 """Chunks from the microphone that nobody has taken yet; a full queue drops the newest."""
+
+CHUNKS_MS = (2.5, 5.0, 10.0, 20.0, 40.0, 60.0)
+"""The frames that Opus has. 12 s hold a whole number of each."""
 
 Chunk = NDArray[np.int16]
 
@@ -39,6 +46,8 @@ def from_file(path: str, frames: int) -> Iterator[Chunk]:
 
 def from_microphone(frames: int) -> Iterator[Chunk]:
     """12 s of the default microphone as chunks of `frames`. A microphone fills buffers of its own size, so cut them."""
+    if not any(device.kind is Kind.MICROPHONE for device in list_devices()):
+        raise InputError("no_microphone", "No microphone was found: plug one in, or use --file.")
     buffers: queue.Queue[bytes] = queue.Queue(WAITING_CHUNKS)
 
     def keep() -> Generator[None, bytes, None]:
@@ -56,33 +65,48 @@ def from_microphone(frames: int) -> Iterator[Chunk]:
         rest = b""
         for _ in range(chunks):
             while len(rest) < chunk_bytes:
-                rest += buffers.get(timeout=5)
+                try:
+                    rest += buffers.get(timeout=5)
+                except queue.Empty:
+                    raise InputError("silent_microphone", "The microphone is open but gives no sound.") from None
             yield np.frombuffer(rest[:chunk_bytes], np.int16)
             rest = rest[chunk_bytes:]
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--file", metavar="SOUND", help="WAV, FLAC or Opus instead of the microphone")
-    parser.add_argument("--chunk-ms", type=int, choices=(5, 10, 20, 40, 60), default=20, help="length of a chunk (20)")
+    parser.add_argument("--chunk-ms", type=float, choices=CHUNKS_MS, default=20.0, help="length of a chunk (20)")
+    parser.add_argument("--json", action="store_true", help="print one object at the end and nothing else")
     options = parser.parse_args(arguments)
-    frames = RATE_HZ * options.chunk_ms // 1000
-    per_second = 1000 / options.chunk_ms
+    frames = int(RATE_HZ * options.chunk_ms / 1000)
     encoder = Encoder(RATE_HZ, 1, "voip", bitrate_bps=BITRATE_BPS)
 
+    def show(line: str) -> None:
+        if not options.json:
+            print(line, flush=True)
+
     packets = raw_bytes = opus_bytes = 0
-    raw_before = opus_before = 0
-    print(f"{frames} frames per chunk: {options.chunk_ms} ms at {RATE_HZ} Hz")
-    for chunk in from_file(options.file, frames) if options.file else from_microphone(frames):
-        packets += 1
-        raw_bytes += chunk.nbytes
-        opus_bytes += len(encoder.encode(chunk))
-        if packets // per_second > (packets - 1) // per_second:
-            second = int(packets // per_second)
-            print(f"second {second:2}: {raw_bytes - raw_before} bytes raw, {opus_bytes - opus_before} as Opus")
-            raw_before, opus_before = raw_bytes, opus_bytes
-    print(f"{packets} packets, {raw_bytes} bytes raw, {opus_bytes} as Opus: {raw_bytes / opus_bytes:.1f} times smaller")
+    raw_before = opus_before = second = 0
+    show(f"{frames} frames per chunk: {options.chunk_ms:g} ms at {RATE_HZ} Hz")
+    try:
+        for chunk in from_file(options.file, frames) if options.file else from_microphone(frames):
+            packets += 1
+            raw_bytes += chunk.nbytes
+            opus_bytes += len(encoder.encode(chunk))
+            if packets * frames // RATE_HZ > second:
+                second += 1
+                show(f"second {second:2}: {raw_bytes - raw_before} bytes raw, {opus_bytes - opus_before} as Opus")
+                raw_before, opus_before = raw_bytes, opus_bytes
+    except (InputError, miniaudio.MiniaudioError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    smaller = raw_bytes / opus_bytes
+    show(f"{packets} packets, {raw_bytes} bytes raw, {opus_bytes} as Opus: {smaller:.1f} times smaller")
+    if options.json:
+        print(json.dumps({"packets": packets, "raw_bytes": raw_bytes, "opus_bytes": opus_bytes, "smaller": smaller}))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
