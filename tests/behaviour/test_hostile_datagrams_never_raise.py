@@ -65,9 +65,6 @@ def test_hostile_datagrams_never_raise(anna: NDArray[np.float32]) -> None:
     assert len(report.sources) == 64
     spoken = next(source for source in report.sources if source.ssrc == 1)
     assert (spoken.received, spoken.lost, spoken.late) == (100, 0, 0)
-
-    # What insiders make audible may be noise; anna's own sound is untouched.
-    call.listener.remove_source(1)
     assert all(np.abs(part).max() <= 1 and np.isfinite(part).all() for part in heard)
 
 

@@ -23,7 +23,7 @@ def run(conditions: NetworkConditions, seed: int = 1, trace: Path | None = None)
     return [(number, at - start - number * 20 * NANOS_PER_MS) for number, at in numbers]
 
 
-@pytest.mark.parametrize(("loss", "burst"), [(0.05, 1.0), (0.2, 2.0), (0.3, 3.0)])
+@pytest.mark.parametrize(("loss", "burst"), [(0.05, 1.0), (0.2, 2.0), (0.3, 3.0), (0.9, 1.0)])
 def test_loss_and_bursts_come_out_as_asked(loss: float, burst: float) -> None:
     arrived = {number for number, _ in run(NetworkConditions(loss=loss, mean_burst=burst))}
     lost = [number not in arrived for number in range(COUNT)]
@@ -60,3 +60,22 @@ def test_impossible_conditions_are_refused() -> None:
     for wrong in ({"loss": 1.5}, {"mean_burst": 0.5}, {"delay_ms": -1}):
         with pytest.raises(ValueError):
             NetworkConditions(**wrong)
+
+
+def test_more_loss_than_short_bursts_can_hold_is_still_lost() -> None:
+    assert len(run(NetworkConditions(loss=0.8, mean_burst=1.5))) == pytest.approx(0.2 * COUNT, rel=0.1)
+
+
+def test_loss_flags_are_followed_with_delays_of_their_own(tmp_path: Path) -> None:
+    losses = tmp_path / "losses.txt"
+    losses.write_text("0\n1\n1\n")
+    network, clock = EmulatedNetwork(NetworkConditions(delay_ms=30), losses=losses), VirtualClock()
+    for number in range(6):
+        network.send(bytes([number]), clock.now)
+    assert network.receive(clock.advance(ms=29)) == []
+    assert network.receive(clock.advance(ms=1)) == [b"\x00", b"\x03"]
+    with pytest.raises(ValueError, match="not both"):
+        EmulatedNetwork(NetworkConditions(), trace=losses, losses=losses)
+    losses.write_text("# nothing\n")
+    with pytest.raises(ValueError, match="no numbers"):
+        EmulatedNetwork(NetworkConditions(), losses=losses)

@@ -9,8 +9,8 @@ use crate::gain::Gain;
 use crate::jitter::{JitterBuffer, Next};
 use crate::silence::{Pauses, drop_frame, repeat_frame};
 
-/// The delay is left alone while it is this near its target, in ms: below it, above it.
-const TOLERANCE_MS: (f32, f32) = (-10.0, 15.0);
+/// The delay is left alone while it is this near its target, in ms: below it, above it. A step is 10 ms.
+const TOLERANCE_MS: (f32, f32) = (-10.0, 9.5);
 
 const TALKING_DB: f32 = -50.0;
 
@@ -29,7 +29,8 @@ pub struct Voice {
     last: [f32; PULL_SAMPLES],
     played: [f32; PULL_SAMPLES],
     level: f32,
-    now: Nanos,
+    /// Of the frame that was played last.
+    delay_ms: f32,
     concealed_samples: u64,
     recovered: u64,
     undecodable: u64,
@@ -79,7 +80,7 @@ impl Voice {
             last: [0.0; PULL_SAMPLES],
             played: [0.0; PULL_SAMPLES],
             level: 0.0,
-            now: 0,
+            delay_ms: 0.0,
             concealed_samples: 0,
             recovered: 0,
             undecodable: 0,
@@ -98,9 +99,9 @@ impl Voice {
 
     /// The next 10 ms. Does not allocate.
     pub fn pull(&mut self, now: Nanos) -> &[f32; PULL_SAMPLES] {
-        self.now = now;
         self.fill(now, PULL_SAMPLES);
         self.correct(now);
+        self.delay_ms = self.jitter.delay_ms(now, self.queue.len()).unwrap_or(0.0);
         self.last.copy_from_slice(&self.queue[..PULL_SAMPLES]);
         self.played = self.last;
         let rest = self.queue.len() - PULL_SAMPLES;
@@ -123,7 +124,7 @@ impl Voice {
             late: self.jitter.late(),
             undecodable: self.undecodable,
             target_ms: self.jitter.target_ms(),
-            delay_ms: self.jitter.delay_ms(self.now, self.queue.len()).unwrap_or(0.0),
+            delay_ms: self.delay_ms,
             level_db,
             talking: level_db > TALKING_DB,
         }

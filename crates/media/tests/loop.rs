@@ -19,7 +19,7 @@ fn sender_in(mode: Mode, ssrc: u32) -> SendChain {
         mode,
         key: KEY,
         bitrate_bps: 32_000,
-        complexity: 5,
+        complexity: 0,
         expected_loss_pct: 20,
         lbrr: true,
         dtx: false,
@@ -199,4 +199,49 @@ fn every_transport_mode_carries_voice_and_reports_where_it_can() {
         let reports = send.report_datagram(&[], 400 * MS).is_some();
         assert_eq!(reports, mode != Mode::XSalsa20Poly1305, "{mode:?}");
     }
+}
+
+/// A minute of words and pauses by a sender whose clock runs `ppm` fast, over a link that is `delay_ms(number)` slow. Gives the playout delay
+/// each second.
+fn minute(ppm: i64, delay_ms: impl Fn(u64) -> u64) -> (Vec<f32>, raccall_media::SourceReport) {
+    let (mut send, mut receive) = (sender(1), receiver());
+    let mut under_way: Vec<(u64, Vec<u8>)> = Vec::new();
+    let (mut number, mut delays) = (0u64, Vec::new());
+    for pull in 0..6000u64 {
+        let now = pull * 10 * MS;
+        while (number as i64) * 20 * (1_000_000 - ppm) <= (pull * 10 * 1_000_000) as i64 {
+            let said = if number % 40 < 25 { tone(number as usize, 0.3) } else { vec![0.0; 960] };
+            under_way.push((now + delay_ms(number) * MS, send.push(&said, now).unwrap().to_vec()));
+            number += 1;
+        }
+        under_way.retain(|(due, datagram)| {
+            let arrived = *due <= now;
+            if arrived {
+                receive.push(datagram, *due);
+            }
+            !arrived
+        });
+        receive.pull(now, &mut [0.0; 480]);
+        if pull % 100 == 99 {
+            delays.push(receive.report().sources[0].delay_ms);
+        }
+    }
+    (delays, receive.report().sources[0])
+}
+
+#[test]
+fn drifting_clocks_are_followed_in_the_pauses() {
+    for ppm in [-1000, 0, 1000] {
+        let (delays, source) = minute(ppm, |_| 0);
+        // 1000 ppm are 60 ms a minute: unfollowed they would empty the buffer, or double the delay.
+        assert!(delays[5..].iter().all(|delay_ms| (9.0..60.0).contains(delay_ms)), "{ppm}: {delays:?}");
+        assert!((source.late, source.lost) == (0, 0) && source.concealed <= 3, "{ppm}: {source:?}");
+    }
+}
+
+#[test]
+fn the_delay_rises_with_the_jitter_and_falls_again() {
+    let (delays, _) = minute(0, |number| if (750..1500).contains(&number) { number * 7919 % 100 } else { 0 });
+    let (calm, rough, after) = (delays[12], delays[28], delays[58]);
+    assert!(calm < 50.0 && rough > 85.0 && after < 50.0, "{delays:?}");
 }

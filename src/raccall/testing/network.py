@@ -29,7 +29,8 @@ class NetworkConditions:
     loss: float = 0.0
     """Share of datagrams lost in the long run, 0 to 1."""
     mean_burst: float = 1.0
-    """Mean length of a run of losses in datagrams, at least 1 (1: independent losses; real calls: 1.5 to 2)."""
+    """Mean length of a run of losses in datagrams, at least 1 (1: independent losses; real calls: 1.5 to 2).
+    Longer if so much is lost that shorter runs cannot hold it."""
     delay_ms: float = 0.0
     """Shortest time under way."""
     jitter_ms: float = 0.0
@@ -55,9 +56,16 @@ TERRIBLE = NetworkConditions(loss=0.20, mean_burst=2.0, delay_ms=40, jitter_ms=6
 class EmulatedNetwork:
     """One direction of a link. Pure: no socket, no clock."""
 
-    def __init__(self, conditions: NetworkConditions, seed: int = 1, *, trace: Path | None = None) -> None:
-        """`trace`: a file with one delay in ms per line, -1 for lost, `#` for comments; it replaces loss and delay
-        and is repeated when it ends."""
+    def __init__(
+        self, conditions: NetworkConditions, seed: int = 1, *, trace: Path | None = None, losses: Path | None = None
+    ) -> None:
+        """`trace`: a file with one delay in ms per line, -1 for lost, `#` for comments; it replaces loss and delay.
+        `losses`: a file with one flag per line, 1 for lost; it replaces loss alone. Both are repeated when they end.
+
+        Raises ValueError for both at once or a file without a line, OSError for one that cannot be read.
+        """
+        if trace and losses:
+            raise ValueError("a trace says what is lost: give losses or a trace, not both")
         self.conditions = conditions
         self.sent = self.lost = self.duplicated = self.overflowed = 0
         self._random = random.Random(seed)
@@ -65,7 +73,8 @@ class EmulatedNetwork:
         self._last_due = 0
         self._order = count()
         self._under_way: list[tuple[int, int, bytes]] = []
-        self._trace: Iterator[float] | None = cycle(_read_trace(trace)) if trace else None
+        self._trace: Iterator[float] | None = cycle(_read_numbers(trace)) if trace else None
+        self._losses: Iterator[float] | None = cycle(_read_numbers(losses)) if losses else None
 
     def send(self, datagram: bytes, now: Nanos) -> None:
         """Hand one datagram to the network."""
@@ -99,19 +108,22 @@ class EmulatedNetwork:
         if self._trace is not None:
             delay_ms = next(self._trace)
             return None if delay_ms < 0 else delay_ms
-        # Gilbert's two states: a burst ends with 1 / mean_burst, and begins so often that `loss` comes out.
+        conditions = self.conditions
+        lost = bool(next(self._losses)) if self._losses is not None else self._is_lost()
+        jitter_ms = self._random.uniform(0, conditions.jitter_ms)  # drawn always: a seed's delays do not depend on loss
+        return None if lost else conditions.delay_ms + jitter_ms
+
+    def _is_lost(self) -> bool:
+        """Gilbert's two states: a burst ends with 1 / mean_burst, and begins so often that `loss` comes out."""
         conditions = self.conditions
         if conditions.loss >= 1:
-            return None
-        ends = 1 / conditions.mean_burst
-        begins = ends * conditions.loss / (1 - conditions.loss)
-        self._in_burst = (
-            self._random.random() < (1 - ends if self._in_burst else begins)
-            if ends < 1
-            else (self._random.random() < conditions.loss)
-        )
-        jitter_ms = self._random.uniform(0, conditions.jitter_ms)  # drawn always: a seed's delays do not depend on loss
-        return None if self._in_burst else conditions.delay_ms + jitter_ms
+            return True
+        if conditions.mean_burst == 1:
+            return self._random.random() < conditions.loss
+        rarest = conditions.loss / (1 - conditions.loss)  # good runs last one datagram at least
+        ends = 1 / max(conditions.mean_burst, rarest)
+        self._in_burst = self._random.random() < (1 - ends if self._in_burst else ends * rarest)
+        return self._in_burst
 
     def _enqueue(self, datagram: bytes, due: int) -> None:
         if len(self._under_way) >= QUEUE_DATAGRAMS:
@@ -122,9 +134,9 @@ class EmulatedNetwork:
         heapq.heappush(self._under_way, (due, next(self._order), datagram))
 
 
-def _read_trace(file: Path) -> list[float]:
+def _read_numbers(file: Path) -> list[float]:
     lines = file.read_text(encoding="utf-8").splitlines()
-    delays = [float(line) for line in lines if line.strip() and not line.startswith("#")]
-    if not delays:
-        raise ValueError(f"{file} holds no delays")
-    return delays
+    numbers = [float(line) for line in lines if line.strip() and not line.startswith("#")]
+    if not numbers:
+        raise ValueError(f"{file} holds no numbers")
+    return numbers
