@@ -4,12 +4,14 @@
 tolerantly: a line that is cut or not understood (a newer version's) is counted and skipped.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-from raccall.units import NANOS_PER_SECOND, Nanos
+from raccall.recorder.journal import FLUSH_EVERY, SYNC_EVERY
+from raccall.units import Nanos
 
 
 def _snake(name: str) -> str:
@@ -50,13 +52,6 @@ class Source(_Event, frozen=True, kw_only=True):
     name: str = ""
 
 
-class Speaking(_Event, frozen=True, kw_only=True):
-    """A person began or stopped to send."""
-
-    user_id: str
-    speaking: bool
-
-
 class Muted(_Event, frozen=True, kw_only=True):
     user_id: str
     muted: bool
@@ -92,29 +87,38 @@ class Stop(_Event, frozen=True, kw_only=True):
     reason: str
 
 
-Event = Start | MemberJoined | MemberLeft | Source | Speaking | Muted | Gap | Note | Correction | Stop
+Event = Start | MemberJoined | MemberLeft | Source | Muted | Gap | Note | Correction | Stop
 
 _decode = msgspec.json.Decoder(Event).decode
 _encode = msgspec.json.Encoder().encode
 
 
 class EventWriter:
-    """Appends lines; flushed with `flush_if_due` or at once by `flush`."""
+    """Appends lines. Flushed each second, synced to disk every ten: call `flush_if_due` at least that often."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("xb")
-        self._flushed = 0
+        self._flushed = self._synced = 0
 
     def append(self, event: Event) -> None:
         self._file.write(_encode(event) + b"\n")
 
     def flush_if_due(self, now: Nanos) -> None:
-        if now - self._flushed >= NANOS_PER_SECOND:
+        if now - self._synced >= SYNC_EVERY:
+            self._sync()
+            self._flushed = self._synced = now
+        elif now - self._flushed >= FLUSH_EVERY:
             self._file.flush()
             self._flushed = now
 
     def close(self) -> None:
-        self._file.close()
+        if not self._file.closed:
+            self._sync()
+            self._file.close()
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
 
 class EventLog(msgspec.Struct, frozen=True):
