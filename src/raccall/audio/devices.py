@@ -1,6 +1,6 @@
 """Microphones and speakers: list them, open a pair for an Engine, notice when one falls silent.
 
-with SoundCard() as card:
+with SoundCard(monotonic_now()) as card:
     engine.start(sound=card.sound, ...)
     ...
     card.watch(monotonic_now())     # every 100 ms or so, from a thread that may wait
