@@ -65,8 +65,10 @@ async def test_a_slow_disk_stops_the_recording_loudly(tmp_path: Path, monkeypatc
     with pytest.raises(StorageError) as caught:
         await recorder.run(TickTap(*ticks(some_packets(module.QUEUE_TICKS + 20))))
     assert caught.value.code == "recording_overflow"
+    assert recorder.backlog == 1.0
     release.set()
     await recorder.close("overflow")
+    assert recorder.backlog == 0.0
     log = read_events(tmp_path / "call" / "events.jsonl")
     assert log.events[-1] == Stop(now=log.events[-1].now, reason="overflow")
     assert (

@@ -10,7 +10,7 @@ import soundfile
 from calls import START, WALL_NS, Sender, encode, offset_ms, over_network, speech
 
 from raccall.errors import InputError
-from raccall.recorder import Event, Gap, MemberJoined, Source, Start, Stop, Summary, read_summary, render
+from raccall.recorder import Alarm, Event, Gap, MemberJoined, Source, Start, Stop, Summary, read_summary, render
 from raccall.recorder.events import EventWriter
 from raccall.recorder.journal import JournalWriter, TimeBase
 from raccall.units import NANOS_PER_MS, Nanos
@@ -166,6 +166,18 @@ def test_losses_on_this_machine_are_told_apart_from_the_networks(tmp_path: Path)
     gaps = [Gap(now=at(1_200), packets=10), Gap(now=at(2_000), packets=5, where="kernel")]
     summary = render(write_recording(tmp_path / "call", kept, [*people(), *gaps]))
     assert (summary.lost_in_tap, summary.lost_in_kernel, summary.lost_in_network) == (10, 5, 2)
+
+
+def test_alarms_and_the_reason_of_the_end_are_in_the_summary(tmp_path: Path) -> None:
+    alarms = [
+        Alarm(now=at(100), kind="connection", text="Gone."),
+        Alarm(now=at(900), kind="connection", text="Back.", ended=True),
+    ]
+    summary = render(
+        write_recording(tmp_path / "call", [], [*people(), *alarms, Stop(now=at(1_000), reason="max_size")])
+    )
+    assert (summary.alarms, summary.stopped) == (alarms, "max_size")
+    assert read_summary(tmp_path / "call") == summary
 
 
 def test_a_killed_recording_renders_what_was_written(tmp_path: Path) -> None:

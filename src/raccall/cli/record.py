@@ -3,19 +3,19 @@
 import argparse
 import asyncio
 import contextlib
-import json
 import signal
-import sys
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
 from raccall.bots.keep import KeptCall, keep_call
-from raccall.cli.screen import describe, printable
+from raccall.cli.outcome import render_and_tell
+from raccall.cli.progress import ProgressLine, progress_line
+from raccall.cli.screen import describe
 from raccall.client import ConnectionLost, Event, Session, VoiceLost, connect, parse_link
 from raccall.clock import monotonic_now, wall_now
 from raccall.errors import ConnectionFailed, InputError, RaccallError, StorageError
-from raccall.recorder import Summary, check_folder, render
+from raccall.recorder import check_folder
 from raccall.recorder.render import JOURNAL
 from raccall.units import NANOS_PER_SECOND
 
@@ -123,7 +123,7 @@ class _Room:
                 self.lost.set()
 
 
-async def _show_status(session: Session, kept: KeptCall, show: "ProgressLine") -> None:
+async def _show_status(session: Session, kept: KeptCall, show: ProgressLine) -> None:
     while True:
         show(_status(session, kept))
         await asyncio.sleep(STATUS_EVERY_S)
@@ -145,56 +145,3 @@ def _on_signals(stop: Callable[[], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels the main task instead
             asyncio.get_running_loop().add_signal_handler(number, stop)
-
-
-class ProgressLine:
-    """Progress on stderr, so that stdout stays for the result. `stay=True`: a line that is not written over."""
-
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
-
-    def __call__(self, line: str, *, stay: bool = False) -> None:
-        if self._live:
-            print(f"\r\x1b[K{printable(line)}", end="\n" if stay else "", file=sys.stderr, flush=True)
-        elif stay:
-            print(printable(line), file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def progress_line() -> Iterator[ProgressLine]:
-    """A status line that renews itself on a terminal, and is gone at the end."""
-    show = ProgressLine()
-    try:
-        yield show
-    finally:
-        show("")
-
-
-def render_and_tell(folder: Path, *, as_json: bool) -> None:
-    """Make tracks, mix and summary with progress, and print where they are."""
-    with progress_line() as show:
-        summary = render(folder, progress=lambda share: show(f"making tracks and mix: {share:4.0%}"))
-    print(json.dumps(_as_json(folder, summary)) if as_json else _as_text(folder, summary))
-
-
-def _as_json(folder: Path, summary: Summary) -> dict[str, object]:
-    return {
-        "recording": str(folder),
-        "mix": str(folder / "mix.opus"),
-        "duration_s": summary.duration_s,
-        "speakers": [
-            {"name": person.name, "track": str(folder / person.track), "loss_pct": person.loss_pct}
-            for person in summary.people
-        ],
-    }
-
-
-def _as_text(folder: Path, summary: Summary) -> str:
-    lines = [f"{summary.duration_s:.0f} s recorded in {folder}"]
-    for person in summary.people:
-        loss = f"{person.packets} packets, {person.loss_pct:.1f} % lost"
-        lines.append(f"  {printable(person.name)}: {loss}  {folder / person.track}")
-    lost_here = summary.lost_in_kernel + summary.lost_in_tap
-    if lost_here:
-        lines.append(f"  {lost_here} packets were lost on this machine: it was too busy")
-    return "\n".join([*lines, f"  everyone: {folder / 'mix.opus'}"])

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from raccall.cli.record import render_and_tell
+from raccall.cli.outcome import render_and_tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

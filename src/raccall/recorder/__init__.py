@@ -4,6 +4,7 @@ Recorder writes journal.pcapng and events.jsonl while a call goes on; `render` m
 """
 
 from raccall.recorder.events import (
+    Alarm,
     Correction,
     Event,
     Gap,
@@ -22,6 +23,7 @@ from raccall.recorder.render import render
 from raccall.recorder.summary import Person, Summary, read_summary
 
 __all__ = [
+    "Alarm",
     "Correction",
     "Event",
     "Gap",

@@ -73,6 +73,16 @@ class Note(_Event, frozen=True, kw_only=True):
     name: str = ""
 
 
+class Alarm(_Event, frozen=True, kw_only=True):
+    """Something is wrong while the recording goes on; with `ended`, the same kind is over."""
+
+    kind: str
+    """Stable; see `raccall.recorder.health`."""
+    text: str
+    """For people."""
+    ended: bool = False
+
+
 class Correction(_Event, frozen=True, kw_only=True):
     """A speaker's place in the recording was shifted. Made by rendering, so listed in summary.json."""
 
@@ -87,7 +97,7 @@ class Stop(_Event, frozen=True, kw_only=True):
     reason: str
 
 
-Event = Start | MemberJoined | MemberLeft | Source | Muted | Gap | Note | Correction | Stop
+Event = Start | MemberJoined | MemberLeft | Source | Muted | Gap | Note | Alarm | Correction | Stop
 
 _decode = msgspec.json.Decoder(Event).decode
 _encode = msgspec.json.Encoder().encode

@@ -82,6 +82,11 @@ class Recorder:
         """The recording's clock, for events."""
         return monotonic_now()
 
+    @property
+    def backlog(self) -> float:
+        """How much of what may wait for the disk does, 0 to 1; at 1 the recording stops."""
+        return self._queue.qsize() / QUEUE_TICKS
+
     async def run(self, tap: Tap) -> None:
         """Write everything until the Tap ends; with another Tap (after a reconnection) it may be called again.
 

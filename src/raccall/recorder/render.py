@@ -14,7 +14,7 @@ from pathlib import Path
 from raccall import __version__
 from raccall.errors import InputError, StorageError
 from raccall.recorder.attribution import Attribution, Speaker
-from raccall.recorder.events import Correction, EventLog, Gap, Start, Stop, read_events
+from raccall.recorder.events import Alarm, Correction, EventLog, Gap, Start, Stop, read_events
 from raccall.recorder.journal import JournalReader, TimeBase
 from raccall.recorder.mix import Mix, SpeakerSound
 from raccall.recorder.opus_packet import is_silence, is_stereo
@@ -164,6 +164,8 @@ def _summary(
         lost_in_tap=in_tap,
         gaps=gaps,
         corrections=[_correction(voice, shift, begin) for voice in voices for shift in voice.timeline.shifts],
+        alarms=[event for event in log.events if isinstance(event, Alarm)],
+        stopped=next((event.reason for event in log.events if isinstance(event, Stop)), ""),
         damage=Damage(
             journal_places=damage.places,
             journal_bytes=damage.lost_bytes,

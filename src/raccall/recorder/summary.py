@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from raccall.recorder.events import Correction, Gap
+from raccall.recorder.events import Alarm, Correction, Gap
 
 FILE_NAME = "summary.json"
 FORMAT_VERSION = 1
@@ -66,6 +66,10 @@ class Summary(msgspec.Struct, kw_only=True, frozen=True):
     lost_in_tap: int
     gaps: list[Gap]
     corrections: list[Correction]
+    alarms: list[Alarm] = []
+    """What was wrong while it was made, and when each was over."""
+    stopped: str = ""
+    """Why it ended: "stopped", a limit ("max_size", "disk_nearly_full") or an error; empty when it was killed."""
     damage: Damage
     versions: dict[str, str]
     format: int = FORMAT_VERSION

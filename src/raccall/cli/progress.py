@@ -1,0 +1,30 @@
+"""Progress on stderr, so that stdout stays for the result."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from raccall.cli.screen import printable
+
+
+class ProgressLine:
+    """A line that renews itself on a terminal. `stay=True`: a line that is not written over."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+
+    def __call__(self, line: str, *, stay: bool = False) -> None:
+        if self._live:
+            print(f"\r\x1b[K{printable(line)}", end="\n" if stay else "", file=sys.stderr, flush=True)
+        elif stay:
+            print(printable(line), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def progress_line() -> Iterator[ProgressLine]:
+    """A status line that is gone at the end."""
+    show = ProgressLine()
+    try:
+        yield show
+    finally:
+        show("")
