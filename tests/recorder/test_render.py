@@ -6,49 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
-from calls import START, WALL_NS, Sender, encode, offset_ms, over_network, speech
+from calls import START, Sender, encode, offset_ms, over_network, speech
+from folders import ANNA, BEN, at, people, read, write_recording
 
 from raccall.errors import InputError
-from raccall.recorder import Alarm, Event, Gap, MemberJoined, Source, Start, Stop, Summary, read_summary, render
-from raccall.recorder.events import EventWriter
-from raccall.recorder.journal import JournalWriter, TimeBase
-from raccall.units import NANOS_PER_MS, Nanos
-from raccall.voice.tap import TappedPacket
-
-ANNA, BEN = 0xA, 0xB
-
-
-def at(ms: float) -> Nanos:
-    return Nanos(START + int(ms * NANOS_PER_MS))
-
-
-def people(*sources: Event) -> list[Event]:
-    return [
-        Start(now=START, wall_ns=WALL_NS, wall="2026-11-21T12:00:00+00:00", room="lounge", version="test"),
-        MemberJoined(now=START, user_id="1", name="anna"),
-        MemberJoined(now=START, user_id="2", name="ben"),
-        *(sources or (Source(now=at(0), ssrc=ANNA, user_id="1"), Source(now=at(0), ssrc=BEN, user_id="2"))),
-    ]
-
-
-def write_recording(folder: Path, packets: list[TappedPacket], events: list[Event]) -> Path:
-    folder.mkdir()
-    journal = JournalWriter(folder / "journal.pcapng", TimeBase(START, WALL_NS), application="test")
-    for packet in packets:
-        journal.append(packet)
-    journal.close()
-    log = EventWriter(folder / "events.jsonl")
-    for event in events:
-        log.append(event)
-    log.close()
-    return folder
-
-
-def read(path: Path) -> "np.typing.NDArray[np.float32]":
-    sound, rate = soundfile.read(path, dtype="float32")
-    assert rate == 48_000
-    return sound
+from raccall.recorder import Alarm, Event, Gap, MemberJoined, Source, Stop, Summary, read_summary, render
 
 
 @pytest.mark.parametrize("loss", [0.05, 0.2])

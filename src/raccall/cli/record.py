@@ -16,7 +16,7 @@ from raccall.client import ConnectionLost, Event, Session, VoiceLost, connect, p
 from raccall.clock import monotonic_now, wall_now
 from raccall.errors import ConnectionFailed, InputError, RaccallError, StorageError
 from raccall.recorder import check_folder
-from raccall.recorder.render import JOURNAL
+from raccall.recorder.placement import JOURNAL
 from raccall.units import NANOS_PER_SECOND
 
 TALKING: int = NANOS_PER_SECOND // 2

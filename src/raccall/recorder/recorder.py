@@ -23,7 +23,7 @@ from raccall.clock import monotonic_now, wall_now
 from raccall.errors import InputError, StorageError
 from raccall.recorder.events import Event, EventWriter, Gap, Start, Stop
 from raccall.recorder.journal import JournalWriter, TimeBase
-from raccall.recorder.render import EVENTS, JOURNAL
+from raccall.recorder.placement import EVENTS, JOURNAL
 from raccall.units import NANOS_PER_SECOND, Nanos, Ssrc
 from raccall.voice.tap import Tap, Tick
 

@@ -7,35 +7,27 @@ time.
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from raccall import __version__
-from raccall.errors import InputError, StorageError
-from raccall.recorder.attribution import Attribution, Speaker
-from raccall.recorder.events import Alarm, Correction, EventLog, Gap, Start, Stop, read_events
-from raccall.recorder.journal import JournalReader, TimeBase
+from raccall.errors import StorageError
+from raccall.recorder.attribution import Speaker
+from raccall.recorder.events import Alarm, Correction, Gap, Stop
 from raccall.recorder.mix import Mix, SpeakerSound
-from raccall.recorder.opus_packet import is_silence, is_stereo
+from raccall.recorder.opus_packet import is_silence
+from raccall.recorder.placement import Placement, Progress
 from raccall.recorder.summary import FILE_NAME as SUMMARY
 from raccall.recorder.summary import Damage, Person, Summary
-from raccall.recorder.timeline import LEAD_IN_SAMPLES, LOOK_AHEAD, Placed, Shift, Timeline
+from raccall.recorder.timeline import LEAD_IN_SAMPLES, Placed, Shift, Timeline
 from raccall.recorder.tracks import Track
-from raccall.units import FRAME_SAMPLES, NANOS_PER_MS, NANOS_PER_SECOND, SAMPLE_RATE_HZ, Nanos
+from raccall.units import NANOS_PER_SECOND, SAMPLE_RATE_HZ, Nanos
 from raccall.voice.codec import libopus_version
 
-JOURNAL = "journal.pcapng"
-EVENTS = "events.jsonl"
 TRACKS = "tracks"
 MIX = "mix.opus"
 
 _UNFINISHED = ".rendering"
-_STEP: int = 100 * NANOS_PER_MS
-_MIX_DELAY: int = LOOK_AHEAD + 8 * NANOS_PER_SECOND
-"""The mix is encoded ten seconds behind: a packet that a stalled network held back belongs that far in the past."""
-
-Progress = Callable[[float], None]
 
 
 @dataclass(slots=True)
@@ -43,7 +35,6 @@ class _Voice:
     """One speaker while rendering."""
 
     speaker: Speaker
-    timeline: Timeline
     track: Track
     sound: SpeakerSound = field(default_factory=SpeakerSound)
     sounding_samples: int = 0
@@ -55,28 +46,18 @@ class _Voice:
             mix.add(position, samples)
 
 
-@dataclass(slots=True)
-class _Survey:
-    """What must be known before the first byte of a track is written."""
-
-    packets: int = 0
-    end: int = 0
-    stereo: set[Speaker] = field(default_factory=set)
-
-
 def render(folder: Path, *, progress: Progress | None = None) -> Summary:
     """Make tracks/, mix.opus and summary.json of a recording, anew if they exist.
 
     progress: called with the share done, 0 to 1. Raises InputError when the folder is no recording, StorageError when
     the result cannot be written.
     """
-    if not (folder / JOURNAL).is_file() or not (folder / EVENTS).is_file():
-        raise InputError("not_a_recording", f"{folder} holds no recording: {JOURNAL} or {EVENTS} is missing.")
     unfinished = folder / _UNFINISHED
     try:
+        placement = Placement(folder)
         shutil.rmtree(unfinished, ignore_errors=True)
         (unfinished / TRACKS).mkdir(parents=True)
-        summary = _render(folder, unfinished, progress or (lambda share: None))
+        summary = _render(placement, unfinished, progress or (lambda share: None))
         _put_in_place(unfinished, folder)
     except OSError as error:
         raise StorageError("render_failed", f"{folder} cannot be rendered: {error.strerror or error}.") from error
@@ -85,57 +66,28 @@ def render(folder: Path, *, progress: Progress | None = None) -> Summary:
     return summary
 
 
-def _render(folder: Path, out: Path, progress: Progress) -> Summary:
-    log = read_events(folder / EVENTS)
-    start = next((event for event in log.events if isinstance(event, Start)), None)
-    reader = JournalReader(folder / JOURNAL, TimeBase(Nanos(start.now), start.wall_ns) if start else None)
-    attribution = Attribution(log.events)
-    survey = _survey(reader, attribution, log)
-    begin = Nanos(start.now) if start else reader.base.monotonic_ns if reader.base else Nanos(0)
+def _render(placement: Placement, out: Path, progress: Progress) -> Summary:
+    start = placement.start
     comments = {"ALBUM": start.room, "DATE": start.wall} if start else {}
-
-    voices: dict[Speaker, _Voice] = {}
     mix = Mix(out / MIX, comments={"TITLE": "Mix", **comments})
-    clock = Timeline(begin)
-    step_end = Nanos(begin + _STEP)
-    for done, packet in enumerate(reader.packets()):
-        if packet.arrival >= step_end:
-            for voice in voices.values():
-                for placed in voice.timeline.pull(packet.arrival):
-                    voice.add(placed, mix)
-            mix.flush(clock.position_of(Nanos(packet.arrival - _MIX_DELAY)))
-            progress(done / survey.packets)
-            step_end = Nanos(packet.arrival + _STEP)
-        speaker = attribution.speaker_of(packet.ssrc, packet.arrival)
-        if speaker not in voices:
-            path = out / TRACKS / f"{speaker.file_name}.opus"
-            channels = 2 if speaker in survey.stereo else 1
-            track = Track(path, channels=channels, comments={"TITLE": speaker.name, **comments})
-            voices[speaker] = _Voice(speaker, Timeline(begin), track)
-        voices[speaker].timeline.push(packet)
+    voices: dict[Speaker, _Voice] = {}
+    for speaker in placement.speakers:
+        path = out / TRACKS / f"{speaker.file_name}.opus"
+        track = Track(path, channels=placement.channels(speaker), comments={"TITLE": speaker.name, **comments})
+        voices[speaker] = _Voice(speaker, track)
+    for step in placement.steps():
+        for speaker, packets in step.placed.items():
+            for placed in packets:
+                voices[speaker].add(placed, mix)
+        mix.flush(step.settled)
+        progress(step.share)
     for voice in voices.values():
-        for placed in voice.timeline.finish():
-            voice.add(placed, mix)
-
-    end = max([clock.position_of(Nanos(survey.end)), FRAME_SAMPLES, *(voice.timeline.end for voice in voices.values())])
-    length = end + -end % FRAME_SAMPLES
-    for voice in voices.values():
-        voice.track.close(length)
-    mix.close(length)
+        voice.track.close(placement.length)
+    mix.close(placement.length)
     progress(1.0)
-    summary = _summary(start, begin, length, list(voices.values()), log, reader)
+    summary = _summary(placement, list(voices.values()))
     summary.write(out)
     return summary
-
-
-def _survey(reader: JournalReader, attribution: Attribution, log: EventLog) -> _Survey:
-    survey = _Survey(end=max((event.now for event in log.events), default=0))
-    for packet in reader.packets():
-        survey.packets += 1
-        survey.end = max(survey.end, packet.arrival)
-        if is_stereo(packet.payload):
-            survey.stereo.add(attribution.speaker_of(packet.ssrc, packet.arrival))
-    return survey
 
 
 def _put_in_place(made: Path, folder: Path) -> None:
@@ -144,26 +96,30 @@ def _put_in_place(made: Path, folder: Path) -> None:
         os.replace(made / name, folder / name)
 
 
-def _summary(
-    start: Start | None, begin: Nanos, length: int, voices: list[_Voice], log: EventLog, reader: JournalReader
-) -> Summary:
+def _summary(placement: Placement, voices: list[_Voice]) -> Summary:
+    start, log, damage = placement.start, placement.log, placement.reader.damage
     gaps = [event for event in log.events if isinstance(event, Gap)]
     in_kernel = sum(gap.packets for gap in gaps if gap.where == "kernel")
     in_tap = sum(gap.packets for gap in gaps if gap.where == "tap")
-    lost = sum(voice.timeline.counts.lost for voice in voices)
-    damage = reader.damage
+    timelines = placement.timelines
+    lost = sum(timeline.counts.lost for timeline in timelines.values())
+    corrections = [
+        _correction(speaker, shift, placement.begin)
+        for speaker, timeline in timelines.items()
+        for shift in timeline.shifts
+    ]
     return Summary(
         room=start.room if start else "",
         started=start.wall if start else "",
         lead_in_ms=LEAD_IN_SAMPLES * 1000 / SAMPLE_RATE_HZ,
-        duration_s=length / SAMPLE_RATE_HZ,
+        duration_s=placement.length / SAMPLE_RATE_HZ,
         complete=any(isinstance(event, Stop) for event in log.events),
-        people=[_person(voice) for voice in voices],
+        people=[_person(voice, timelines[voice.speaker]) for voice in voices],
         lost_in_network=max(lost - in_kernel - in_tap, 0),
         lost_in_kernel=in_kernel,
         lost_in_tap=in_tap,
         gaps=gaps,
-        corrections=[_correction(voice, shift, begin) for voice in voices for shift in voice.timeline.shifts],
+        corrections=corrections,
         alarms=[event for event in log.events if isinstance(event, Alarm)],
         stopped=next((event.reason for event in log.events if isinstance(event, Stop)), ""),
         damage=Damage(
@@ -176,10 +132,10 @@ def _summary(
     )
 
 
-def _person(voice: _Voice) -> Person:
-    counts = voice.timeline.counts
+def _person(voice: _Voice, timeline: Timeline) -> Person:
+    counts = timeline.counts
     expected = counts.placed + counts.lost
-    drift_ppm = voice.timeline.drift_ppm()
+    drift_ppm = timeline.drift_ppm()
     return Person(
         user_id=voice.speaker.user_id,
         name=voice.speaker.name,
@@ -199,11 +155,11 @@ def _person(voice: _Voice) -> Person:
     )
 
 
-def _correction(voice: _Voice, shift: Shift, begin: Nanos) -> Correction:
+def _correction(speaker: Speaker, shift: Shift, begin: Nanos) -> Correction:
     now = begin + (shift.position - LEAD_IN_SAMPLES) * NANOS_PER_SECOND // SAMPLE_RATE_HZ
     return Correction(
         now=now,
-        user_id=voice.speaker.user_id,
+        user_id=speaker.user_id,
         shift_ms=shift.samples * 1000 / SAMPLE_RATE_HZ,
         reason=shift.reason,
     )
