@@ -12,11 +12,13 @@ from raccall.recorder.events import (
     MemberLeft,
     Muted,
     Note,
+    SomeoneForgotten,
     Source,
     Start,
     Stop,
     read_events,
 )
+from raccall.recorder.forget import Forgotten, forget
 from raccall.recorder.journal import JournalReader
 from raccall.recorder.recorder import Recorder, check_folder
 from raccall.recorder.render import render
@@ -26,6 +28,7 @@ __all__ = [
     "Alarm",
     "Correction",
     "Event",
+    "Forgotten",
     "Gap",
     "JournalReader",
     "MemberJoined",
@@ -34,11 +37,13 @@ __all__ = [
     "Note",
     "Person",
     "Recorder",
+    "SomeoneForgotten",
     "Source",
     "Start",
     "Stop",
     "Summary",
     "check_folder",
+    "forget",
     "read_events",
     "read_summary",
     "render",

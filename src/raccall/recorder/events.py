@@ -93,11 +93,15 @@ class Correction(_Event, frozen=True, kw_only=True):
     """"drift_in_silence", "drift_in_speech" (one packet dropped or concealed) or "clock_restarted"."""
 
 
+class SomeoneForgotten(_Event, frozen=True, kw_only=True):
+    """A speaker was removed afterwards, with everything that told of them; who it was is not said."""
+
+
 class Stop(_Event, frozen=True, kw_only=True):
     reason: str
 
 
-Event = Start | MemberJoined | MemberLeft | Source | Muted | Gap | Note | Alarm | Correction | Stop
+Event = Start | MemberJoined | MemberLeft | Source | Muted | Gap | Note | Alarm | Correction | SomeoneForgotten | Stop
 
 _decode = msgspec.json.Decoder(Event).decode
 _encode = msgspec.json.Encoder().encode

@@ -13,6 +13,7 @@ from raccall.recorder.attribution import Attribution, Speaker
 from raccall.recorder.events import Start, read_events
 from raccall.recorder.journal import JournalReader, TimeBase
 from raccall.recorder.opus_packet import is_stereo
+from raccall.recorder.replace import finish_replacing
 from raccall.recorder.timeline import LOOK_AHEAD, Placed, Timeline
 from raccall.units import FRAME_SAMPLES, NANOS_PER_MS, NANOS_PER_SECOND, Nanos
 
@@ -45,6 +46,7 @@ class Placement:
     """
 
     def __init__(self, folder: Path) -> None:
+        finish_replacing(folder)
         if not (folder / JOURNAL).is_file() or not (folder / EVENTS).is_file():
             raise InputError("not_a_recording", f"{folder} holds no recording: {JOURNAL} or {EVENTS} is missing.")
         self.log = read_events(folder / EVENTS)

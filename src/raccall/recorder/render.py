@@ -26,6 +26,8 @@ from raccall.voice.codec import libopus_version
 
 TRACKS = "tracks"
 MIX = "mix.opus"
+PRODUCTS = (TRACKS, MIX, SUMMARY)
+"""Files and folders that rendering makes."""
 
 _UNFINISHED = ".rendering"
 
@@ -92,7 +94,7 @@ def _render(placement: Placement, out: Path, progress: Progress) -> Summary:
 
 def _put_in_place(made: Path, folder: Path) -> None:
     shutil.rmtree(folder / TRACKS, ignore_errors=True)
-    for name in (TRACKS, MIX, SUMMARY):
+    for name in PRODUCTS:
         os.replace(made / name, folder / name)
 
 
