@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from calls import Sound
+from calls import Sender, Sound, encode, over_network
+from folders import people, write_recording
 
 from raccall.audio.files import read_samples
+from raccall.recorder import render
 from raccall.recorder.attribution import Speaker
 from raccall.recorder.segments import FILE_NAME, Segment, Segments, read_segments, write_segments
 
@@ -129,3 +131,21 @@ def test_everyones_segments_come_in_order() -> None:
     segments.add(ANNA, 480_000, voice)
     names = [segment.name for segment in segments.finish(960_000)]
     assert names[0] == "Dr. Ben" and names[-1] == "Anna"
+
+
+def test_rendering_tells_who_spoke_when(tmp_path: Path) -> None:
+    anna, ben = clip("anna_1"), clip("ben_1")
+    voices = {
+        0xA: np.concatenate([np.zeros(48_000, np.float32), anna, np.zeros(len(ben), np.float32)]),
+        0xB: np.concatenate([np.zeros(48_000 + len(anna), np.float32), ben]),
+    }
+    sent = {ssrc: voice + noise(len(voice) / 48_000 + 1, -55)[: len(voice)] for ssrc, voice in voices.items()}
+    senders = [Sender(ssrc, encode(sound, tmp_path)) for ssrc, sound in sent.items()]
+    folder = write_recording(tmp_path / "call", over_network(senders, seed=1, loss=0.05, jitter_ms=20), people())
+    render(folder)
+    segments = read_segments(folder)
+    turn = 1.2 + 0.04 + len(anna) / 48_000  # lead-in and the network's delay come on top
+    for name, begin, end in (("anna", 1.24, turn), ("ben", turn, turn + len(ben) / 48_000)):
+        own = [s for s in segments if s.name == name]
+        assert abs(own[0].begin_s - begin) < 0.3 and abs(own[-1].end_s - end) < 0.35
+        assert {(s.user_id, s.file_name) for s in own} == {("1", "anna") if name == "anna" else ("2", "ben")}

@@ -1,5 +1,5 @@
-"""From journal and events to tracks, mix and summary. A pure function of the two files, in one pass and constant
-memory.
+"""From journal and events to tracks, mix, segments and summary. A pure function of the two files, in one pass and
+constant memory.
 
 Everything is written beside the old result and takes its place at the end, so a recording can be rendered again any
 time.
@@ -15,8 +15,11 @@ from raccall.errors import StorageError
 from raccall.recorder.attribution import Speaker
 from raccall.recorder.events import Alarm, Correction, Gap, Stop
 from raccall.recorder.mix import Mix, SpeakerSound
+from raccall.recorder.ogg import PRE_SKIP_SAMPLES
 from raccall.recorder.opus_packet import is_silence
 from raccall.recorder.placement import Placement, Progress
+from raccall.recorder.segments import FILE_NAME as SEGMENTS
+from raccall.recorder.segments import Segments, write_segments
 from raccall.recorder.summary import FILE_NAME as SUMMARY
 from raccall.recorder.summary import Damage, Person, Summary
 from raccall.recorder.timeline import LEAD_IN_SAMPLES, Placed, Shift, Timeline
@@ -26,7 +29,7 @@ from raccall.voice.codec import libopus_version
 
 TRACKS = "tracks"
 MIX = "mix.opus"
-PRODUCTS = (TRACKS, MIX, SUMMARY)
+PRODUCTS = (TRACKS, MIX, SEGMENTS, SUMMARY)
 """Files and folders that rendering makes."""
 
 _UNFINISHED = ".rendering"
@@ -41,15 +44,16 @@ class _Voice:
     sound: SpeakerSound = field(default_factory=SpeakerSound)
     sounding_samples: int = 0
 
-    def add(self, placed: Placed, mix: Mix) -> None:
+    def add(self, placed: Placed, mix: Mix, segments: Segments) -> None:
         self.track.add(placed)
         self.sounding_samples += 0 if is_silence(placed.payload) else placed.samples
         for position, samples in self.sound.add(placed):
             mix.add(position, samples)
+            segments.add(self.speaker, position - PRE_SKIP_SAMPLES, samples)
 
 
 def render(folder: Path, *, progress: Progress | None = None) -> Summary:
-    """Make tracks/, mix.opus and summary.json of a recording, anew if they exist.
+    """Make tracks/, mix.opus, segments.json and summary.json of a recording, anew if they exist.
 
     progress: called with the share done, 0 to 1. Raises InputError when the folder is no recording, StorageError when
     the result cannot be written.
@@ -72,6 +76,7 @@ def _render(placement: Placement, out: Path, progress: Progress) -> Summary:
     start = placement.start
     comments = {"ALBUM": start.room, "DATE": start.wall} if start else {}
     mix = Mix(out / MIX, comments={"TITLE": "Mix", **comments})
+    segments = Segments()
     voices: dict[Speaker, _Voice] = {}
     for speaker in placement.speakers:
         path = out / TRACKS / f"{speaker.file_name}.opus"
@@ -80,12 +85,13 @@ def _render(placement: Placement, out: Path, progress: Progress) -> Summary:
     for step in placement.steps():
         for speaker, packets in step.placed.items():
             for placed in packets:
-                voices[speaker].add(placed, mix)
+                voices[speaker].add(placed, mix, segments)
         mix.flush(step.settled)
         progress(step.share)
     for voice in voices.values():
         voice.track.close(placement.length)
     mix.close(placement.length)
+    write_segments(out, segments.finish(placement.length))
     progress(1.0)
     summary = _summary(placement, list(voices.values()))
     summary.write(out)

@@ -70,12 +70,13 @@ class Segments:
     def add(self, speaker: Speaker, position: int, samples: NDArray[np.float32]) -> None:
         """Look at a piece of one speaker's sound.
 
-        position: of its first sample, from the beginning of the tracks; not before the end of the speaker's last piece.
+        position: of its first sample, from the beginning of the tracks, before which nothing is looked at. Not before
+            the end of the speaker's last piece.
         samples: float32, 48 kHz, shape (n,) or (n, channels).
         """
         if speaker not in self._speakers:
             self._speakers[speaker] = _Speech()
-        self._speakers[speaker].add(position, samples)
+        self._speakers[speaker].add(max(position, 0), samples[max(-position, 0) :])
 
     def finish(self, length: int) -> list[Segment]:
         """All segments, by their beginning; none ends after `length` samples. Nothing may be added afterwards."""
