@@ -1,6 +1,7 @@
 """Packets and samples, in Rust. Private: the public faces are `raccall.voice`, `raccall.wire` and `raccall.server`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from os import PathLike
 from typing import Any, final
 
 import numpy as np
@@ -314,12 +315,12 @@ class PacketTap:
     def dropped(self) -> int:
         """Packets lost because `capacity_packets` were unread: the newest ones."""
 
-    def read(self, timeout_ms: int) -> list[tuple[int, int, int, int, bytes]] | None:
-        """Wait for packets without the GIL: (arrival_ns, ssrc, extended_sequence, extended_timestamp, rtp_packet) each.
+    def read(self, timeout_ms: int) -> PacketBatch | None:
+        """Wait for packets without the GIL.
 
-        A batch comes about every 20 ms; [] when none came within `timeout_ms`, None when the Engine closed and all is
-        read. Arrival is the kernel's receive time on the clock of `time.monotonic_ns()`. The packet is whole: header,
-        extension, padding.
+        A batch comes about every 20 ms; an empty one when none came within `timeout_ms`, None when the Engine closed
+        and all is read. Arrival is the kernel's receive time on the clock of `time.monotonic_ns()`. The packet is
+        whole: header, extension, padding.
         """
 
 @final
@@ -375,3 +376,87 @@ class Engine:
 
     def close(self) -> None:
         """End thread, taps and socket; waits for at most one tick (20 ms). Closing again does nothing."""
+
+# ---- record: a recording's packets ----
+
+@final
+class PacketBatch:
+    """Packets in the order they arrived, in one piece of native memory. Immutable; any thread may use it.
+
+    An item is (arrival_ns, ssrc, extended_sequence, extended_timestamp, rtp_packet). The columns are made anew at each
+    access. Negative indices count from the end only in `batch[index]`; IndexError where there is no packet.
+    """
+
+    def __init__(self, packets: Sequence[tuple[int, int, int, int, bytes]]) -> None: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> tuple[int, int, int, int, bytes]: ...
+    def __iter__(self) -> Iterator[tuple[int, int, int, int, bytes]]: ...
+    @property
+    def arrival(self) -> NDArray[np.int64]:
+        """Monotonic nanoseconds."""
+    @property
+    def ssrc(self) -> NDArray[np.uint32]: ...
+    @property
+    def sequence(self) -> NDArray[np.int64]:
+        """Extended: goes on past 65 535."""
+    @property
+    def timestamp(self) -> NDArray[np.int64]:
+        """Extended: goes on past 2³². 48 kHz."""
+    @property
+    def toc(self) -> NDArray[np.int16]:
+        """First byte of each Opus payload (RFC 6716 section 3.1; 0x04: stereo); -1 where there is none."""
+    @property
+    def rtp_bytes(self) -> int:
+        """Of all packets together."""
+    def rtp(self, index: int) -> bytes:
+        """The whole plain RTP packet."""
+    def payload(self, index: int) -> bytes:
+        """The Opus payload; empty for anything that is no well-formed voice packet."""
+    def select(self, indices: Sequence[int]) -> PacketBatch:
+        """These packets alone, in the given order."""
+    def newest_arrivals(self) -> dict[int, int]:
+        """SSRC and the arrival of its last packet here."""
+
+JOURNAL_FORMAT: int
+"""The version of journal and events that is written here, and the newest that is read."""
+
+class JournalError(ValueError):
+    """A file that is no journal for this program. `str(error)`: "too_new" or "foreign" (another program's capture)."""
+
+@final
+class JournalBlocks:
+    """The bytes of a journal, made anew: `head` once, then `packets` of each batch. See crates/record/src/journal."""
+
+    def __init__(self, monotonic_ns: int, wall_ns: int) -> None: ...
+    def head(self, application: str) -> bytes: ...
+    def packets(self, batch: PacketBatch) -> bytes: ...
+
+@final
+class JournalScan:
+    """Goes through a journal once, in constant memory, whatever happened to it. Damage counts grow while it reads."""
+
+    def __init__(self, path: str | PathLike[str], *, base: tuple[int, int] | None = None, span_ns: int = ...) -> None:
+        """base: (monotonic_ns, wall_ns) for when the head is damaged. OSError when the file cannot be opened."""
+    def read(self) -> PacketBatch | None:
+        """The next packets, those of less than `span_ns` (a second) and at most 4096; None at the end.
+
+        Works without the GIL. Raises OSError or JournalError and may not be called again then.
+        """
+    @property
+    def base(self) -> tuple[int, int] | None:
+        """The head's once that is read, before that what was given; without either, times count from 1970."""
+    @property
+    def format(self) -> int | None:
+        """The version that the head told; None before that, or when the head is damaged."""
+    @property
+    def places(self) -> int:
+        """Places where no whole block stood."""
+    @property
+    def lost_bytes(self) -> int:
+        """Bytes skipped there."""
+    @property
+    def bad_checksums(self) -> int:
+        """Whole packet blocks whose bytes changed."""
+    @property
+    def missing(self) -> int:
+        """Packets that are not there, as their running numbers tell; of those behind the last one nothing is known."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from raccall._native import PacketBatch
 from raccall.bots.keep import keep_call
 from raccall.client import events as told
 from raccall.clock import monotonic_now
@@ -44,12 +45,11 @@ class FakePacketTap:
         now = monotonic_now()
         self._batch = [(now, ssrc, index, index * 960, rtp + SILENCE_20_MS) for index, rtp in enumerate(header)]
 
-    def read(self, timeout_ms: int) -> list[tuple[int, int, int, int, bytes]] | None:
+    def read(self, timeout_ms: int) -> PacketBatch | None:
         batch, self._batch = self._batch, []
-        if batch:
-            return batch
-        self.closed.wait(timeout_ms / 1000)
-        return None if self.closed.is_set() else []
+        if not batch:
+            self.closed.wait(timeout_ms / 1000)
+        return None if self.closed.is_set() and not batch else PacketBatch(batch)
 
 
 class FakeSession:
@@ -130,7 +130,7 @@ async def test_a_new_voice_session_is_recorded_into_the_same_folder(tmp_path: Pa
 async def test_a_disk_that_fails_is_told_to_who_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "QUEUE_TICKS", 1)
     stuck = threading.Event()
-    monkeypatch.setattr(recorder.JournalWriter, "append", lambda self, packet: stuck.wait())
+    monkeypatch.setattr(recorder.JournalWriter, "append", lambda self, packets: stuck.wait())
     session = FakeSession(*(FakeSession.voice_session for _ in range(5)))
     with pytest.raises(StorageError, match="five seconds behind"):
         async with keep_call(session, tmp_path / "call") as kept:  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from raccall.recorder import Event, MemberJoined, Source, Start
 from raccall.recorder.events import EventWriter
 from raccall.recorder.journal import JournalWriter, TimeBase
 from raccall.units import NANOS_PER_MS, Nanos
-from raccall.voice.tap import TappedPacket
+from raccall.voice.tap import Packets, TappedPacket
 
 ANNA, BEN = 0xA, 0xB
 
@@ -30,8 +30,7 @@ def people(*sources: Event) -> list[Event]:
 def write_recording(folder: Path, packets: list[TappedPacket], events: list[Event]) -> Path:
     folder.mkdir()
     journal = JournalWriter(folder / "journal.pcapng", TimeBase(START, WALL_NS), application="test")
-    for packet in packets:
-        journal.append(packet)
+    journal.append(Packets.of(packets).batch)
     journal.close()
     log = EventWriter(folder / "events.jsonl")
     for event in events:

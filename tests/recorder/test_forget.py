@@ -26,7 +26,7 @@ from raccall.recorder import (
     read_summary,
     render,
 )
-from raccall.recorder.journal import JournalWriter
+from raccall.recorder.journal import Damage, JournalWriter
 from raccall.voice.tap import TappedPacket
 
 ANNA_AGAIN, STRANGER = 0xAA, 0xC
@@ -170,7 +170,7 @@ def test_damage_hides_nothing_of_theirs(folder: Path, packets: list[TappedPacket
     assert not [name for name, data in files(folder).items() if any(half in data for half in halves)]
     assert b"anna" not in (folder / "events.jsonl").read_bytes()
     again = JournalReader(folder / "journal.pcapng")
-    assert len(list(again.packets())) > 80 and again.damage.places == again.damage.bad_checksums == 0
+    assert len(list(again.packets())) > 80 and again.damage == Damage()
 
 
 def test_a_recording_without_tracks_stays_without(folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from calls import Sender, over_network
 
+from raccall._native import PacketBatch
 from raccall.clock import monotonic_now
 from raccall.errors import InputError, StorageError
 from raccall.recorder import Gap, JournalReader, MemberJoined, Recorder, Start, Stop, check_folder, read_events
@@ -56,9 +57,9 @@ async def test_a_slow_disk_stops_the_recording_loudly(tmp_path: Path, monkeypatc
     release = threading.Event()
     write = module.JournalWriter.append
 
-    def slow(self: module.JournalWriter, packet: TappedPacket) -> None:
+    def slow(self: module.JournalWriter, packets: PacketBatch) -> None:
         release.wait()
-        write(self, packet)
+        write(self, packets)
 
     monkeypatch.setattr(module.JournalWriter, "append", slow)
     recorder = Recorder(tmp_path / "call")
@@ -77,7 +78,7 @@ async def test_a_slow_disk_stops_the_recording_loudly(tmp_path: Path, monkeypatc
 
 
 async def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: module.JournalWriter, packet: TappedPacket) -> None:
+    def full(self: module.JournalWriter, packets: PacketBatch) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module.JournalWriter, "append", full)

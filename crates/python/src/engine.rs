@@ -7,20 +7,21 @@ use std::time::Duration;
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::{PyConnectionError, PyOSError, PyRuntimeError, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::PyDict;
 use raccall_engine::sound::{self, LentEnd};
 use raccall_engine::tap::TapReader;
 use raccall_engine::{Command, EngineError, Session};
 use raccall_media::SourceReport;
+use raccall_record::{Batch, Received};
 use raccall_wire::transport::Mode;
+
+use crate::record::batch::PacketBatch;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()?;
     module.add_class::<PacketTap>()?;
     module.add_class::<Sound>()
 }
-
-type TappedPacket<'py> = (u64, u32, u64, u64, Bound<'py, PyBytes>);
 
 #[pyclass(frozen)]
 struct Engine(raccall_engine::Engine);
@@ -132,13 +133,20 @@ struct PacketTap(TapReader);
 
 #[pymethods]
 impl PacketTap {
-    fn read<'py>(&self, py: Python<'py>, timeout_ms: u64) -> PyResult<Option<Bound<'py, PyList>>> {
-        let Some(batch) = py.detach(|| self.0.read(Duration::from_millis(timeout_ms))) else { return Ok(None) };
-        let packets = batch.packets().map(|(record, packet)| -> TappedPacket<'py> {
-            let bytes = PyBytes::new(py, packet);
-            (record.arrival, record.ssrc, record.extended_sequence, record.extended_timestamp, bytes)
-        });
-        PyList::new(py, packets).map(Some)
+    fn read(&self, py: Python<'_>, timeout_ms: u64) -> Option<PacketBatch> {
+        py.detach(|| {
+            let mut received = Batch::default();
+            for (record, rtp) in self.0.read(Duration::from_millis(timeout_ms))?.packets() {
+                received.push(Received {
+                    arrival: record.arrival,
+                    ssrc: record.ssrc,
+                    sequence: record.extended_sequence,
+                    timestamp: record.extended_timestamp,
+                    rtp,
+                });
+            }
+            Some(PacketBatch(received))
+        })
     }
 
     #[getter]

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod engine;
 mod media;
 mod opus;
+mod record;
 mod relay;
 mod wire;
 
@@ -16,5 +17,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     media::register(module)?;
     relay::register(module)?;
     engine::register(module)?;
+    record::register(module)?;
     Ok(())
 }

@@ -30,6 +30,7 @@ from raccall.recorder.placement import EVENTS, JOURNAL, Progress
 from raccall.recorder.render import PRODUCTS, render
 from raccall.recorder.replace import finish_replacing, replacing
 from raccall.units import Nanos
+from raccall.voice.tap import Packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _forget(folder: Path, wanted: str, progress: Progress) -> Forgotten:
         user_id=person.user_id,
         packets=packets,
         events=events,
-        unreadable=damage.places + damage.bad_checksums + damage.bad_times + log.unread_lines,
+        unreadable=max(damage.places, damage.lost_packets) + log.unread_lines,
         unknown=tuple(voice.file_name for voice in voices if not voice.user_id and voice != person),
         untouched=tuple(
             sorted(path.name for path in folder.iterdir() if path.name not in (JOURNAL, EVENTS, *PRODUCTS))
@@ -134,12 +135,14 @@ def _copy_packets(reader: JournalReader, target: Path, attribution: Attribution,
     left_out = end = 0
     writer = JournalWriter(target, reader.base or TimeBase(Nanos(0), 0), application=f"Raccall {__version__}")
     try:
-        for packet in reader.packets():
-            end = max(end, packet.arrival)
-            if attribution.speaker_of(packet.ssrc, packet.arrival) == without:
-                left_out += 1
-            else:
-                writer.append(packet)
+        for batch in reader.batches():
+            kept = []
+            for index, packet in enumerate(Packets(batch)):
+                end = max(end, packet.arrival)
+                if attribution.speaker_of(packet.ssrc, packet.arrival) != without:
+                    kept.append(index)
+            left_out += len(batch) - len(kept)
+            writer.append(batch.select(kept))
     finally:
         writer.close()
     return left_out, Nanos(end)

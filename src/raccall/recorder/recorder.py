@@ -19,13 +19,14 @@ from pathlib import Path
 from types import TracebackType
 
 from raccall import __version__
+from raccall._native import PacketBatch
 from raccall.clock import monotonic_now, wall_now
 from raccall.errors import InputError, StorageError
 from raccall.recorder.events import Event, EventWriter, Gap, Start, Stop
 from raccall.recorder.journal import JournalWriter, TimeBase
 from raccall.recorder.placement import EVENTS, JOURNAL
 from raccall.units import NANOS_PER_SECOND, Nanos, Ssrc
-from raccall.voice.tap import Tap, Tick
+from raccall.voice.tap import Packets, Tap
 
 QUEUE_TICKS = 250
 """Five seconds of Ticks of 20 ms between event loop and disk; full means stop, loudly."""
@@ -52,7 +53,7 @@ class Recorder:
         self.counts = RecorderCounts()
         self.last_arrival: dict[Ssrc, Nanos] = {}
         """SSRC → when its newest packet arrived: who talks."""
-        self._queue: queue.Queue[Tick | Event | None] = queue.Queue(QUEUE_TICKS)
+        self._queue: queue.Queue[PacketBatch | Event | None] = queue.Queue(QUEUE_TICKS)
         self._failure: Exception | None = None
         self._closed = False
         wall = wall_now()
@@ -97,11 +98,11 @@ class Recorder:
                 self.counts.lost_here += tick.gap_packets
                 self.event(Gap(now=tick.now, packets=tick.gap_packets))
             if tick.packets:
-                for packet in tick.packets:
-                    self.counts.packets += 1
-                    self.counts.payload_bytes += len(packet.rtp)
-                    self.last_arrival[packet.ssrc] = packet.arrival
-                self._put(tick)
+                batch = Packets.of(tick.packets).batch
+                self.counts.packets += len(batch)
+                self.counts.payload_bytes += batch.rtp_bytes
+                self.last_arrival.update((Ssrc(ssrc), Nanos(now)) for ssrc, now in batch.newest_arrivals().items())
+                self._put(batch)
 
     def event(self, event: Event) -> None:
         """Add one line to events.jsonl. Raises StorageError as `run` does."""
@@ -123,7 +124,7 @@ class Recorder:
         if self._made_folder:
             self.folder.rmdir()
 
-    def _put(self, item: Tick | Event) -> None:
+    def _put(self, item: PacketBatch | Event) -> None:
         if self._failure:
             raise self._storage_error(self._failure)
         try:
@@ -158,17 +159,18 @@ class Recorder:
                 pass
 
     def _write_next(self) -> bool:
+        """Write what comes next, flush what is due. False at the end."""
         try:
             item = self._queue.get(timeout=1.0)
         except queue.Empty:
-            item = Tick(monotonic_now(), ())
-        if item is None:
-            return False
-        if isinstance(item, Tick):
-            for packet in item.packets:
-                self._journal.append(packet)
+            pass
         else:
-            self._events.append(item)
+            if item is None:
+                return False
+            if isinstance(item, PacketBatch):
+                self._journal.append(item)
+            else:
+                self._events.append(item)
         now = monotonic_now()
         self._journal.flush_if_due(now)
         self._events.flush_if_due(now)

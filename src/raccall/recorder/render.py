@@ -133,7 +133,7 @@ def _summary(placement: Placement, voices: list[_Voice]) -> Summary:
         damage=Damage(
             journal_places=damage.places,
             journal_bytes=damage.lost_bytes,
-            journal_packets=damage.bad_checksums + damage.bad_times,
+            journal_packets=damage.lost_packets,
             event_lines=log.unread_lines,
         ),
         versions={"recorded_by": start.version if start else "", "rendered_by": __version__, "opus": libopus_version()},

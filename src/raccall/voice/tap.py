@@ -5,10 +5,11 @@ Anything that hands out Ticks is a Tap: an engine's packets, a replayed journal,
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, overload
 
+from raccall._native import PacketBatch
 from raccall.clock import monotonic_now
 from raccall.units import OPUS_PAYLOAD_TYPE, Nanos, Ssrc
 
@@ -39,12 +40,45 @@ class TappedPacket:
         return rtp_payload(self.rtp)
 
 
+class Packets(Sequence[TappedPacket]):
+    """A native batch, each packet made when it is asked for: whoever hands the batch on pays nothing for them."""
+
+    __slots__ = ("batch",)
+
+    def __init__(self, batch: PacketBatch) -> None:
+        self.batch = batch
+
+    @classmethod
+    def of(cls, packets: Sequence[TappedPacket]) -> "Packets":
+        """The same packets as one batch; themselves when they are one."""
+        if isinstance(packets, Packets):
+            return packets
+        return cls(PacketBatch([(p.arrival, p.ssrc, p.sequence, p.timestamp, p.rtp) for p in packets]))
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    @overload
+    def __getitem__(self, index: int) -> TappedPacket: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Packets": ...
+    def __getitem__(self, index: int | slice) -> "TappedPacket | Packets":
+        if isinstance(index, slice):
+            return Packets(self.batch.select(range(*index.indices(len(self)))))
+        arrival, ssrc, sequence, timestamp, rtp = self.batch[index]
+        return TappedPacket(Nanos(arrival), Ssrc(ssrc), sequence, timestamp, rtp)
+
+    def __iter__(self) -> Iterator[TappedPacket]:
+        return map(self.__getitem__, range(len(self)))
+
+
 @dataclass(frozen=True, slots=True)
 class Tick:
     """What arrived since the Tick before, oldest first."""
 
     now: Nanos
-    packets: tuple[TappedPacket, ...]
+    packets: Sequence[TappedPacket]
+    """From an engine or a journal they are `Packets`: one native batch."""
     gap_packets: int = 0
     """Packets that were received but lost on this machine before this Tick, because its reader was too slow."""
 
@@ -61,7 +95,7 @@ class NativePacketTap(Protocol):
     @property
     def dropped(self) -> int: ...
 
-    def read(self, timeout_ms: int) -> list[tuple[int, int, int, int, bytes]] | None: ...
+    def read(self, timeout_ms: int) -> PacketBatch | None: ...
 
 
 class EngineTap:
@@ -74,11 +108,7 @@ class EngineTap:
         dropped_before = 0
         while (batch := await asyncio.to_thread(self._packet_tap.read, READ_TIMEOUT_MS)) is not None:
             dropped = self._packet_tap.dropped
-            packets = tuple(
-                TappedPacket(Nanos(arrival), Ssrc(ssrc), sequence, timestamp, rtp)
-                for arrival, ssrc, sequence, timestamp, rtp in batch
-            )
-            yield Tick(monotonic_now(), packets, dropped - dropped_before)
+            yield Tick(monotonic_now(), Packets(batch), dropped - dropped_before)
             dropped_before = dropped
 
 
