@@ -29,8 +29,8 @@ from raccall.recorder.opus_packet import SILENCE_20_MS
 from raccall.units import Ssrc
 from raccall.wire.control import MemberInfo
 
-ANNA = MemberInfo(user_id="1", name="anna")
-BEN = MemberInfo(user_id="2", name="ben")
+ANNA = MemberInfo(user_id="1", name="anna", kept=True)
+BEN = MemberInfo(user_id="2", name="ben", kept=True)
 TAPE = MemberInfo(user_id="9", name="recorder", recording=True)
 CONNECTED = told.VoiceConnected(Ssrc(9), "aead_aes256_gcm_rtpsize", ("127.0.0.1", 7420))
 
@@ -98,7 +98,7 @@ class FakeSession:
 
 
 async def test_what_the_session_tells_is_in_events_and_packets_are_in_the_journal(tmp_path: Path) -> None:
-    muted = MemberInfo(user_id="2", name="ben", muted=True)
+    muted = MemberInfo(user_id="2", name="ben", muted=True, kept=True)
     session = FakeSession(
         CONNECTED,
         told.SourceKnown("1", Ssrc(0xA)),

@@ -40,6 +40,7 @@ async def test_a_real_call_is_recorded_until_the_last_person_has_left(tmp_path: 
             recording = asyncio.create_task(record._record(options(link, tmp_path / "call"), tmp_path / "call"))
             await until(lambda: any(member.recording for member in anna.members.values()))
             sound = Sound.clocked(tone, keep_playback=False)
+            await anna.consent(True)
             await anna.join(sound)
             await until(lambda: sound.capture_done)
             await anna.leave()

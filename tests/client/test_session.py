@@ -8,7 +8,7 @@ from raccall.client import events
 from raccall.client.session import HELLO_TIMEOUT_MS, ControlSession
 from raccall.units import NANOS_PER_MS, Nanos
 from raccall.wire import control
-from raccall.wire.control import MemberInfo, RoomInfo
+from raccall.wire.control import MemberInfo, RecordingState, RoomInfo
 
 HEARTBEAT_MS = 10_000
 ANNA = MemberInfo(user_id="1", name="anna")
@@ -61,7 +61,7 @@ def test_identify_join_and_the_way_to_the_voice_server() -> None:
     peer.session.join_room("9", muted=True)
     assert peer.heard() == [control.JoinRoom(room_id="9", muted=True)]
     peer.say(control.VoiceServer(room_id="9", endpoint="host:1", token="t", session_id="v", seq=2))
-    assert peer.events() == [events.VoiceServerGiven("9", "host:1", "t", "v")]
+    assert peer.events() == [events.VoiceServerGiven("9", "host:1", "t", "v", RecordingState())]
 
 
 def test_the_mirror_shows_who_is_here_who_records_and_who_is_muted() -> None:

@@ -46,9 +46,11 @@ class Room:
         return await self._stack.enter_async_context(connect(self._link, name=name, recorder=recorder))
 
     async def discord_client(self, name: str) -> discord.VoiceClient:
-        """A discord.py client in the call."""
+        """A discord.py client in the call; it agrees to being recorded, in its user's name."""
         tls = client_context(parse_link(self._link).fingerprint)
-        gateway = await self._stack.enter_async_context(MainGateway(await self.session(name), tls))
+        session = await self.session(name)
+        await session.consent(True)
+        gateway = await self._stack.enter_async_context(MainGateway(session, tls))
         await gateway.voice_client.connect(reconnect=False, timeout=10)
         await gateway.voice_client.ws.speak(SPEAKING_MICROPHONE)
         return gateway.voice_client

@@ -75,7 +75,7 @@ class House:
         self.rooms = Rooms(capacity=2)
         self.rooms.add(ROOM, "lounge")
         self.rooms.add(ROOM + 1, "kitchen")
-        self.calls = Calls(self.relay)
+        self.calls = Calls(self.relay, self.rooms)
         self.hub = Hub(self.rooms, self.calls, self.tokens)
 
     def control(self, user):

@@ -45,8 +45,10 @@ def test_joins_mutes_and_leaves_are_seen_by_all_of_the_room_and_nobody_else(hous
     muted = MemberInfo(user_id="2", name="Ben", recording=True, muted=True)
     assert seen == [
         ("MemberJoined", muted, 3),
-        ("MemberUpdated", recorder, 4),
-        ("MemberLeft", None, 5),
+        ("RecordingChanged", None, 4),
+        ("MemberUpdated", recorder, 5),
+        ("MemberLeft", None, 6),
+        ("RecordingChanged", None, 7),
     ]
     assert other.take() == []
 
@@ -76,7 +78,7 @@ def test_two_people_cannot_have_one_name_but_a_lost_connection_gives_it_up(house
     first = client(house, 1, "Anna")
     first.join()
     with pytest.raises(RefusedError):
-        house.hub.check_guest(ROOM, "ANNA")
+        house.hub.check_guest(house.user(9, "ANNA"))
     second = house.control(house.user(2, "anna"))
     assert codes(second.identify()) == ["name_taken"]
     assert second.closed_with is CloseCode.AUTHENTICATION_FAILED

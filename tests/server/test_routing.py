@@ -6,14 +6,34 @@ from raccall.server.routing import AddSession, RemoveSession, SetRoute, Voice, a
 KEY = bytes(32)
 
 
-def voice(session_id, room_id=1, *, connected=True, mode="a"):
-    return Voice(session_id=session_id, room_id=room_id, ssrc=session_id, mode=mode, key=KEY, connected=connected)
+def voice(session_id, room_id=1, *, connected=True, mode="a", records=False, may_be_kept=False):
+    return Voice(
+        session_id=session_id,
+        room_id=room_id,
+        ssrc=session_id,
+        mode=mode,
+        key=KEY,
+        connected=connected,
+        records=records,
+        may_be_kept=may_be_kept,
+    )
 
 
 def test_everyone_in_a_room_hears_everyone_else_in_it():
     table = plan([voice(1), voice(2), voice(3), voice(9, room_id=2)])
     routes = {session_id: entry.destinations for session_id, entry in table.items()}
     assert routes == {1: (2, 3), 2: (1, 3), 3: (1, 2), 9: ()}
+
+
+def test_a_voice_that_may_not_be_kept_never_reaches_one_who_records():
+    table = plan([voice(1, may_be_kept=True), voice(2), voice(3, records=True), voice(4, records=True)])
+    routes = {session_id: entry.destinations for session_id, entry in table.items()}
+    assert routes == {1: (2, 3, 4), 2: (1,), 3: (1, 2), 4: (1, 2)}
+
+
+def test_a_changed_mind_is_one_command():
+    before, after = ([voice(1, may_be_kept=kept), voice(2), voice(3, records=True)] for kept in (True, False))
+    assert diff(plan(before), plan(after)) == [SetRoute(1, (2,))]
 
 
 def test_before_it_has_its_key_a_session_is_known_and_nothing_more():
@@ -50,7 +70,15 @@ class Relay:
 
 
 voices = st.lists(
-    st.builds(voice, st.integers(1, 6), st.integers(1, 2), connected=st.booleans(), mode=st.sampled_from("ab")),
+    st.builds(
+        voice,
+        st.integers(1, 6),
+        st.integers(1, 2),
+        connected=st.booleans(),
+        mode=st.sampled_from("ab"),
+        records=st.booleans(),
+        may_be_kept=st.booleans(),
+    ),
     unique_by=lambda v: v.session_id,
 )
 

@@ -18,6 +18,7 @@ from raccall.recorder import Recorder, Summary, render
 from raccall.units import Nanos
 from raccall.voice.engine import PacketTap
 from raccall.voice.tap import engine_tap
+from raccall.wire.control import MemberInfo
 
 Watch = Callable[[events.Event], None]
 
@@ -96,27 +97,41 @@ class KeptCall:
         match event:
             case events.VoiceConnected():
                 for member in self._session.members.values():
-                    self._note_joined(member.user_id, member.name)
+                    self._note_joined(member)
             case events.MemberJoined(member=member):
-                self._note_joined(member.user_id, member.name)
-            case events.MemberLeft(member=member):
+                self._note_joined(member)
+            case events.MemberLeft(member=member) if member.user_id in self._joined:
                 self._joined.discard(member.user_id)
                 write(rec.MemberLeft(now=now, user_id=member.user_id))
             case events.MemberChanged(before=before, member=member) if before.muted != member.muted:
-                write(rec.Muted(now=now, user_id=member.user_id, muted=member.muted))
-            case events.SourceKnown(user_id=user_id, ssrc=ssrc):
-                member_name = self._session.members[user_id].name if user_id in self._session.members else ""
-                write(rec.Source(now=now, ssrc=ssrc, user_id=user_id, name=member_name))
+                if member.kept:
+                    write(rec.Muted(now=now, user_id=member.user_id, muted=member.muted))
+            case events.ConsentChanged(before=before, member=member) if before.kept != member.kept:
+                self._note_joined(member)
+                change = rec.ConsentGiven if member.kept else rec.ConsentWithdrawn
+                write(change(now=now, user_id=member.user_id))
+            case events.SourceKnown(user_id=user_id, ssrc=ssrc) if user_id in self._joined:
+                write(rec.Source(now=now, ssrc=ssrc, user_id=user_id, name=self._name_of(user_id)))
             case events.TextReceived(user_id=user_id, name=name, text=text):
                 write(rec.Note(now=now, text=text, user_id=user_id, name=name))
             case events.VoiceLost():
                 self._kernel_drops = 0  # the next engine counts anew
         self._note_kernel_drops()
 
-    def _note_joined(self, user_id: str, name: str) -> None:
-        if user_id not in self._joined:
-            self._joined.add(user_id)
-            self.recorder.event(rec.MemberJoined(now=self.recorder.now, user_id=user_id, name=name))
+    def _note_joined(self, member: MemberInfo) -> None:
+        """Of one who does not agree to be kept not even the name is written."""
+        if member.user_id in self._joined or not (member.kept or member.recording):
+            return
+        self._joined.add(member.user_id)
+        now = self.recorder.now
+        self.recorder.event(rec.MemberJoined(now=now, user_id=member.user_id, name=member.name))
+        for ssrc, user_id in self._session.sources.items():
+            if user_id == member.user_id:
+                self.recorder.event(rec.Source(now=now, ssrc=ssrc, user_id=user_id, name=member.name))
+
+    def _name_of(self, user_id: str) -> str:
+        members = self._session.members
+        return members[user_id].name if user_id in members else ""
 
     def _note_kernel_drops(self) -> None:
         stats = self._session.stats()

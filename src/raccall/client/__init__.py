@@ -8,11 +8,15 @@ async with connect(link, name="anna") as session:
 from raccall.client.adapter import Session, connect
 from raccall.client.events import (
     ConnectionLost,
+    ConsentChanged,
     Event,
     Identified,
     MemberChanged,
     MemberJoined,
     MemberLeft,
+    RecordingPolicyChanged,
+    RecordingStarted,
+    RecordingStopped,
     Refused,
     Resumed,
     SourceKnown,
@@ -25,12 +29,16 @@ from raccall.client.link import InviteLink, parse_link
 
 __all__ = [
     "ConnectionLost",
+    "ConsentChanged",
     "Event",
     "Identified",
     "InviteLink",
     "MemberChanged",
     "MemberJoined",
     "MemberLeft",
+    "RecordingPolicyChanged",
+    "RecordingStarted",
+    "RecordingStopped",
     "Refused",
     "Resumed",
     "Session",

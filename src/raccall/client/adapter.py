@@ -24,7 +24,7 @@ from raccall.errors import ConnectionFailed, RaccallError, RefusedError
 from raccall.units import Ssrc
 from raccall.voice.engine import EngineStats, PacketTap, Sound
 from raccall.voice.gateway.client import Next, VoiceIdentity
-from raccall.wire.control import MemberInfo
+from raccall.wire.control import Consent, MemberInfo, RecordingState
 
 MAX_EVENTS = 1000
 """Events nobody has taken yet; beyond, the oldest is dropped and counted."""
@@ -116,6 +116,8 @@ class Session:
         self._wanted: _Call | None = None
         self._call: VoiceCall | None = None
         self._muted = False
+        self._agreed: bool | None = None
+        self._in_room = False
         self._closed = False
         self._control_task: asyncio.Task[None] | None = None
         self._voice_task: asyncio.Task[None] | None = None
@@ -155,6 +157,16 @@ class Session:
     @property
     def muted(self) -> bool:
         return self._muted
+
+    @property
+    def agreed(self) -> bool | None:
+        """What `consent` was last told; None before."""
+        return self._agreed
+
+    @property
+    def recording(self) -> RecordingState:
+        """Whether the room may be recorded, and who does; known before `join` has opened a voice session."""
+        return self._control.rooms.recording(self.room_id)
 
     def stats(self) -> EngineStats | None:
         """Of the voice path in this voice session; None before media flows and after `leave`."""
@@ -224,6 +236,17 @@ class Session:
             self._control.set_muted(self.room_id, muted)
             await self._carrier.flush()
 
+    async def consent(self, agree: bool) -> None:
+        """Agree to being recorded, or do not; before `join`, in a call, and as often as one likes.
+
+        Without a yes no recorder gets one's voice or lines. In a room of policy "automatic" it is the other way round:
+        its server keeps what is said by everyone who did not say no. Kept until the session ends.
+        """
+        self._agreed = agree
+        if self._in_room:
+            self._control.set_consent(self.room_id, agree)
+            await self._carrier.flush()
+
     async def say(self, text: str) -> str:
         """A line of text for everyone in the room. Returns the nonce that its TextReceived will carry."""
         nonce = self._control.say(self.room_id, text)
@@ -250,7 +273,8 @@ class Session:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await self._identified.wait()
-                self._control.join_room(self.room_id, muted=self._muted)
+                self._in_room = True
+                self._control.join_room(self.room_id, muted=self._muted, consent=_consent(self._agreed))
                 self._carrier.wake()
                 return await self._given
         except TimeoutError:
@@ -260,6 +284,7 @@ class Session:
 
     def leave_room(self) -> None:
         """The other end of `ask_for_voice`; `leave` does this by itself."""
+        self._in_room = False
         self._control.leave_room(self.room_id)
         self._carrier.wake()
 
@@ -332,6 +357,8 @@ class Session:
                     self._begin(self._wanted)
             case events.Resumed():
                 self._identified.set()
+                if self._in_room and self._agreed is not None:  # may have been said while nobody heard it
+                    self._control.set_consent(self.room_id, self._agreed)
             case VoiceServerGiven():
                 if self._given is not None and not self._given.done():
                     self._given.set_result(event)
@@ -400,3 +427,9 @@ class Session:
             muted=self._muted,
             emit=self._emit,
         )
+
+
+def _consent(agreed: bool | None) -> Consent:
+    if agreed is None:
+        return Consent.UNDECIDED
+    return Consent.YES if agreed else Consent.NO

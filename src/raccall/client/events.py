@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from raccall.units import Ssrc
-from raccall.wire.control import MemberInfo
+from raccall.wire.control import MemberInfo, RecordingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,44 @@ class MemberChanged:
     before: MemberInfo
     member: MemberInfo
     """As of now."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStarted:
+    """One who keeps what is said came into the call: tell the user, loudly."""
+
+    room_id: str
+    user_id: str
+    name: str
+    """Of the recorder."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStopped:
+    """A recorder left the call."""
+
+    room_id: str
+    user_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingPolicyChanged:
+    """The room's owner decided anew whether it may be recorded, or for how long recordings are kept."""
+
+    room_id: str
+    recording: RecordingState
+    """As of now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentChanged:
+    """Somebody agreed to being recorded, or does not any more; also told of the own user."""
+
+    room_id: str
+    before: MemberInfo
+    member: MemberInfo
+    """As of now; `member.kept` says whether a recorder gets this voice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +133,8 @@ class VoiceServerGiven:
     """host:port."""
     token: str
     session_id: str
+    recording: RecordingState
+    """To be told to the user before anything is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +175,10 @@ Event = (
     | MemberJoined
     | MemberLeft
     | MemberChanged
+    | RecordingStarted
+    | RecordingStopped
+    | RecordingPolicyChanged
+    | ConsentChanged
     | TextReceived
     | Refused
     | ConnectionLost

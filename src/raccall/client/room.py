@@ -1,6 +1,6 @@
 """What a client knows of the rooms: who is here, who records, who is muted. Changed only by messages of the server."""
 
-from raccall.wire.control import MemberInfo, RoomInfo
+from raccall.wire.control import MemberInfo, RecordingState, RoomInfo
 
 
 class RoomMirror:
@@ -9,11 +9,13 @@ class RoomMirror:
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._members: dict[str, dict[str, MemberInfo]] = {}
+        self._recording: dict[str, RecordingState] = {}
 
     def replace(self, rooms: list[RoomInfo]) -> None:
         """Forget everything and begin with these."""
         self._names = {room.room_id: room.name for room in rooms}
         self._members = {room.room_id: {member.user_id: member for member in room.members} for room in rooms}
+        self._recording = {room.room_id: room.recording for room in rooms}
 
     def put(self, room_id: str, member: MemberInfo) -> MemberInfo | None:
         """Add or change a member; what was known before."""
@@ -25,6 +27,16 @@ class RoomMirror:
     def remove(self, room_id: str, user_id: str) -> MemberInfo | None:
         """Take a member away; what was known before."""
         return self._members.get(room_id, {}).pop(user_id, None)
+
+    def put_recording(self, room_id: str, recording: RecordingState) -> RecordingState:
+        """Note what is recorded there now; what was known before."""
+        before = self.recording(room_id)
+        self._recording[room_id] = recording
+        return before
+
+    def recording(self, room_id: str) -> RecordingState:
+        """Policy and recorders, as last told."""
+        return self._recording.get(room_id, RecordingState())
 
     def name(self, room_id: str) -> str:
         """Of a room; its id when the name is not known."""

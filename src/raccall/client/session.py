@@ -9,12 +9,15 @@ After each input or command, drain `next_event` and `to_send`, and ask `get_time
 
 from collections import deque
 
+import msgspec
+
 from raccall.client import events
 from raccall.client.events import Event
 from raccall.client.room import RoomMirror
 from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.gateway.messages import CloseCode
 from raccall.wire import control
+from raccall.wire.control import Consent, MemberInfo, RecordingState
 
 HELLO_TIMEOUT_MS = 10_000
 """From an open WebSocket to the server's Hello."""
@@ -101,9 +104,9 @@ class ControlSession:
 
     # ---- commands ----
 
-    def join_room(self, room_id: str, *, muted: bool = False) -> None:
+    def join_room(self, room_id: str, *, muted: bool = False, consent: Consent = Consent.UNDECIDED) -> None:
         """Enter a room's call; VoiceServerGiven or Refused follows."""
-        self._write(control.JoinRoom(room_id=room_id, muted=muted))
+        self._write(control.JoinRoom(room_id=room_id, muted=muted, consent=consent))
 
     def leave_room(self, room_id: str) -> None:
         self._write(control.LeaveRoom(room_id=room_id))
@@ -111,6 +114,10 @@ class ControlSession:
     def set_muted(self, room_id: str, muted: bool) -> None:
         """Show the others that the own microphone is off or on."""
         self._write(control.SetMuted(room_id=room_id, muted=muted))
+
+    def set_consent(self, room_id: str, agree: bool) -> None:
+        """Agree to being recorded, or do not any more."""
+        self._write(control.SetConsent(room_id=room_id, agree=agree))
 
     def say(self, room_id: str, text: str) -> str:
         """A line for everyone in the room. Returns the nonce by which its TextReceived is known as the own one."""
@@ -153,9 +160,14 @@ class ControlSession:
                 self._greeting = None
                 self._events.append(events.Resumed())
             case control.VoiceServer():
+                self._on_recording(message.room_id, message.recording)
                 self._events.append(
-                    events.VoiceServerGiven(message.room_id, message.endpoint, message.token, message.session_id)
+                    events.VoiceServerGiven(
+                        message.room_id, message.endpoint, message.token, message.session_id, message.recording
+                    )
                 )
+            case control.RecordingChanged():
+                self._on_recording(message.room_id, message.recording)
             case control.TextMessage():
                 self._events.append(
                     events.TextReceived(
@@ -201,8 +213,26 @@ class ControlSession:
         before = self.rooms.put(room_id, message.member)
         if before is None:
             self._events.append(events.MemberJoined(room_id, message.member))
-        elif before != message.member:
-            self._events.append(events.MemberChanged(room_id, before, message.member))
+        else:
+            self._tell_change(room_id, before, message.member)
+
+    def _tell_change(self, room_id: str, before: MemberInfo, member: MemberInfo) -> None:
+        consent = {"consent": member.consent, "kept": member.kept}
+        if msgspec.structs.replace(before, **consent) != member:
+            self._events.append(events.MemberChanged(room_id, before, member))
+        if (before.consent, before.kept) != (member.consent, member.kept):
+            self._events.append(events.ConsentChanged(room_id, before, member))
+
+    def _on_recording(self, room_id: str, recording: RecordingState) -> None:
+        before = self.rooms.put_recording(room_id, recording)
+        for user_id, name in before.recorders.items():
+            if user_id not in recording.recorders:
+                self._events.append(events.RecordingStopped(room_id, user_id, name))
+        for user_id, name in recording.recorders.items():
+            if user_id not in before.recorders:
+                self._events.append(events.RecordingStarted(room_id, user_id, name))
+        if (before.policy, before.retention_days) != (recording.policy, recording.retention_days):
+            self._events.append(events.RecordingPolicyChanged(room_id, recording))
 
     def _catch_up(self, rooms: list[control.RoomInfo]) -> None:
         """What happened while a connection was lost that could not be resumed. The own user is joined again later."""
@@ -215,8 +245,9 @@ class ControlSession:
             for user_id, member in after.items():
                 if (known := before.get(user_id)) is None:
                     self._events.append(events.MemberJoined(room.room_id, member))
-                elif known != member:
-                    self._events.append(events.MemberChanged(room.room_id, known, member))
+                else:
+                    self._tell_change(room.room_id, known, member)
+            self._on_recording(room.room_id, room.recording)
 
     def _lose(self, code: str, sentence: str, *, final: bool = False) -> None:
         if not self._open:

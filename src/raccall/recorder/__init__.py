@@ -5,6 +5,8 @@ Recorder writes journal.pcapng and events.jsonl while a call goes on; `render` m
 
 from raccall.recorder.events import (
     Alarm,
+    ConsentGiven,
+    ConsentWithdrawn,
     Correction,
     Event,
     Gap,
@@ -26,6 +28,8 @@ from raccall.recorder.summary import Person, Summary, read_summary
 
 __all__ = [
     "Alarm",
+    "ConsentGiven",
+    "ConsentWithdrawn",
     "Correction",
     "Event",
     "Forgotten",

@@ -57,6 +57,18 @@ class Muted(_Event, frozen=True, kw_only=True):
     muted: bool
 
 
+class ConsentGiven(_Event, frozen=True, kw_only=True):
+    """From here on this person may be recorded. Of who agreed before the recording began, nothing is written."""
+
+    user_id: str
+
+
+class ConsentWithdrawn(_Event, frozen=True, kw_only=True):
+    """From here on nothing of this person comes, until ConsentGiven."""
+
+    user_id: str
+
+
 class Gap(_Event, frozen=True, kw_only=True):
     """Packets that reached this machine and were lost on it."""
 
@@ -101,7 +113,21 @@ class Stop(_Event, frozen=True, kw_only=True):
     reason: str
 
 
-Event = Start | MemberJoined | MemberLeft | Source | Muted | Gap | Note | Alarm | Correction | SomeoneForgotten | Stop
+Event = (
+    Start
+    | MemberJoined
+    | MemberLeft
+    | Source
+    | Muted
+    | ConsentGiven
+    | ConsentWithdrawn
+    | Gap
+    | Note
+    | Alarm
+    | Correction
+    | SomeoneForgotten
+    | Stop
+)
 
 _decode = msgspec.json.Decoder(Event).decode
 _encode = msgspec.json.Encoder().encode

@@ -16,12 +16,18 @@ from raccall.clock import monotonic_now
 from raccall.errors import RaccallError, RefusedError, StorageError
 from raccall.server.body_limit import BodyLimit
 from raccall.server.control import ControlGatewayServer
+from raccall.server.rooms import Room
 from raccall.server.service import Service
+from raccall.server.settings import MAX_RETENTION_DAYS
 from raccall.server.sockets import SocketLink
 from raccall.voice.gateway.server import VoiceGatewayServer
 from raccall.wire import control
+from raccall.wire.control import RecordingPolicy
 
 T = TypeVar("T")
+
+MAX_ID_DIGITS = 19
+"""Of a 63-bit number."""
 
 STATUS = {
     "invite_invalid": 403,
@@ -31,6 +37,8 @@ STATUS = {
     "name_taken": 409,
     "room_full": 409,
     "room_exists": 409,
+    "recording_off": 403,
+    "recording_reserved": 403,
     "too_many_requests": 429,
     "database_unusable": 503,
 }
@@ -61,6 +69,15 @@ class RoomKnown(BaseModel):
     name: str
     members: int
     """How many are in its call."""
+    recording: RecordingPolicy
+    retention_days: int | None
+    """How long the server's own recordings are kept; null: for ever."""
+
+
+class RoomChange(BaseModel):
+    recording: RecordingPolicy | None = None
+    retention_days: int | None = Field(default=None, ge=1, le=MAX_RETENTION_DAYS)
+    """null: for ever."""
 
 
 class InviteWanted(BaseModel):
@@ -124,11 +141,15 @@ def _add_api(app: FastAPI, service: Service) -> None:
         )
 
     @app.post("/api/guests", status_code=201)
-    async def new_guest(wanted: GuestWanted, request: Request) -> Guest:
+    async def new_guest(wanted: GuestWanted, request: Request, authorization: Annotated[str, Header()] = "") -> Guest:
+        """With the owner's token a recorder is the server's own, which may also record where others may not."""
         address = request.client.host if request.client else ""
         if not service.guest_allowed(address, monotonic_now()):
             raise RefusedError("too_many_requests", "Too many people came from your address; wait a moment.")
-        user = service.new_guest(wanted.invite, wanted.name, wanted.recorder)
+        appointed = authorization != ""
+        if appointed:
+            owner(authorization)
+        user = service.new_guest(wanted.invite, wanted.name, recorder=wanted.recorder, appointed=appointed)
         await in_store_thread(service, lambda: service.keep_guest(user))
         return Guest(
             token=service.tokens.guest(user),
@@ -140,22 +161,46 @@ def _add_api(app: FastAPI, service: Service) -> None:
 
     @app.get("/api/rooms", dependencies=[Depends(owner)])
     async def rooms() -> list[RoomKnown]:
-        known = service.rooms.all()
-        return [RoomKnown(room_id=str(room.id), name=room.name, members=len(room.members)) for room in known]
+        return [known(room) for room in service.rooms.all()]
 
     @app.post("/api/rooms", status_code=201, dependencies=[Depends(owner)])
     async def new_room(wanted: RoomWanted) -> RoomKnown:
         room = service.new_room(wanted.name)
         await in_store_thread(service, lambda: service.store.add_room(room))
-        service.rooms.add(room.id, room.name)
-        return RoomKnown(room_id=str(room.id), name=room.name, members=0)
+        return known(service.add_room(room))
+
+    @app.patch("/api/rooms/{room_id}", dependencies=[Depends(owner)])
+    async def change_room(room_id: str, wanted: RoomChange) -> RoomKnown:
+        """What is not given stays as it is."""
+        room = service.rooms.get(room_number(room_id))
+        changed = wanted.model_fields_set
+        policy = wanted.recording if wanted.recording is not None else room.policy
+        days = wanted.retention_days if "retention_days" in changed else room.retention_days
+        await in_store_thread(service, lambda: service.keep_policy(room.id, policy, days))
+        service.hub.set_policy(room.id, policy, days)
+        return known(room)
 
     @app.post("/api/invites", status_code=201, dependencies=[Depends(owner)])
     async def new_invite(wanted: InviteWanted) -> Invite:
-        if not wanted.room_id.isascii() or not wanted.room_id.isdigit():
-            raise RefusedError("room_unknown", "This room does not exist.")
-        link, expires = service.invite(int(wanted.room_id))
+        link, expires = service.invite(room_number(wanted.room_id))
         return Invite(link=link, expires=expires.isoformat(timespec="seconds"))
+
+
+def known(room: Room) -> RoomKnown:
+    return RoomKnown(
+        room_id=str(room.id),
+        name=room.name,
+        members=len(room.members),
+        recording=room.policy,
+        retention_days=room.retention_days,
+    )
+
+
+def room_number(text: str) -> int:
+    """Of a room's id as the API writes it. Raises RefusedError `room_unknown`."""
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_ID_DIGITS:
+        raise RefusedError("room_unknown", "This room does not exist.")
+    return int(text)
 
 
 def _add_sockets(app: FastAPI, service: Service, on_change: Callable[[], None]) -> None:
@@ -181,7 +226,7 @@ def _add_sockets(app: FastAPI, service: Service, on_change: Callable[[], None]) 
             except StorageError as error:
                 service.hub.refuse(link, error)
             else:
-                service.hub.tell_room(stored.room_id, told)
+                service.hub.tell_line(stored.room_id, told)
 
     @app.websocket("/")
     async def voice_gateway(socket: WebSocket, v: Annotated[str | None, Query()] = None) -> None:

@@ -3,7 +3,8 @@
     pass (from the control connection) ─▶ Identify ─▶ session ─▶ SelectProtocol ─▶ connected ─▶ gone
                                                          └── connection lost ─▶ resumed within GRACE_MS, or gone
 
-Every change of the sessions is planned into a table and handed to the relay as the difference to the last one.
+Every change of the sessions, and of what their users agreed to, is planned into a table and handed to the relay as the
+difference to the last one.
 """
 
 import hmac
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 
 from raccall.server import routing
 from raccall.server.link import Link
+from raccall.server.rooms import Rooms
 from raccall.server.routing import RelayHandle, Table, Voice
 from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.gateway.messages import ClientDisconnect, ClientsConnect, CloseCode, UserSpeaking
@@ -82,8 +84,9 @@ class VoiceSession:
 class Calls:
     """All voice sessions of this server."""
 
-    def __init__(self, relay: RelayHandle, *, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(self, relay: RelayHandle, rooms: Rooms, *, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
         self._relay = relay
+        self._rooms = rooms
         self._random_bytes = random_bytes
         self._passes: dict[str, VoicePass] = {}
         self._sessions: dict[int, VoiceSession] = {}
@@ -113,6 +116,12 @@ class Calls:
         self._drop_passes(user_id, room_id)
         for session in self._of(user_id, room_id):
             self._end(session, CloseCode.DISCONNECTED)
+
+    def reroute(self) -> None:
+        """Plan anew: to be called when someone's consent or a room's policy has changed."""
+        table = routing.plan(self._voice(session) for session in self._sessions.values())
+        routing.apply(routing.diff(self._table, table), self._relay)
+        self._table = table
 
     # ---- what happens on voice connections ----
 
@@ -177,7 +186,7 @@ class Calls:
         )
         self._sessions[session.id] = session
         self._links[link] = session
-        self._reroute()
+        self.reroute()
         link.core.accept_identify(ssrc=session.ssrc, host=link.host, port=link.port, replay=session.replay)
         link.wake()
 
@@ -185,7 +194,7 @@ class Calls:
         session = self._links[link]
         session.mode = event.mode
         session.connected = True
-        self._reroute()
+        self.reroute()
         self._relay.set_address(session.id, (event.address, event.port))
         link.core.describe(mode=session.mode, key=session.key, media_session_id=str(session.id))
         others = list(self._others(session))
@@ -221,7 +230,7 @@ class Calls:
             del self._links[session.link]
             self._refuse(session.link, code)
             session.link = None
-        self._reroute()
+        self.reroute()
         if session.connected:
             for other in self._others(session):
                 self._tell(other, ClientDisconnect(user_id=str(session.user_id)))
@@ -256,14 +265,20 @@ class Calls:
             pass
         return ssrc
 
-    def _reroute(self) -> None:
-        voices = (
-            Voice(session_id=s.id, room_id=s.room_id, ssrc=s.ssrc, mode=s.mode, key=s.key, connected=s.connected)
-            for s in self._sessions.values()
+    def _voice(self, session: VoiceSession) -> Voice:
+        """Who is not in the room any more counts as one who records and may not be kept, until the session ends."""
+        room = self._rooms.get(session.room_id)
+        member = room.members.get(session.user_id)
+        return Voice(
+            session_id=session.id,
+            room_id=session.room_id,
+            ssrc=session.ssrc,
+            mode=session.mode,
+            key=session.key,
+            connected=session.connected,
+            records=member is None or member.recording,
+            may_be_kept=room.may_keep(session.user_id),
         )
-        table = routing.plan(voices)
-        routing.apply(routing.diff(self._table, table), self._relay)
-        self._table = table
 
 
 def _speaking(session: VoiceSession, speaking: int) -> UserSpeaking:

@@ -28,12 +28,21 @@ RATE_PER_SECOND = 5.0
 MAX_OUTGOING = 1000
 """Messages a client has not taken yet. One more and the connection is closed, to be resumed."""
 
-Event = control.Identify | control.Resume | control.JoinRoom | control.LeaveRoom | control.SetMuted | control.Say
+Event = (
+    control.Identify
+    | control.Resume
+    | control.JoinRoom
+    | control.LeaveRoom
+    | control.SetMuted
+    | control.SetConsent
+    | control.Say
+)
 Numbered = (
     control.VoiceServer
     | control.MemberJoined
     | control.MemberLeft
     | control.MemberUpdated
+    | control.RecordingChanged
     | control.TextMessage
     | control.Refused
 )

@@ -7,11 +7,14 @@ in time, the user leaves the call. Everyone let into a room is told what happens
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from raccall.clock import wall_now
 from raccall.errors import RaccallError, RefusedError
 from raccall.server.calls import GOODBYES, GRACE_MS, RESUMABLE, Calls
 from raccall.server.control import ControlGatewayServer, Event, Numbered, first_replay, keep
 from raccall.server.link import Link
+from raccall.server.recording import check_recorder, member_info, member_infos, recording_state, room_info
 from raccall.server.rooms import Member, Room, Rooms, fold, name_taken
 from raccall.server.tokens import Tokens, User
 from raccall.units import NANOS_PER_MS, Nanos
@@ -37,25 +40,50 @@ class ControlSession:
 
 class Hub:
     """Answers everything that comes in on `/gateway`, except for lines of text: those are stored first (`line_allowed`,
-    then `tell_room`)."""
+    then `tell_line`)."""
 
     def __init__(
-        self, rooms: Rooms, calls: Calls, tokens: Tokens, *, random_bytes: Callable[[int], bytes] = os.urandom
+        self,
+        rooms: Rooms,
+        calls: Calls,
+        tokens: Tokens,
+        *,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        wall: Callable[[], datetime] = wall_now,
     ) -> None:
         self._rooms = rooms
         self._calls = calls
         self._tokens = tokens
         self._random_bytes = random_bytes
+        self._wall = wall
         self._sessions: dict[int, ControlSession] = {}  # by user id
         self._links: dict[ControlLink, ControlSession] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def check_guest(self, room_id: int, name: str) -> None:
-        """Would a new guest of this name be let in? Raises RefusedError `room_unknown`, `room_full`, `name_taken`."""
-        self._rooms.check_space(room_id)
-        self._check_name(room_id, name, user_id=None)
+    def check_guest(self, user: User) -> None:
+        """Would this new guest be let in? Raises RefusedError `room_unknown`, `room_full`, `name_taken`, and what
+        `check_recorder` raises."""
+        check_recorder(self._rooms.get(user.room_id), user)
+        self._rooms.check_space(user.room_id, recorder=user.recorder)
+        self._check_name(user.room_id, user.name, user_id=None)
+
+    def set_policy(self, room_id: int, policy: control.RecordingPolicy, retention_days: int | None) -> None:
+        """A room's owner decided anew. Recorders who may not be there any more are sent away; who is there already and
+        never answered is kept by no policy."""
+        room = self._rooms.get(room_id)
+        before = member_infos(room)
+        room.policy, room.retention_days = policy, retention_days
+        self._calls.reroute()
+        for session in [session for session in self._sessions.values() if session.user.id in room.members]:
+            try:
+                check_recorder(room, session.user)
+            except RefusedError as error:
+                self._tell(session, control.Refused(code=error.code, sentence=str(error)))
+                self._leave(session.user, room_id)
+        self._tell_changes(room, before)
+        self._tell_recording(room)
 
     # ---- what happens on control connections ----
 
@@ -67,14 +95,22 @@ class Hub:
                     self._identify(link, self._tokens.read_guest(token))
                 case control.Resume():
                     self._resume(link, event)
-                case control.JoinRoom(room_id=room_id, muted=muted):
-                    self._join(link, self._room_of(link, room_id), muted)
+                case control.JoinRoom(room_id=room_id):
+                    self._join(link, self._room_of(link, room_id), event)
                 case control.LeaveRoom(room_id=room_id):
                     self._leave(self._links[link].user, self._room_of(link, room_id).id)
                 case control.SetMuted(room_id=room_id, muted=muted):
                     room = self._room_of(link, room_id)
-                    member = self._rooms.set_muted(room.id, self._links[link].user.id, muted)
-                    self.tell_room(room.id, control.MemberUpdated(room_id=room_id, member=member_info(member)))
+                    before = member_infos(room)
+                    self._rooms.set_muted(room.id, self._links[link].user.id, muted)
+                    self._tell_changes(room, before)
+                case control.SetConsent(room_id=room_id, agree=agree):
+                    room = self._room_of(link, room_id)
+                    before = member_infos(room)
+                    consent = control.Consent.YES if agree else control.Consent.NO
+                    self._rooms.set_consent(room.id, self._links[link].user.id, consent)
+                    self._calls.reroute()
+                    self._tell_changes(room, before)
         except RefusedError as error:
             if isinstance(event, control.Identify | control.Resume):
                 self._refuse_identity(link, event, error)
@@ -102,6 +138,14 @@ class Hub:
         for session in self._sessions.values():
             if session.user.room_id == room_id:
                 self._tell(session, message)
+
+    def tell_line(self, room_id: int, line: control.TextMessage) -> None:
+        """To everyone who was let into the room; to a recorder only if it may keep what this user says."""
+        may_be_kept = self._rooms.get(room_id).may_keep(int(line.user_id))
+        for session in self._sessions.values():
+            own = str(session.user.id) == line.user_id
+            if session.user.room_id == room_id and (may_be_kept or own or not session.user.recorder):
+                self._tell(session, line)
 
     def on_lost(self, link: ControlLink, code: int | None, now: Nanos) -> None:
         """The WebSocket is gone. `code`: what the client closed with, None if it did not."""
@@ -161,15 +205,27 @@ class Hub:
         self._links[link] = session
         link.wake()
 
-    def _join(self, link: ControlLink, room: Room, muted: bool) -> None:
+    def _join(self, link: ControlLink, room: Room, wish: control.JoinRoom) -> None:
         session = self._links[link]
         user = session.user
-        member = Member(user_id=user.id, name=user.name, recording=user.recorder, muted=muted)
-        before = room.members.get(user.id)
+        check_recorder(room, user)
+        before = member_infos(room)
+        member = Member(
+            user_id=user.id,
+            name=user.name,
+            recording=user.recorder,
+            muted=wish.muted,
+            consent=wish.consent,
+            told=room.policy is control.RecordingPolicy.AUTOMATIC,
+        )
         if self._rooms.join(room.id, member):
-            self.tell_room(room.id, control.MemberJoined(room_id=str(room.id), member=member_info(member)))
-        elif before != member:
-            self.tell_room(room.id, control.MemberUpdated(room_id=str(room.id), member=member_info(member)))
+            self.tell_room(room.id, control.MemberJoined(room_id=str(room.id), member=member_info(room, member)))
+            if user.recorder:
+                room.recorded_since = room.recorded_since or self._wall().isoformat(timespec="milliseconds")
+                self._tell_recording(room)
+        else:
+            self._calls.reroute()
+            self._tell_changes(room, before)
         voice_pass = self._calls.new_pass(user.id, room.id)
         host = f"[{link.host}]" if ":" in link.host else link.host
         self._tell(
@@ -179,6 +235,7 @@ class Hub:
                 endpoint=f"{host}:{link.port}",
                 token=voice_pass.token,
                 session_id=voice_pass.session_id,
+                recording=recording_state(room),
             ),
         )
 
@@ -186,6 +243,10 @@ class Hub:
         if self._rooms.leave(room_id, user.id):
             self._calls.revoke(user.id, room_id)
             self.tell_room(room_id, control.MemberLeft(room_id=str(room_id), user_id=str(user.id)))
+            if user.recorder:
+                room = self._rooms.get(room_id)
+                room.recorded_since = room.recorded_since if room.recorders else None
+                self._tell_recording(room)
 
     def _end(self, session: ControlSession, code: CloseCode = CloseCode.NORMAL) -> None:
         del self._sessions[session.user.id]
@@ -216,6 +277,16 @@ class Hub:
             raise RefusedError("room_unknown", "This room does not exist, or you were not let into it.")
         return room
 
+    def _tell_changes(self, room: Room, before: list[control.MemberInfo]) -> None:
+        """Who of the room is not as before, except for those who came or left: that is told already."""
+        known = {info.user_id: info for info in before}
+        for info in member_infos(room):
+            if known.get(info.user_id, info) != info:
+                self.tell_room(room.id, control.MemberUpdated(room_id=str(room.id), member=info))
+
+    def _tell_recording(self, room: Room) -> None:
+        self.tell_room(room.id, control.RecordingChanged(room_id=str(room.id), recording=recording_state(room)))
+
     def _tell(self, session: ControlSession, message: Numbered) -> None:
         if session.link is None:
             keep(session.replay, message)
@@ -231,15 +302,3 @@ class Hub:
         if isinstance(event, control.Identify):
             link.core.close(CloseCode.AUTHENTICATION_FAILED)
         link.wake()
-
-
-def member_info(member: Member) -> control.MemberInfo:
-    return control.MemberInfo(
-        user_id=str(member.user_id), name=member.name, recording=member.recording, muted=member.muted
-    )
-
-
-def room_info(room: Room) -> control.RoomInfo:
-    return control.RoomInfo(
-        room_id=str(room.id), name=room.name, members=[member_info(member) for member in room.members.values()]
-    )

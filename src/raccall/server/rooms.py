@@ -1,11 +1,13 @@
 """Who is in which room's call. In memory, pure; what must last of a room is in the store."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from raccall.errors import RefusedError
+from raccall.wire.control import Consent, RecordingPolicy
 
 DEFAULT_CAPACITY = 100
-"""Members of one room's call."""
+"""People in one room's call. As many recorders may be there besides: a full room can still be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,14 +19,35 @@ class Member:
     recording: bool = False
     """A recorder: everyone is shown that the call is kept."""
     muted: bool = False
+    consent: Consent = Consent.UNDECIDED
+    """To being recorded."""
+    told: bool = False
+    """The answer to the member's wish to join said that this room is always recorded."""
 
 
 @dataclass(slots=True)
 class Room:
     id: int
     name: str
+    policy: RecordingPolicy = RecordingPolicy.ASK
+    retention_days: int | None = None
     members: dict[int, Member] = field(default_factory=dict)
     """By user id, in the order they came."""
+    recorded_since: str | None = None
+    """When the first of the recorders who are there came: UTC, ISO 8601."""
+
+    @property
+    def recorders(self) -> list[Member]:
+        return [member for member in self.members.values() if member.recording]
+
+    def may_keep(self, user_id: int) -> bool:
+        """May a recorder get this user's voice? Never without a yes, unless they came knowing that all is kept."""
+        member = self.members.get(user_id)
+        if member is None or self.policy is RecordingPolicy.OFF:
+            return False
+        if member.consent is Consent.UNDECIDED:
+            return self.policy is RecordingPolicy.AUTOMATIC and member.told
+        return member.consent is Consent.YES
 
 
 class Rooms:
@@ -34,9 +57,16 @@ class Rooms:
         self._capacity = capacity
         self._rooms: dict[int, Room] = {}
 
-    def add(self, room_id: int, name: str) -> None:
+    def add(
+        self,
+        room_id: int,
+        name: str,
+        policy: RecordingPolicy = RecordingPolicy.ASK,
+        retention_days: int | None = None,
+    ) -> Room:
         """A new, empty room."""
-        self._rooms[room_id] = Room(room_id, name)
+        room = self._rooms[room_id] = Room(room_id, name, policy, retention_days)
+        return room
 
     def all(self) -> list[Room]:
         """In the order they were added."""
@@ -48,11 +78,12 @@ class Rooms:
             raise RefusedError("room_unknown", "This room does not exist.")
         return room
 
-    def check_space(self, room_id: int) -> None:
-        """Raises RefusedError `room_full` or `room_unknown`."""
+    def check_space(self, room_id: int, *, recorder: bool = False) -> None:
+        """Is there room for one more person (or recorder)? Raises RefusedError `room_full` or `room_unknown`."""
         room = self.get(room_id)
-        if len(room.members) >= self._capacity:
-            raise RefusedError("room_full", f"The room {room.name} is full: {self._capacity} people are in it.")
+        if sum(member.recording is recorder for member in room.members.values()) >= self._capacity:
+            who = "recorders" if recorder else "people"
+            raise RefusedError("room_full", f"The room {room.name} is full: {self._capacity} {who} are in it.")
 
     def join(self, room_id: int, member: Member) -> bool:
         """Enter the call, or be there with new properties. True if the member was not there before.
@@ -62,7 +93,7 @@ class Rooms:
         room = self.get(room_id)
         new = member.user_id not in room.members
         if new:
-            self.check_space(room_id)
+            self.check_space(room_id, recorder=member.recording)
             if any(fold(other.name) == fold(member.name) for other in room.members.values()):
                 raise name_taken(member.name)
         room.members[member.user_id] = member
@@ -75,10 +106,17 @@ class Rooms:
 
     def set_muted(self, room_id: int, user_id: int, muted: bool) -> Member:
         """The member as it is now. Raises RefusedError `not_in_call` or `room_unknown`."""
+        return self._change(room_id, user_id, muted=muted)
+
+    def set_consent(self, room_id: int, user_id: int, consent: Consent) -> Member:
+        """The member as it is now. Raises RefusedError `not_in_call` or `room_unknown`."""
+        return self._change(room_id, user_id, consent=consent)
+
+    def _change(self, room_id: int, user_id: int, **changes: Any) -> Member:
         members = self.get(room_id).members
         if user_id not in members:
             raise RefusedError("not_in_call", "You are not in this room's call.")
-        members[user_id] = replace(members[user_id], muted=muted)
+        members[user_id] = replace(members[user_id], **changes)
         return members[user_id]
 
 

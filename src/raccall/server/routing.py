@@ -21,6 +21,10 @@ class Voice:
     key: bytes
     connected: bool
     """It has its key. Before, the relay knows it for IP discovery only."""
+    records: bool
+    """It keeps what it hears."""
+    may_be_kept: bool
+    """Its user agreed to that, as far as the room asks (`Room.may_keep`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +83,21 @@ class RelayHandle(Protocol):
 
 
 def plan(voices: Iterable[Voice]) -> Table:
-    """Everyone in a room hears everyone else in it."""
+    """Everyone in a room hears everyone else in it; but what may not be kept never reaches one who records."""
     voices = list(voices)
-    listeners: dict[int, list[int]] = {}
+    listeners: dict[int, list[Voice]] = {}
     for voice in voices:
         if voice.connected:
-            listeners.setdefault(voice.room_id, []).append(voice.session_id)
+            listeners.setdefault(voice.room_id, []).append(voice)
     table: Table = {}
     for voice in voices:
         heard_by = listeners.get(voice.room_id, []) if voice.connected else []
-        destinations = tuple(sorted(session_id for session_id in heard_by if session_id != voice.session_id))
-        table[voice.session_id] = Entry(voice.ssrc, voice.mode, voice.key, destinations)
+        destinations = sorted(
+            listener.session_id
+            for listener in heard_by
+            if listener is not voice and (voice.may_be_kept or not listener.records)
+        )
+        table[voice.session_id] = Entry(voice.ssrc, voice.mode, voice.key, tuple(destinations))
     return table
 
 

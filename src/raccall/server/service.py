@@ -9,7 +9,7 @@ from raccall.clock import wall_now
 from raccall.errors import InputError
 from raccall.server.calls import Calls
 from raccall.server.hub import ControlLink, Hub
-from raccall.server.rooms import Rooms
+from raccall.server.rooms import Room, Rooms
 from raccall.server.routing import RelayHandle
 from raccall.server.settings import INVITE_LASTS, ServerSettings, join_address, split_address
 from raccall.server.tokens import Tokens, User
@@ -17,6 +17,7 @@ from raccall.store import Snowflakes, Store, StoredMessage, StoredRoom, StoredUs
 from raccall.units import Nanos
 from raccall.voice.gateway.limit import RateLimit
 from raccall.wire import control
+from raccall.wire.control import RecordingPolicy
 
 GUESTS_BURST = 30
 GUESTS_PER_SECOND = 0.5
@@ -58,21 +59,30 @@ class Service:
         self.relay = relay
         self.tokens = Tokens(secret)
         self.rooms = Rooms(settings.room_capacity)
-        self.calls = Calls(relay)
+        self.calls = Calls(relay, self.rooms)
         self.hub = Hub(self.rooms, self.calls, self.tokens)
         self.store_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._snowflakes = Snowflakes()
         self._guest_limits: OrderedDict[str, RateLimit] = OrderedDict()
         for room in store.rooms():
-            self.rooms.add(room.id, room.name)
+            self.add_room(room)
         if not any(room.name.casefold() == check_name(settings.room).casefold() for room in self.rooms.all()):
             first = self.new_room(settings.room)
             store.add_room(first)
-            self.rooms.add(first.id, first.name)
+            self.add_room(first)
+        self._apply_settings(self.rooms.get(self.first_room_id()))
 
     def new_room(self, name: str) -> StoredRoom:
-        """To be stored and then added to `rooms`. Raises InputError `name_malformed`."""
+        """To be stored and then added. Raises InputError `name_malformed`."""
         return StoredRoom(id=self.new_id(), name=check_name(name))
+
+    def add_room(self, room: StoredRoom) -> Room:
+        """Open a stored room."""
+        return self.rooms.add(room.id, room.name, RecordingPolicy(room.recording), room.retention_days)
+
+    def keep_policy(self, room_id: int, policy: RecordingPolicy, retention_days: int | None) -> None:
+        """Waits for the store; `Hub.set_policy` puts it into force."""
+        self.store.set_recording(room_id, policy.value, retention_days)
 
     def first_room_id(self) -> int:
         """Of the room that the first invite leads to."""
@@ -85,12 +95,12 @@ class Service:
         expires = wall_now() + INVITE_LASTS
         return self.place.link(self.tokens.invite(room_id, expires)), expires
 
-    def new_guest(self, invite: str, name: str, recorder: bool) -> User:
+    def new_guest(self, invite: str, name: str, *, recorder: bool, appointed: bool) -> User:
         """Let someone in, if the invite is good and the name is free. Raises RefusedError or InputError."""
         room_id = self.tokens.read_invite(invite, wall_now())
-        name = check_name(name)
-        self.hub.check_guest(room_id, name)
-        return User(id=self.new_id(), name=name, recorder=recorder, room_id=room_id)
+        user = User(id=self.new_id(), name=check_name(name), recorder=recorder, room_id=room_id, appointed=appointed)
+        self.hub.check_guest(user)
+        return user
 
     def keep_guest(self, user: User) -> None:
         """Waits for the store."""
@@ -143,6 +153,14 @@ class Service:
 
     def new_id(self) -> int:
         return self._snowflakes.new(wall_now())
+
+    def _apply_settings(self, room: Room) -> None:
+        """What the server was started with holds for its first room, from now on."""
+        if self.settings.recording is None and self.settings.retention_days is None:
+            return
+        room.policy = self.settings.recording or room.policy
+        room.retention_days = self.settings.retention_days or room.retention_days
+        self.keep_policy(room.id, room.policy, room.retention_days)
 
     def close(self) -> None:
         """After the last connection has gone."""

@@ -8,10 +8,13 @@ from pathlib import Path
 from raccall.errors import InputError
 from raccall.server.rooms import DEFAULT_CAPACITY
 from raccall.units import DEFAULT_PORT
+from raccall.wire.control import RecordingPolicy
 
 LOOPBACK = ("127.0.0.1", "::1")
 FIRST_ROOM = "lounge"
 INVITE_LASTS = timedelta(days=7)
+MAX_RETENTION_DAYS = 36_500
+"""A century."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,10 @@ class ServerSettings:
     room: str = FIRST_ROOM
     """Made if it is not there."""
     room_capacity: int = DEFAULT_CAPACITY
+    recording: RecordingPolicy | None = None
+    """Of that room, from now on; None: as it was stored, "ask" at first."""
+    retention_days: int | None = None
+    """Of that room, from now on; None: as it was stored, for ever at first."""
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -50,7 +57,8 @@ class ServerSettings:
         return self.tls or self.certificate is not None
 
     def check(self) -> None:
-        """Raises InputError `address_malformed`, `port_malformed`, `certificate_incomplete`, `tls_required`."""
+        """Raises InputError `address_malformed`, `port_malformed`, `certificate_incomplete`, `tls_required`,
+        `retention_malformed`."""
         if not 0 <= self.port < 1 << 16:
             raise InputError("port_malformed", f"{self.port} is no port: 0 to 65535.")
         if (self.certificate is None) != (self.certificate_key is None):
@@ -60,8 +68,16 @@ class ServerSettings:
                 "tls_required",
                 "Off this machine voice keys would travel in plain text: add --tls, --cert with --key, or --insecure.",
             )
+        if self.retention_days is not None:
+            check_retention(self.retention_days)
         if self.public_address is not None:
             split_address(self.public_address, self.port)
+
+
+def check_retention(days: int) -> None:
+    """Raises InputError `retention_malformed`."""
+    if not 1 <= days <= MAX_RETENTION_DAYS:
+        raise InputError("retention_malformed", f"Recordings are kept for 1 to {MAX_RETENTION_DAYS} days.")
 
 
 def split_address(text: str, default_port: int) -> tuple[str, int]:

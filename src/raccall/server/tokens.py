@@ -22,6 +22,8 @@ class User:
     name: str
     recorder: bool
     room_id: int
+    appointed: bool = False
+    """Let in with the owner's token: the server's own recorder."""
 
 
 class Tokens:
@@ -48,15 +50,15 @@ class Tokens:
         return room_id
 
     def guest(self, user: User) -> str:
-        return _text(self._guests.dumps([user.id, user.name, user.recorder, user.room_id]))
+        return _text(self._guests.dumps([user.id, user.name, user.recorder, user.room_id, user.appointed]))
 
     def read_guest(self, token: str) -> User:
         """Raises RefusedError `token_invalid`."""
         try:
-            user_id, name, recorder, room_id = self._guests.loads(token)
+            user_id, name, recorder, room_id, appointed = self._guests.loads(token)
         except (BadData, TypeError, ValueError):
             raise RefusedError("token_invalid", "The token is not from this server; ask for a new one.") from None
-        return User(id=user_id, name=name, recorder=recorder, room_id=room_id)
+        return User(id=user_id, name=name, recorder=recorder, room_id=room_id, appointed=appointed)
 
     def check_owner(self, token: str) -> None:
         """Raises RefusedError `not_owner`."""

@@ -16,6 +16,10 @@ class StoredRoom:
     id: int
     name: str
     """Unique, whatever its case."""
+    recording: str = "ask"
+    """"off", "ask" or "automatic"."""
+    retention_days: int | None = None
+    """How long the server's own recordings of it are kept; None: for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,9 @@ class Store(Protocol):
 
     def add_room(self, room: StoredRoom) -> None:
         """Raises RefusedError `room_exists` if there is one with this name."""
+
+    def set_recording(self, room_id: int, recording: str, retention_days: int | None) -> None:
+        """Change what `StoredRoom` says about recording. A no-op for a room that is not there."""
 
     def rooms(self) -> list[StoredRoom]:
         """All, the oldest first."""

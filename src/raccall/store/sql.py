@@ -44,6 +44,7 @@ class SqlStore:
 
     def add_room(self, room: StoredRoom) -> None:
         values = {"id": room.id, "name": room.name, "folded_name": room.name.casefold()}
+        values |= {"recording": room.recording, "retention_days": room.retention_days}
         try:
             with self._transaction() as connection:
                 connection.execute(insert(rooms).values(values))
@@ -53,8 +54,14 @@ class SqlStore:
     def rooms(self) -> list[StoredRoom]:
         with self._transaction() as connection:
             return [
-                StoredRoom(id=row.id, name=row.name) for row in connection.execute(select(rooms).order_by(rooms.c.id))
+                StoredRoom(id=row.id, name=row.name, recording=row.recording, retention_days=row.retention_days)
+                for row in connection.execute(select(rooms).order_by(rooms.c.id))
             ]
+
+    def set_recording(self, room_id: int, recording: str, retention_days: int | None) -> None:
+        change = update(rooms).where(rooms.c.id == room_id).values(recording=recording, retention_days=retention_days)
+        with self._transaction() as connection:
+            connection.execute(change)
 
     def add_message(self, message: StoredMessage) -> None:
         values = {column: getattr(message, column) for column in ("id", "room_id", "user_id", "name", "text")}

@@ -1,6 +1,6 @@
 """The tables as they are now. How they came to be is in `migrations`; a test compares the two."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
 metadata = MetaData(
     naming_convention={
@@ -25,6 +25,8 @@ rooms = Table(
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("name", String(64), nullable=False),
     Column("folded_name", String(128), nullable=False, unique=True),
+    Column("recording", String(16), nullable=False, server_default="ask"),
+    Column("retention_days", Integer, nullable=True),
 )
 
 messages = Table(

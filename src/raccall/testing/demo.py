@@ -100,6 +100,7 @@ async def _stage(parts: list[Part], options: argparse.Namespace) -> dict[str, An
             network = BadNetwork((HOST, server.port), conditions, options.seed * 1000 + number)
             await stack.enter_async_context(network)
             session = await stack.enter_async_context(connect(link, name=part.name))
+            await session.consent(True)
             people.append(_Person(part, session, network, Sound.clocked(part.samples, keep_playback=True)))
         await asyncio.gather(*(p.session.join(sound=p.sound, media_address=p.link.address) for p in people))
         await _listen(people, progress)

@@ -5,6 +5,7 @@ a client shows carry `seq`; a client that lost its connection sends Resume with 
 again. Ids are 63-bit snowflakes, written as decimal strings.
 """
 
+from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
@@ -12,6 +13,25 @@ import msgspec
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_TEXT_CHARS = 4000
 MAX_NAME_CHARS = 32
+
+
+class RecordingPolicy(StrEnum):
+    """What a room lets recorders do."""
+
+    OFF = "off"
+    """No recorder may join."""
+    ASK = "ask"
+    """A recorder may join, and gets the voices of those who said yes."""
+    AUTOMATIC = "automatic"
+    """The server keeps every call; who joins is told, and may say no."""
+
+
+class Consent(StrEnum):
+    """What a member answered to being recorded."""
+
+    UNDECIDED = "undecided"
+    YES = "yes"
+    NO = "no"
 
 
 def _snake(name: str) -> str:
@@ -30,6 +50,21 @@ class MemberInfo(msgspec.Struct, frozen=True, kw_only=True):
     recording: bool = False
     """True for a recorder: everyone is shown that the call is kept."""
     muted: bool = False
+    consent: Consent = Consent.UNDECIDED
+    kept: bool = False
+    """A recorder in the room gets this member's voice and lines."""
+
+
+class RecordingState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a room's call is recorded, and by whom."""
+
+    policy: RecordingPolicy = RecordingPolicy.ASK
+    retention_days: int | None = None
+    """The server's own recordings of this room are deleted when they are older; None: never."""
+    recorders: dict[str, str] = {}
+    """user id → name of those who keep the call now."""
+    since: str | None = None
+    """When the first of them came: UTC, ISO 8601."""
 
 
 class RoomInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +73,7 @@ class RoomInfo(msgspec.Struct, frozen=True, kw_only=True):
     room_id: str
     name: str
     members: list[MemberInfo] = []
+    recording: RecordingState = msgspec.field(default_factory=RecordingState)
 
 
 # ---- client to server ----
@@ -69,6 +105,8 @@ class JoinRoom(_Message, frozen=True, kw_only=True):
 
     room_id: str
     muted: bool = False
+    consent: Consent = Consent.UNDECIDED
+    """To being recorded, whenever a recorder is there."""
 
 
 class LeaveRoom(_Message, frozen=True, kw_only=True):
@@ -84,6 +122,13 @@ class SetMuted(_Message, frozen=True, kw_only=True):
     muted: bool
 
 
+class SetConsent(_Message, frozen=True, kw_only=True):
+    """Agree to being recorded in this call, or do not; the answer may be changed at any time."""
+
+    room_id: str
+    agree: bool
+
+
 class Say(_Message, frozen=True, kw_only=True):
     """A line of text for everyone in the room."""
 
@@ -93,7 +138,7 @@ class Say(_Message, frozen=True, kw_only=True):
     """Comes back in the resulting TextMessage, so that the sender knows its own line."""
 
 
-ClientMessage = Identify | Resume | Heartbeat | JoinRoom | LeaveRoom | SetMuted | Say
+ClientMessage = Identify | Resume | Heartbeat | JoinRoom | LeaveRoom | SetMuted | SetConsent | Say
 
 
 # ---- server to client ----
@@ -131,6 +176,8 @@ class VoiceServer(_Message, frozen=True, kw_only=True):
     """host:port of the voice gateway, as the client reached the server (or --public-address)."""
     token: str
     session_id: str
+    recording: RecordingState = msgspec.field(default_factory=RecordingState)
+    """Told here, so that nobody has a voice session before knowing."""
     seq: int = 0
 
 
@@ -149,6 +196,14 @@ class MemberLeft(_Message, frozen=True, kw_only=True):
 class MemberUpdated(_Message, frozen=True, kw_only=True):
     room_id: str
     member: MemberInfo
+    seq: int = 0
+
+
+class RecordingChanged(_Message, frozen=True, kw_only=True):
+    """A recorder came or left, or the room's policy is another one."""
+
+    room_id: str
+    recording: RecordingState
     seq: int = 0
 
 
@@ -183,6 +238,7 @@ ServerMessage = (
     | MemberJoined
     | MemberLeft
     | MemberUpdated
+    | RecordingChanged
     | TextMessage
     | Refused
 )
