@@ -122,7 +122,14 @@ def test_json_is_one_object_a_line_and_nothing_else() -> None:
     assert first == {
         "event": "member_joined",
         "room_id": "9",
-        "member": {"user_id": "3", "name": "tape", "recording": True, "muted": False},
+        "member": {
+            "user_id": "3",
+            "name": "tape",
+            "recording": True,
+            "muted": False,
+            "consent": "undecided",
+            "kept": False,
+        },
     }
     assert second == {"event": "ended", "name": "anna"}
 

@@ -10,8 +10,11 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 
+import msgspec
+
 from raccall.audio.devices import SoundCard
 from raccall.audio.files import SoundWriter
+from raccall.cli.consent import CHOICES, ConsentDialogue, someone_can_answer
 from raccall.cli.screen import LossMeter, Screen, status_line
 from raccall.cli.sound import SoundChoice, choose_sound, open_sound, show_devices
 from raccall.client import ConnectionLost, Session, VoiceLost, connect, parse_link
@@ -24,7 +27,9 @@ PLAYBACK_EVERY_S = 0.25
 WATCH_EVERY_S = 0.2
 TAIL_S = 0.3
 """After the last packet of a file: what others said at the same time is still on its way."""
-HELP = "Type a line for everyone; /mute switches the microphone, /quit leaves."
+HELP = (
+    "Type a line for everyone; /mute switches the microphone, /record yes|no says if you may be recorded, /quit leaves."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mic", metavar="FILE|NAME", help="speak a file (WAV, FLAC, Opus), or use this microphone")
     parser.add_argument("--speaker", metavar="FILE|NAME", help="write what is heard (.wav, .flac, .opus), or play here")
     parser.add_argument("--muted", action="store_true", help="begin with the microphone off")
+    parser.add_argument(
+        "--consent", choices=CHOICES, default="ask", help="may you be recorded? (default: ask when a recorder comes)"
+    )
     parser.add_argument("--seconds", type=float, metavar="N", help="leave after this long")
     parser.add_argument("--until-end", action="store_true", help="leave when the --mic file has been sent")
     parser.add_argument("--bitrate", type=int, default=32_000, metavar="BPS", help="6000 to 128000, default 32000")
@@ -73,22 +81,24 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
     async with contextlib.AsyncExitStack() as open_things:
         sound, card = open_things.enter_context(open_sound(choice))
         session = await open_things.enter_async_context(connect(options.link, name=options.name))
+        consent = ConsentDialogue(session, screen, may_ask=someone_can_answer(as_json=options.json))
+        await consent.before_joining(options.consent)
         await session.join(sound, muted=options.muted, bitrate_bps=options.bitrate)
         writer = open_things.enter_context(SoundWriter(choice.recording)) if choice.recording else None
         open_things.callback(screen.close)
         screen.line(f"You are in {session.room_name} as {session.name}. {HELP}")
-        screen.record("joined", room=session.room_name, name=session.name, user_id=session.user_id)
+        state = msgspec.to_builtins(session.recording)
+        screen.record("joined", room=session.room_name, name=session.name, user_id=session.user_id, recording=state)
         others = [member.name for member in session.members.values() if member.user_id != session.user_id]
         screen.line(f"Here: {', '.join(others)}" if others else "Nobody else is here yet.")
-        for member in session.members.values():
-            if member.recording:
-                screen.line(f"{member.name} RECORDS this call")
-        await _take_part(options, session, sound, card, writer, screen, stop)
+        consent.after_joining()
+        await _take_part(options, session, consent, sound, card, writer, screen, stop)
 
 
 async def _take_part(
     options: argparse.Namespace,
     session: Session,
+    consent: ConsentDialogue,
     sound: Sound,
     card: SoundCard | None,
     writer: SoundWriter | None,
@@ -97,8 +107,8 @@ async def _take_part(
 ) -> None:
     """Until something ends the call; what was heard until then is written, whatever the end."""
     jobs: list[Coroutine[object, object, object]] = [
-        _show_events(session, screen),
-        _obey_lines(session, screen),
+        _show_events(session, consent, screen),
+        _obey_lines(session, consent, screen),
         _show_status(session, screen),
         stop.wait(),
     ]
@@ -126,10 +136,11 @@ async def _take_part(
         task.result()
 
 
-async def _show_events(session: Session, screen: Screen) -> None:
+async def _show_events(session: Session, consent: ConsentDialogue, screen: Screen) -> None:
     """Ends, with an error, when the call cannot go on."""
     async for event in session.events():
         screen.event(event, session.user_id)
+        consent.look(event)
         match event:
             case ConnectionLost(code=code, sentence=sentence, final=True):
                 raise ConnectionFailed(code, sentence)
@@ -173,9 +184,11 @@ async def _until_sent(sound: Sound) -> None:
     await asyncio.sleep(TAIL_S)
 
 
-async def _obey_lines(session: Session, screen: Screen) -> None:
+async def _obey_lines(session: Session, consent: ConsentDialogue, screen: Screen) -> None:
     """Ends at /quit; the end of the input only ends the typing."""
     async for line in _typed_lines():
+        if await consent.answer(line):
+            continue
         match line.split():
             case []:
                 continue

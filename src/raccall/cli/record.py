@@ -134,8 +134,9 @@ def _status(session: Session, kept: KeptCall) -> str:
     talking = {ssrc for ssrc, at in kept.recorder.last_arrival.items() if now - at < TALKING}
     names = sorted({members[sources[ssrc]].name for ssrc in talking if sources.get(ssrc) in members})
     seconds = (now - kept.began) // NANOS_PER_SECOND
-    people = sum(not member.recording for member in members.values())
-    line = f"recording {seconds // 60}:{seconds % 60:02d}  {people} here  {kept.recorder.counts.packets} packets"
+    people = [member for member in members.values() if not member.recording]
+    agreed = f"{sum(member.kept for member in people)} of {len(people)} agreed"
+    line = f"recording {seconds // 60}:{seconds % 60:02d}  {agreed}  {kept.recorder.counts.packets} packets"
     line += f"  {kept.recorder.counts.lost_here} LOST HERE" if kept.recorder.counts.lost_here else ""
     return line + (f"  talking: {', '.join(names)}" if names else "")
 

@@ -14,8 +14,13 @@ import msgspec
 
 from raccall.client import events
 from raccall.voice.engine import EngineStats
-from raccall.wire.control import MemberInfo
+from raccall.wire.control import Consent, MemberInfo, RecordingPolicy
 
+POLICIES = {
+    RecordingPolicy.OFF: "This room may not be recorded, its owner decided.",
+    RecordingPolicy.ASK: "Recorders may come to this room; they get the voices of those who agree.",
+    RecordingPolicy.AUTOMATIC: "Calls in this room are recorded by its server from now on.",
+}
 CLEAR_LINE = "\r\x1b[K"
 KEEP_CURSOR, BACK_TO_CURSOR = "\x1b7", "\x1b8"
 
@@ -101,7 +106,11 @@ def describe(event: events.Event, own_id: str) -> str | None:
         case events.MemberJoined(member=member):
             return f"{member.name} is here" + (" and RECORDS this call" if member.recording else "")
         case events.MemberLeft(member=member):
-            return f"{member.name} has left"
+            return f"{member.name} has left" + (" and records no more" if member.recording else "")
+        case events.ConsentChanged(before=before, member=member) if member.user_id != own_id:
+            return _describe_consent(before, member)
+        case events.RecordingPolicyChanged(recording=recording):
+            return POLICIES[recording.policy]
         case events.MemberChanged(before=before, member=member):
             return _describe_change(before, member)
         case events.TextReceived(name=name, text=text):
@@ -158,6 +167,14 @@ def _describe_change(before: MemberInfo, member: MemberInfo) -> str | None:
         return f"{member.name} is {'muted' if member.muted else 'no longer muted'}"
     if before.name != member.name:
         return f"{before.name} is now called {member.name}"
+    return None
+
+
+def _describe_consent(before: MemberInfo, member: MemberInfo) -> str | None:
+    if before.kept != member.kept:
+        return f"{member.name} {'agreed to being recorded' if member.kept else 'is not recorded any more'}"
+    if member.consent is Consent.NO:
+        return f"{member.name} does not want to be recorded"
     return None
 
 
