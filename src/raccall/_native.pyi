@@ -455,8 +455,8 @@ class JournalScan:
     def lost_bytes(self) -> int:
         """Bytes skipped there."""
     @property
-    def bad_checksums(self) -> int:
-        """Whole packet blocks whose bytes changed."""
+    def unreadable(self) -> int:
+        """Whole packet blocks whose checksum does not hold."""
     @property
     def missing(self) -> int:
         """Packets that are not there, as their running numbers tell; of those behind the last one nothing is known."""

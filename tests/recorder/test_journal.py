@@ -2,12 +2,17 @@
 
 import random
 import shutil
+import struct
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
 from calls import START, WALL_NS, Sender, over_network
 
+from raccall._native import JOURNAL_FORMAT
+from raccall.errors import InputError
+from raccall.recorder import Recorder
 from raccall.recorder.journal import Damage, JournalReader, JournalWriter, TimeBase
 from raccall.voice.tap import Packets, TappedPacket
 
@@ -102,10 +107,86 @@ def test_a_lost_head_costs_no_packet(tmp_path: Path) -> None:
     assert key(list(JournalReader(path, BASE).packets())) == key(packets)
 
 
+def test_damage_is_counted_in_packets(tmp_path: Path) -> None:
+    packets = a_call(60)
+    path = tmp_path / "journal.pcapng"
+    sizes = write(path, packets)
+    data = bytearray(path.read_bytes())
+    for index in (10, 11, 40):
+        data[sizes[index] + 15] ^= 1  # of its time
+    path.write_bytes(data)
+    reader = JournalReader(path)
+    assert key(list(reader.packets())) == key(packets[:10] + packets[12:40] + packets[41:])
+    assert reader.damage == Damage(lost_packets=3)
+
+
+def test_a_journal_of_a_newer_version_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "journal.pcapng"
+    write(path, a_call(20))
+    text = f"raccall format={JOURNAL_FORMAT + 1} anything=else"
+    comment = f"{text} crc32={zlib.crc32(text.encode()):08x}".encode()
+    comment += bytes(-len(comment) % 4)
+    body = struct.pack("<HHIHH", 252, 0, 0, 1, len(comment.rstrip(b"\0"))) + comment
+    section = struct.unpack_from("<I", path.read_bytes(), 4)[0]
+    frame = struct.pack("<I", 12 + len(body))
+    data = path.read_bytes()
+    path.write_bytes(data[:section] + struct.pack("<I", 1) + frame + body + frame + data[section:])
+    with pytest.raises(InputError, match="newer Raccall") as caught:
+        list(JournalReader(path).packets())
+    assert caught.value.code == "recording_too_new"
+
+
+async def test_replaying_a_recording_writes_the_same_packets(tmp_path: Path) -> None:
+    packets = a_call()
+    write(tmp_path / "journal.pcapng", packets)
+    async with Recorder(tmp_path / "again") as recorder:
+        await recorder.run(JournalReader(tmp_path / "journal.pcapng"))
+    assert list(JournalReader(tmp_path / "again" / "journal.pcapng").packets()) == packets
+
+
+def tool(name: str) -> str:
+    """The path of one of Wireshark's programs."""
+    found = shutil.which(name)
+    if not found:
+        pytest.skip(f"{name} is not installed; .ci/run installs it")
+    return found
+
+
+def test_what_wireshark_saved_anew_is_still_a_journal(tmp_path: Path) -> None:
+    packets = a_call()
+    path = tmp_path / "journal.pcapng"
+    write(path, packets)
+    again = tmp_path / "again.pcapng"
+    for command in ([tool("editcap"), path, again], [tool("tshark"), "-r", path, "-w", again]):
+        subprocess.run(command, check=True, capture_output=True)
+        reader = JournalReader(again)
+        assert list(reader.packets()) == packets
+        assert (reader.base, reader.damage) == (BASE, Damage())
+
+
+def test_a_capture_of_another_kind_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "journal.pcapng"
+    write(path, a_call(20))
+    subprocess.run([tool("editcap"), "-F", "pcap", path, tmp_path / "other"], check=True, capture_output=True)
+    (tmp_path / "big_endian").write_bytes(struct.pack(">IIIHHq", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1) + bytes(28))
+    for name in ("other", "big_endian"):
+        with pytest.raises(InputError, match="another program") as caught:
+            list(JournalReader(tmp_path / name).packets())
+        assert caught.value.code == "not_a_journal"
+
+
+def test_capinfos_reads_the_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.pcapng"
+    packets = a_call()
+    write(path, packets)
+    told = subprocess.run([tool("capinfos"), path], check=True, capture_output=True, text=True).stdout
+    assert "nanoseconds" in told
+    assert f"Number of packets = {len(packets)}" in told
+    assert "raccall format=1" in told
+
+
 def test_wireshark_lists_the_speakers_as_rtp_streams(tmp_path: Path) -> None:
-    tshark = shutil.which("tshark")
-    if not tshark:
-        pytest.skip("tshark is not installed; .ci/run installs it")
+    tshark = tool("tshark")
     path = tmp_path / "journal.pcapng"
     packets = a_call()
     write(path, packets)

@@ -104,7 +104,7 @@ class JournalReader:
     def damage(self) -> Damage:
         """Of the newest reading, as far as it came."""
         scan = self._scan
-        return Damage(scan.places, scan.lost_bytes, max(scan.missing, scan.bad_checksums)) if scan else Damage()
+        return Damage(scan.places, scan.lost_bytes, max(scan.missing, scan.unreadable)) if scan else Damage()
 
     def batches(self, span_ns: int = NANOS_PER_SECOND) -> Iterator[PacketBatch]:
         """Read through once, in constant memory: batches of less than `span_ns` and at most 4096 packets.

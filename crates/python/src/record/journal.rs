@@ -89,8 +89,8 @@ impl JournalScan {
     }
 
     #[getter]
-    fn bad_checksums(&self) -> u64 {
-        self.lock().damage().bad_checksums
+    fn unreadable(&self) -> u64 {
+        self.lock().damage().unreadable
     }
 
     #[getter]

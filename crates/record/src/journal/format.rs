@@ -18,12 +18,10 @@ const BYTE_ORDER: u32 = 0x1A2B_3C4D;
 const EXPORTED_PDU: u16 = 252;
 const OPTION_END: u16 = 0;
 const OPTION_COMMENT: u16 = 1;
-const OPTION_HASH: u16 = 3;
 const OPTION_APPLICATION: u16 = 4;
 const OPTION_PACKET_ID: u16 = 5;
 const OPTION_RESOLUTION: u16 = 9;
 const NANOSECONDS: u8 = 9;
-const HASH_CRC32: u8 = 2;
 const PACKET_HEADER_BYTES: usize = 20;
 /// Exported PDU: dissector name "rtp" (tag 12), end of tags. Big-endian.
 const TAGS: &[u8] = b"\x00\x0C\x00\x04rtp\0\x00\x00\x00\x00";
@@ -66,9 +64,9 @@ pub(super) struct Stored<'a> {
 /// Why a packet block is not read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
-    /// It says that it is one of ours, and its bytes changed.
+    /// Its bytes are not those that were written.
     Damaged,
-    /// Another program's: it carries no checksum at all.
+    /// It carries no checksum: perhaps another program's.
     Foreign,
 }
 
@@ -101,10 +99,9 @@ pub fn write_packet(number: u32, wall_ns: u64, rtp: &[u8], out: &mut Vec<u8>) {
         let data = body.len();
         body.extend_from_slice(TAGS);
         body.extend_from_slice(rtp);
-        let hash = crc32fast::hash(&body[data..]);
+        let id = packet_id(number, wall_ns, &body[data..]);
         pad(body, size as usize);
-        write_option(OPTION_HASH, &hash_value(hash), body);
-        write_option(OPTION_PACKET_ID, &packet_id(wall_ns, number), body);
+        write_option(OPTION_PACKET_ID, &id, body);
         write_option(OPTION_END, &[], body);
     });
 }
@@ -135,17 +132,14 @@ pub(super) fn read_head(body: &[u8]) -> Option<Head> {
 /// Opens the body of a packet block.
 pub(super) fn read_packet(body: &[u8]) -> Result<Stored<'_>, Unreadable> {
     let (data, options) = split_packet(body).ok_or(Unreadable::Damaged)?;
-    match (option_of(options, OPTION_HASH), option_of(options, OPTION_PACKET_ID)) {
-        (None, None) => Err(Unreadable::Foreign),
-        (Some(hash), Some(id)) => checked(body, data, hash, id).ok_or(Unreadable::Damaged),
-        _ => Err(Unreadable::Damaged),
-    }
+    let id = option_of(options, OPTION_PACKET_ID).ok_or(Unreadable::Foreign)?;
+    checked(body, data, id).ok_or(Unreadable::Damaged)
 }
 
-fn checked<'a>(body: &[u8], data: &'a [u8], hash: &[u8], id: &[u8]) -> Option<Stored<'a>> {
+fn checked<'a>(body: &[u8], data: &'a [u8], id: &[u8]) -> Option<Stored<'a>> {
     let wall_ns = u64::from(u32_at(body, 4)?) << 32 | u64::from(u32_at(body, 8)?);
     let number = u32_at(id, 0)?;
-    let right = hash == hash_value(crc32fast::hash(data)) && id == packet_id(wall_ns, number);
+    let right = id == packet_id(number, wall_ns, data);
     right.then_some(Stored { wall_ns, number, rtp: data.strip_prefix(TAGS)? })
 }
 
@@ -175,17 +169,13 @@ fn checksum_of(text: &str) -> String {
     format!("{:08x}", crc32fast::hash(text.as_bytes()))
 }
 
-fn hash_value(crc: u32) -> [u8; 5] {
-    let [a, b, c, d] = crc.to_le_bytes();
-    [HASH_CRC32, a, b, c, d]
-}
-
-fn packet_id(wall_ns: u64, number: u32) -> [u8; 8] {
+fn packet_id(number: u32, wall_ns: u64, data: &[u8]) -> [u8; 8] {
     let mut id = [0; 8];
     id[..4].copy_from_slice(&number.to_le_bytes());
     let mut crc = crc32fast::Hasher::new();
-    crc.update(&time_bytes(wall_ns));
     crc.update(&id[..4]);
+    crc.update(&time_bytes(wall_ns));
+    crc.update(data);
     id[4..].copy_from_slice(&crc.finalize().to_le_bytes());
     id
 }
