@@ -5,6 +5,8 @@ least gain needed in the 50 ms to come: so it has always come down before a peak
 hides.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -22,19 +24,46 @@ class Limiter:
 
     def __init__(self) -> None:
         self._needed = np.ones(2 * _WINDOW_BLOCKS)
-        self._pending = np.zeros(LATENCY_SAMPLES, np.float32)
+        self._pending: NDArray[np.float32] | None = None
 
     def process(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`samples`: float32, mono, a whole number of milliseconds."""
+        """`samples`: float32, shape (n,) or (n, channels), always the same; n a whole number of milliseconds."""
         blocks = len(samples) // BLOCK_SAMPLES
-        peaks = np.abs(samples).reshape(blocks, BLOCK_SAMPLES).max(axis=1)
+        peaks = np.abs(samples).reshape(blocks, -1).max(axis=1)
         needed = np.concatenate([self._needed, np.minimum(1.0, CEILING / np.maximum(peaks, CEILING))])
         at_borders = np.minimum(needed[:-1], needed[1:])
         least_ahead = sliding_window_view(at_borders, _WINDOW_BLOCKS).min(axis=1)
         gains = np.convolve(least_ahead, np.full(_WINDOW_BLOCKS, 1 / _WINDOW_BLOCKS), "valid")
         ramp = np.arange(BLOCK_SAMPLES) / BLOCK_SAMPLES
         gain = gains[:-1, None] + (gains[1:] - gains[:-1])[:, None] * ramp
-        pending = np.concatenate([self._pending, samples])
+        before = np.zeros((LATENCY_SAMPLES, *samples.shape[1:]), np.float32) if self._pending is None else self._pending
+        pending = np.concatenate([before, samples])
         self._needed = needed[blocks:]
         self._pending = pending[len(samples) :]
-        return (pending[: len(samples)] * gain.reshape(-1)).astype(np.float32)
+        return (pending[: len(samples)] * gain.reshape(-1, *[1] * (samples.ndim - 1))).astype(np.float32)
+
+
+def limited(pieces: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """The same sound without the limiter's latency: pieces of shape (n, channels), any n, in as many frames."""
+    limiter = Limiter()
+    rest: NDArray[np.float32] | None = None
+    taken = given = 0
+    to_skip = LATENCY_SAMPLES
+
+    def process(piece: NDArray[np.float32]) -> NDArray[np.float32]:
+        nonlocal rest, to_skip
+        waiting = piece if rest is None else np.concatenate([rest, piece])
+        whole = len(waiting) - len(waiting) % BLOCK_SAMPLES
+        rest = waiting[whole:]
+        sound = limiter.process(waiting[:whole])
+        skipped = min(to_skip, len(sound))
+        to_skip -= skipped
+        return sound[skipped:]
+
+    for piece in pieces:
+        taken += len(piece)
+        sound = process(piece)
+        given += len(sound)
+        yield sound
+    if rest is not None:
+        yield process(np.zeros((LATENCY_SAMPLES + BLOCK_SAMPLES, rest.shape[1]), np.float32))[: taken - given]
