@@ -23,6 +23,7 @@ from raccall.recorder.events import (
 from raccall.recorder.forget import Forgotten, forget
 from raccall.recorder.journal import JournalReader
 from raccall.recorder.recorder import Recorder, check_folder
+from raccall.recorder.recording import Recording
 from raccall.recorder.render import render
 from raccall.recorder.summary import Person, Summary, read_summary
 
@@ -41,6 +42,7 @@ __all__ = [
     "Note",
     "Person",
     "Recorder",
+    "Recording",
     "SomeoneForgotten",
     "Source",
     "Start",
