@@ -42,6 +42,7 @@ async def talk(link: str, seconds: float) -> None:
     async with connect(link, name="anna") as anna:
         sound = Sound.clocked(tone(seconds), keep_playback=False)
         await until(lambda: any(member.recording for member in anna.members.values()))
+        await anna.consent(True)
         await anna.join(sound)
         await until(lambda: sound.capture_done)
 

@@ -2,7 +2,8 @@
 
     recording = await raccall.record(link, seconds=30)
 
-The recorder is a visible member of the call: everyone in the room sees it, as with `raccall record`.
+The recorder is a visible member of the call, as with `raccall record`: everyone in the room sees it, and it gets the
+voices of those who agree.
 """
 
 import asyncio
