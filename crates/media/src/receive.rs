@@ -9,13 +9,17 @@ use raccall_wire::rtp::{self, OPUS_PAYLOAD_TYPE, Packet};
 use raccall_wire::transport::{Cipher, Mode, OpenError};
 
 use crate::frame::{NANOS_PER_MS, PULL_SAMPLES};
+use crate::level::{Needle, VOICE_DB};
 use crate::limiter::Limiter;
 use crate::reception::Reception;
 use crate::report::{ReceiveReport, Refusal, Refusals, SourceReport};
-use crate::voice::Voice;
+use crate::voice::{Voice, VoiceFigures};
 
 /// Sources heard at once. One more takes the place of the one that has been silent longest, if that one has timed out; else it is refused.
 pub const MAX_SOURCES: usize = 64;
+
+/// The same for one who only keeps packets: a Source then costs some hundred bytes, and none may be missed.
+pub const MAX_KEPT_SOURCES: usize = 1024;
 
 /// Volumes remembered for Sources that may not have been heard yet; further ones are not remembered.
 const MAX_GAINS: usize = 1024;
@@ -62,6 +66,8 @@ pub struct ReceiveChain {
 struct Source {
     reception: Reception,
     voice: Option<Box<Voice>>,
+    /// Follows what the packets say while nothing is decoded.
+    needle: Needle,
 }
 
 impl ReceiveChain {
@@ -161,7 +167,8 @@ impl ReceiveChain {
         if packet.payload_type != OPUS_PAYLOAD_TYPE {
             return Err(Refusal::PayloadType);
         }
-        let index = find_or_add(&mut self.sources, packet.ssrc, now, self.config.source_timeout_ms)?;
+        let most = if self.decoding { MAX_SOURCES } else { MAX_KEPT_SOURCES };
+        let index = find_or_add(&mut self.sources, most, packet.ssrc, now, self.config.source_timeout_ms)?;
         let source = &mut self.sources[index];
         let (extended_sequence, extended_timestamp) =
             source
@@ -171,6 +178,8 @@ impl ReceiveChain {
         if self.decoding {
             let voice = source.voice.get_or_insert_with(|| new_voice(&self.config, &self.gains_db, packet.ssrc));
             voice.push(extended_sequence, extended_timestamp, packet.payload, now);
+        } else {
+            source.needle.take(&packet);
         }
         Ok(Accepted::Packet { ssrc: packet.ssrc, extended_sequence, extended_timestamp })
     }
@@ -205,7 +214,11 @@ impl Source {
 
     fn report(&self) -> SourceReport {
         let reception = &self.reception;
-        let figures = self.voice.as_ref().map(|voice| voice.figures()).unwrap_or_default();
+        let figures = self.voice.as_ref().map(|voice| voice.figures()).unwrap_or_else(|| VoiceFigures {
+            level_db: self.needle.level_db,
+            talking: self.needle.level_db > VOICE_DB,
+            ..VoiceFigures::default()
+        });
         SourceReport {
             ssrc: reception.ssrc,
             received: reception.received,
@@ -230,12 +243,18 @@ fn new_voice(config: &ReceiveConfig, gains_db: &HashMap<u32, f32>, ssrc: u32) ->
     Box::new(voice.expect("libopus makes a 48 kHz mono decoder"))
 }
 
-fn find_or_add(sources: &mut Vec<Source>, ssrc: u32, now: Nanos, timeout_ms: u32) -> Result<usize, Refusal> {
+fn find_or_add(
+    sources: &mut Vec<Source>,
+    most: usize,
+    ssrc: u32,
+    now: Nanos,
+    timeout_ms: u32,
+) -> Result<usize, Refusal> {
     if let Some(index) = sources.iter().position(|source| source.reception.ssrc == ssrc) {
         return Ok(index);
     }
-    let source = Source { reception: Reception::new(ssrc, now), voice: None };
-    if sources.len() < MAX_SOURCES {
+    let source = Source { reception: Reception::new(ssrc, now), voice: None, needle: Needle::default() };
+    if sources.len() < most {
         sources.push(source);
         return Ok(sources.len() - 1);
     }

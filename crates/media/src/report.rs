@@ -35,7 +35,8 @@ pub struct SourceReport {
     pub target_ms: f32,
     /// Playout delay above the fastest packet; 0 while nothing is played.
     pub delay_ms: f32,
-    /// Of the last frames played, against full scale; -127 is silence.
+    /// Of the last frames played, against full scale; -127 is silence. Without decoding: what the packets say (RFC
+    /// 6464), or a guess from their size.
     pub level_db: f32,
     pub talking: bool,
 }

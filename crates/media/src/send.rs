@@ -10,16 +10,12 @@ use raccall_wire::transport::{Cipher, ClientNonces, Mode, SealError};
 
 use crate::frame::{NANOS_PER_MS, SAMPLE_RATE_HZ, SAMPLES_PER_MS, SEND_SAMPLES, SILENCE_PAYLOAD, energy, energy_db};
 use crate::gain::Gain;
+use crate::level::level_extension;
 use crate::limiter::Limiter;
 use crate::report::{LinkReport, ntp_of};
 
 /// More than 20 ms of Opus can be (RFC 6716 section 3.2.1).
 const PAYLOAD_BYTES: usize = 1276;
-
-/// Of the audio level in the header extension (RFC 6464). Ours alone: no SDP negotiates it.
-const LEVEL_EXTENSION_ID: u8 = 1;
-
-const VOICE_ACTIVITY_DB: f32 = -50.0;
 
 /// A report block count has five bits.
 const BLOCKS_PER_REPORT: usize = 31;
@@ -268,11 +264,4 @@ impl SendChain {
         let since_push = now.saturating_sub(self.last_push).min(1_000 * NANOS_PER_MS as u64);
         self.timestamp.wrapping_add((since_push * SAMPLES_PER_MS as u64 / NANOS_PER_MS as u64) as u32)
     }
-}
-
-/// One element: 7 bits of -dB, and a bit for voice activity (RFC 6464 section 3).
-fn level_extension(level_db: f32) -> [u8; 4] {
-    let active = u8::from(level_db > VOICE_ACTIVITY_DB) << 7;
-    let below_full_scale = (-level_db).clamp(0.0, 127.0).round() as u8;
-    [LEVEL_EXTENSION_ID << 4, active | below_full_scale, 0, 0]
 }

@@ -7,12 +7,11 @@ use crate::concealment::Concealment;
 use crate::frame::{LONGEST_PACKET_SAMPLES, PULL_SAMPLES, SAMPLE_RATE_HZ, energy, energy_db};
 use crate::gain::Gain;
 use crate::jitter::{JitterBuffer, Next};
+use crate::level::VOICE_DB;
 use crate::silence::{Pauses, drop_frame, repeat_frame};
 
 /// The delay is left alone while it is this near its target, in ms: below it, above it. A step is 10 ms.
 const TOLERANCE_MS: (f32, f32) = (-10.0, 9.5);
-
-const TALKING_DB: f32 = -50.0;
 
 /// Weight of the newest 10 ms in the shown level: about 50 ms.
 const LEVEL_WEIGHT: f32 = 0.2;
@@ -126,7 +125,7 @@ impl Voice {
             target_ms: self.jitter.target_ms(),
             delay_ms: self.delay_ms,
             level_db,
-            talking: level_db > TALKING_DB,
+            talking: level_db > VOICE_DB,
         }
     }
 

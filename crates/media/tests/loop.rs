@@ -163,6 +163,19 @@ fn a_listener_without_decoding_still_gets_packets_and_counts() {
     assert!(heard.iter().all(|&sample| sample == 0.0));
     let source = receive.report().sources[0];
     assert_eq!((source.received, source.lost, source.concealed), (49, 1, 0));
+    assert!((-20.0..-10.0).contains(&source.level_db) && source.talking, "the header tells: {}", source.level_db);
+}
+
+#[test]
+fn a_listener_without_decoding_keeps_far_more_sources_than_can_be_played() {
+    let mut receive = receiver();
+    receive.set_decoding(false);
+    for ssrc in 1..=2 * MAX_SOURCES as u32 {
+        let mut send = sender(ssrc);
+        let datagram = send.push(&tone(0, 0.3), 0).unwrap().to_vec();
+        assert!(matches!(receive.push(&datagram, 0), Pushed::Packet { .. }), "source {ssrc}");
+    }
+    assert_eq!(receive.report().sources.len(), 2 * MAX_SOURCES);
 }
 
 #[test]
