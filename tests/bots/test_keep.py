@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from raccall._native import PacketBatch
+from raccall.bots import keep
 from raccall.bots.keep import keep_call
 from raccall.client import events as told
 from raccall.clock import monotonic_now
 from raccall.errors import RefusedError, StorageError
 from raccall.recorder import (
+    Alarm,
     JournalReader,
     MemberJoined,
     MemberLeft,
@@ -25,7 +27,9 @@ from raccall.recorder import (
     read_events,
     recorder,
 )
+from raccall.recorder import space as disk
 from raccall.recorder.opus_packet import SILENCE_20_MS
+from raccall.recorder.space import Limit, Limits
 from raccall.units import Ssrc
 from raccall.wire.control import MemberInfo
 
@@ -152,4 +156,55 @@ async def test_a_refused_join_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(RefusedError):
         async with keep_call(session, tmp_path / "call"):  # type: ignore[arg-type]
             pass
+    assert not (tmp_path / "call").exists()
+
+
+async def test_what_goes_wrong_is_told_and_written_and_what_is_well_again_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keep, "LOOK_EVERY_S", 0.001)
+    heard: asyncio.Queue[Alarm] = asyncio.Queue()
+
+    async def alarm() -> tuple[str, str, bool]:
+        told_alarm = await asyncio.wait_for(heard.get(), 5)
+        return told_alarm.kind, told_alarm.text, told_alarm.ended
+
+    session = FakeSession(CONNECTED, told.VoiceLost(None, "The voice server crashed.", False))
+    async with keep_call(session, tmp_path / "call", on_alarm=heard.put_nowait) as kept:  # type: ignore[arg-type]
+        assert await alarm() == ("connection", "The voice server crashed.", False)
+        assert [active.kind for active in kept.health.alarms] == ["connection"]
+        kept._observer.note(CONNECTED)
+        assert await alarm() == ("connection", "The connection is back.", True)
+        assert [speaker.name for speaker in kept.health.speakers] == ["anna"]
+    log = [event for event in read_events(tmp_path / "call" / "events.jsonl").events if isinstance(event, Alarm)]
+    assert [event.ended for event in log] == [False, True]
+
+
+async def test_silence_is_an_alarm_after_as_long_as_was_chosen(tmp_path: Path) -> None:
+    heard: asyncio.Queue[Alarm] = asyncio.Queue()
+    async with keep_call(FakeSession(), tmp_path / "call", silence_s=0.001, on_alarm=heard.put_nowait):  # type: ignore[arg-type]
+        assert (await asyncio.wait_for(heard.get(), 5)).kind == "no_sound"
+
+
+@pytest.mark.parametrize(
+    ("limits", "limit"),
+    [(Limits(max_bytes=1), Limit.SIZE), (Limits(min_free_bytes=disk.MIN_FREE_BYTES), Limit.DISK)],
+)
+async def test_at_a_limit_the_recording_ends_whole_and_says_why(
+    limits: Limits, limit: Limit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [10**9, disk.MIN_FREE_BYTES]  # there was room at the start
+    monkeypatch.setattr(disk, "free_bytes", lambda folder: free.pop(0) if len(free) > 1 else free[0])
+    async with keep_call(FakeSession(), tmp_path / "call", limits=limits) as kept:  # type: ignore[arg-type]
+        await asyncio.wait_for(kept.failed(), 5)
+        assert kept.limit_reached is limit
+        summary = await kept.finish()
+    assert (summary.stopped, summary.complete) == (limit.value, True)
+
+
+async def test_a_full_disk_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as caught:
+        async with keep_call(FakeSession(), tmp_path / "call", limits=Limits(min_free_bytes=10**18)):  # type: ignore[arg-type]
+            pass
+    assert caught.value.code == "disk_nearly_full"
     assert not (tmp_path / "call").exists()

@@ -8,42 +8,75 @@ The session should be one that was connected with `recorder=True`, so that every
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from raccall import recorder as rec
+from raccall.bots.observe import Observer
 from raccall.client import Session, events
-from raccall.recorder import Recorder, Summary, render
+from raccall.recorder import Alarm, Recorder, Summary, render
+from raccall.recorder.alarms import SILENCE_S
+from raccall.recorder.health import Health, HealthReport
+from raccall.recorder.space import Disk, Limit, Limits, Space, check_space
 from raccall.units import Nanos
 from raccall.voice.engine import PacketTap
 from raccall.voice.tap import engine_tap
 from raccall.wire.control import MemberInfo
 
+LOOK_EVERY_S = 0.5
+"""How often health is looked at: a meter that lives, at a cost that does not count."""
+
 Watch = Callable[[events.Event], None]
+OnAlarm = Callable[[Alarm], None]
 
 
 class KeptCall:
     """A call that is being kept. Made by `keep_call`."""
 
-    def __init__(self, session: Session, recorder: Recorder, watch: Watch | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        recorder: Recorder,
+        watch: Watch | None,
+        *,
+        limits: Limits | None = None,
+        on_alarm: OnAlarm | None = None,
+        silence_s: float = SILENCE_S,
+    ) -> None:
         self.recorder = recorder
         self.began: Nanos = recorder.now
         """When the recording began, on its own clock."""
         self._session = session
+        self.limit_reached: Limit | None = None
+        """Why the recording ended by itself, if it did."""
         self._watch = watch
+        self._on_alarm = on_alarm
+        self._health = Health(self.began, silence_s=silence_s)
+        self._observer = Observer(session, recorder)
+        self._space = Space(recorder.folder, limits or Limits(), self.began)
         self._joined: set[str] = set()
         self._kernel_drops = 0
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
         self._begin(self._follow()).add_done_callback(self._session_ended)
+        self._begin(self._look_after())
 
     @property
     def folder(self) -> Path:
         return self.recorder.folder
 
+    @property
+    def health(self) -> HealthReport:
+        """How the recording goes, at most half a second old."""
+        return self._health.report
+
     async def failed(self) -> None:
-        """Wait until the recording cannot go on, and raise why (StorageError). Returns when the session has ended."""
+        """Wait until the recording cannot go on, and raise why (StorageError).
+
+        Returns when the session has ended, or when a limit is reached: `limit_reached` says which.
+        """
         await asyncio.shield(self._ended)
 
     async def finish(self, progress: Callable[[float], None] | None = None) -> Summary:
@@ -58,11 +91,12 @@ class KeptCall:
         """Leave the call and end the journal without making anything of it. May be called twice."""
         self._note_kernel_drops()
         await self._session.leave()  # ends the taps, and with them their tasks
-        follow, *readers = self._tasks
+        follow, look_after, *readers = self._tasks
         follow.cancel()
-        ends = await asyncio.gather(follow, *readers, return_exceptions=True)
+        look_after.cancel()
+        ends = await asyncio.gather(follow, look_after, *readers, return_exceptions=True)
         self._ended.cancel()
-        await self.recorder.close()
+        await self.recorder.close(self.limit_reached or "stopped")
         for end in ends:
             if isinstance(end, Exception):
                 raise end
@@ -86,8 +120,29 @@ class KeptCall:
         if not task.cancelled() and not self._ended.done():
             self._ended.set_result(None)
 
+    async def _look_after(self) -> None:
+        """Look at health and room until a limit is reached."""
+        while True:
+            disk = self._disk()
+            for alarm in self._health.look(self.recorder.now, self._observer.observe(disk)):
+                self.recorder.event(alarm)
+                if self._on_alarm is not None:
+                    self._on_alarm(alarm)
+            if disk is not None and disk.full and not self._ended.done():
+                self.limit_reached = disk.limit
+                self._ended.set_result(None)
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _disk(self) -> Disk | None:
+        report = self._health.report
+        with contextlib.suppress(OSError):  # what cannot be looked at will fail to be written, and say so
+            return self._space.look(self.recorder.now, speakers=report.voices, packets=report.packets)
+        return None
+
     async def _follow(self) -> None:
         async for event in self._session.events():
+            self._observer.note(event)
             self._note(event)
             if self._watch is not None:
                 self._watch(event)
@@ -142,13 +197,25 @@ class KeptCall:
 
 
 @asynccontextmanager
-async def keep_call(session: Session, folder: Path, *, watch: Watch | None = None) -> AsyncIterator[KeptCall]:
+async def keep_call(
+    session: Session,
+    folder: Path,
+    *,
+    watch: Watch | None = None,
+    limits: Limits | None = None,
+    on_alarm: OnAlarm | None = None,
+    silence_s: float = SILENCE_S,
+) -> AsyncIterator[KeptCall]:
     """Join the session's room as a listener and write everything to `folder`, which must be new or empty.
 
-    watch: told every event of the session. Nothing is left in the folder when joining fails. Raises what `Recorder` and
-    `Session.join` raise.
+    watch: told every event of the session. limits: how much room the recording may take; at one it ends and `failed`
+    returns. on_alarm: told when something goes wrong and when it is over; the events have it, too. silence_s: before
+    the alarm "no_sound"; 0: never. Nothing is left in the folder when joining fails. Raises StorageError
+    "disk_nearly_full" and what `Recorder` and `Session.join` raise.
     """
-    kept = KeptCall(session, Recorder(folder, room=session.room_name), watch)
+    check_space(folder, limits or Limits())
+    recorder = Recorder(folder, room=session.room_name)
+    kept = KeptCall(session, recorder, watch, limits=limits, on_alarm=on_alarm, silence_s=silence_s)
     try:
         try:
             await session.join(None, on_tap=kept._read)

@@ -34,7 +34,7 @@ class SourceStats:
     delay_ms: float
     """Playout delay above the fastest packet; 0 while nothing is played."""
     level_db: float
-    """Against full scale; -127 is silence. Of the last frames played; without decoding what the packets say (RFC 6464)."""
+    """Of the last frames played, against full scale; -127 is silence. Without decoding: what packets say (RFC 6464)."""
     talking: bool
 
 
