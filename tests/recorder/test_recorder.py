@@ -66,7 +66,7 @@ async def test_a_slow_disk_stops_the_recording_loudly(tmp_path: Path, monkeypatc
     with pytest.raises(StorageError) as caught:
         await recorder.run(TickTap(*ticks(some_packets(module.QUEUE_TICKS + 20))))
     assert caught.value.code == "recording_overflow"
-    assert recorder.backlog == 1.0
+    assert recorder.backlog > 0.9  # the thread may have taken one meanwhile
     release.set()
     await recorder.close("overflow")
     assert recorder.backlog == 0.0
