@@ -1,4 +1,4 @@
-"""From journal and events to tracks, mix, segments and summary. A pure function of the two files, in one pass and
+"""From journal and events to tracks, mix, segments, page and summary. A pure function of the two files, in one pass and
 constant memory.
 
 Everything is written beside the old result and takes its place at the end, so a recording can be rendered again any
@@ -17,6 +17,7 @@ from raccall.recorder.events import Alarm, Correction, Gap, Stop
 from raccall.recorder.mix import Mix, SpeakerSound
 from raccall.recorder.ogg import PRE_SKIP_SAMPLES
 from raccall.recorder.opus_packet import is_silence
+from raccall.recorder.page import PAGE, Peaks, write_page
 from raccall.recorder.placement import Placement, Progress
 from raccall.recorder.segments import FILE_NAME as SEGMENTS
 from raccall.recorder.segments import Segments, write_segments
@@ -29,7 +30,7 @@ from raccall.voice.codec import libopus_version
 
 TRACKS = "tracks"
 MIX = "mix.opus"
-PRODUCTS = (TRACKS, MIX, SEGMENTS, SUMMARY)
+PRODUCTS = (TRACKS, MIX, SEGMENTS, PAGE, SUMMARY)
 """Files and folders that rendering makes."""
 
 _UNFINISHED = ".rendering"
@@ -44,16 +45,17 @@ class _Voice:
     sound: SpeakerSound = field(default_factory=SpeakerSound)
     sounding_samples: int = 0
 
-    def add(self, placed: Placed, mix: Mix, segments: Segments) -> None:
+    def add(self, placed: Placed, mix: Mix, segments: Segments, peaks: Peaks) -> None:
         self.track.add(placed)
         self.sounding_samples += 0 if is_silence(placed.payload) else placed.samples
         for position, samples in self.sound.add(placed):
             mix.add(position, samples)
             segments.add(self.speaker, position - PRE_SKIP_SAMPLES, samples)
+            peaks.add(self.speaker.file_name, position - PRE_SKIP_SAMPLES, samples)
 
 
 def render(folder: Path, *, progress: Progress | None = None) -> Summary:
-    """Make tracks/, mix.opus, segments.json and summary.json of a recording, anew if they exist.
+    """Make tracks/, mix.opus, segments.json, index.html and summary.json of a recording, anew if they exist.
 
     progress: called with the share done, 0 to 1. Raises InputError when the folder is no recording, StorageError when
     the result cannot be written.
@@ -76,7 +78,7 @@ def _render(placement: Placement, out: Path, progress: Progress) -> Summary:
     start = placement.start
     comments = {"ALBUM": start.room, "DATE": start.wall} if start else {}
     mix = Mix(out / MIX, comments={"TITLE": "Mix", **comments})
-    segments = Segments()
+    segments, peaks = Segments(), Peaks()
     voices: dict[Speaker, _Voice] = {}
     for speaker in placement.speakers:
         path = out / TRACKS / f"{speaker.file_name}.opus"
@@ -85,16 +87,19 @@ def _render(placement: Placement, out: Path, progress: Progress) -> Summary:
     for step in placement.steps():
         for speaker, packets in step.placed.items():
             for placed in packets:
-                voices[speaker].add(placed, mix, segments)
+                voices[speaker].add(placed, mix, segments, peaks)
         mix.flush(step.settled)
         progress(step.share)
     for voice in voices.values():
         voice.track.close(placement.length)
     mix.close(placement.length)
-    write_segments(out, segments.finish(placement.length))
+    spoken = segments.finish(placement.length)
+    write_segments(out, spoken)
     progress(1.0)
     summary = _summary(placement, list(voices.values()))
     summary.write(out)
+    drawn = peaks.finish(placement.length)
+    write_page(out, summary, placement.log.events, peaks=drawn, segments=spoken, mix=MIX)
     return summary
 
 
