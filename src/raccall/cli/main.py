@@ -14,6 +14,7 @@ COMMANDS = {
     "join": ("raccall.cli.join", "join a call by its invite link"),
     "record": ("raccall.cli.record", "record a call as a visible member"),
     "render": ("raccall.cli.render", "make a recording's tracks and mix again"),
+    "report": ("raccall.cli.report", "show what a recording holds, and how well it was received"),
     "forget": ("raccall.cli.forget", "remove one speaker from a recording"),
     "demo": ("raccall.testing.demo", "a recorded call over a bad network, on this machine"),
 }

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from raccall.recorder.events import Event
-from raccall.recorder.page.happenings import Happening, Span, happenings, presence
+from raccall.recorder.happenings import Happening, Span, happenings, presence
 from raccall.recorder.segments import Segment
 from raccall.recorder.summary import Person, Summary
 

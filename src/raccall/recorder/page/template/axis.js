@@ -2,7 +2,7 @@
 
 const TICKS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 const TICK_APART_PX = 74;
-const MARKS = { note: "✎", joined: "→", left: "←", muted: "", unmuted: "", gap: "!", alarm: "!", shift: "", stopped: "■" };
+const MARKS = { note: "✎", joined: "→", left: "←", agreed: "✓", withdrew: "✕", gap: "!", alarm: "!", forgotten: "✕", stopped: "■" };
 const NEAR_PX = 8;
 
 class Axis {

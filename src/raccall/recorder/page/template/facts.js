@@ -1,22 +1,5 @@
 // What is known about the recording besides its sound: badges at the top, what happened, how it was received.
 
-const SENTENCES = {
-  note: ({ name, text }) => (name ? `${name}: ${text}` : text),
-  joined: ({ name }) => `${name} came`,
-  left: ({ name }) => `${name} left`,
-  muted: ({ name }) => `${name} muted themselves`,
-  unmuted: ({ name }) => `${name} is no longer muted`,
-  gap: ({ text }) => text,
-  alarm: ({ text }) => text,
-  forgotten: () => "Someone was removed from this recording afterwards",
-  shift: ({ name, text }) => `${name} moved by ${text}`,
-  stopped: ({ text }) => `The recording ended (${text})`,
-};
-
-function sentenceOf(happening) {
-  return SENTENCES[happening.kind]?.({ name: "", text: "", ...happening }) ?? happening.kind;
-}
-
 /** [text, kind, explanation] of each badge: "", "fair" or "bad". */
 function badgesOf({ summary, lanes, mix }) {
   const lost = summary.lost_in_network + summary.lost_in_kernel + summary.lost_in_tap;
@@ -40,7 +23,7 @@ function fillHappened(list, happenings, seek) {
   const rows = happenings.map((happening) => {
     const button = make("button", {}, timeText(happening.at));
     button.addEventListener("click", () => seek(happening.at));
-    const row = make("li", { class: happening.kind }, button, make("bdi", {}, sentenceOf(happening)));
+    const row = make("li", { class: happening.kind }, button, make("bdi", {}, happening.text));
     return [happening, row];
   });
   list.replaceChildren(...rows.map(([, row]) => row));

@@ -127,7 +127,7 @@ class Stage {
     const time = this.#timeAt(event);
     const fraction = this.#view.fraction(time);
     const marks = event.target === this.#axis.canvas ? this.#axis.near(event.offsetX) : [];
-    const said = marks.map((mark) => ` · ${sentenceOf(mark)}`).slice(0, 3).join("");
+    const said = marks.map((mark) => ` · ${mark.text}`).slice(0, 3).join("");
     this.#pointer.firstElementChild.textContent = `${timeText(time, { tenths: true })} · ${this.#wallOf(time)}${said}`;
     this.#pointer.classList.toggle("flipped", fraction > 0.6);
     this.#pointer.style.left = `${fraction * 100}%`;
