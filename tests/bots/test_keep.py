@@ -49,7 +49,7 @@ class FakePacketTap:
         now = monotonic_now()
         self._batch = [(now, ssrc, index, index * 960, rtp + SILENCE_20_MS) for index, rtp in enumerate(header)]
 
-    def read(self, timeout_ms: int) -> PacketBatch | None:
+    def read(self, timeout_ms: int, gather_ms: int = 0) -> PacketBatch | None:
         batch, self._batch = self._batch, []
         if not batch:
             self.closed.wait(timeout_ms / 1000)
@@ -133,6 +133,7 @@ async def test_a_new_voice_session_is_recorded_into_the_same_folder(tmp_path: Pa
 
 async def test_a_disk_that_fails_is_told_to_who_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "QUEUE_TICKS", 1)
+    monkeypatch.setattr(recorder, "PATIENCE_S", 0.05)
     stuck = threading.Event()
     monkeypatch.setattr(recorder.JournalWriter, "append", lambda self, packets: stuck.wait())
     session = FakeSession(*(FakeSession.voice_session for _ in range(5)))

@@ -32,8 +32,6 @@ def write(path: Path, packets: list[TappedPacket]) -> list[int]:
     for packet in packets:
         sizes.append(path.stat().st_size)
         writer.append(Packets.of([packet]).batch)
-        writer.flush_if_due(packet.arrival)
-        writer.sync()
     writer.close()
     return [*sizes, path.stat().st_size]
 

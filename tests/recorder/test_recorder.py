@@ -14,6 +14,7 @@ from raccall.clock import monotonic_now
 from raccall.errors import InputError, StorageError
 from raccall.recorder import Gap, JournalReader, MemberJoined, Recorder, Start, Stop, check_folder, read_events
 from raccall.recorder import recorder as module
+from raccall.recorder.lock import is_locked
 from raccall.voice.tap import TappedPacket, Tick
 
 
@@ -62,6 +63,7 @@ async def test_a_slow_disk_stops_the_recording_loudly(tmp_path: Path, monkeypatc
         write(self, packets)
 
     monkeypatch.setattr(module.JournalWriter, "append", slow)
+    monkeypatch.setattr(module, "PATIENCE_S", 0.05)
     recorder = Recorder(tmp_path / "call")
     with pytest.raises(StorageError) as caught:
         await recorder.run(TickTap(*ticks(some_packets(module.QUEUE_TICKS + 20))))
@@ -75,6 +77,55 @@ async def test_a_slow_disk_stops_the_recording_loudly(tmp_path: Path, monkeypatc
     assert (
         len(list(JournalReader(tmp_path / "call" / "journal.pcapng").packets())) >= module.QUEUE_TICKS - 1
     )  # and Start
+
+
+async def test_a_replay_faster_than_the_disk_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "QUEUE_TICKS", 2)
+    packets = some_packets(300)
+    async with Recorder(tmp_path / "call") as recorder:
+        await recorder.run(TickTap(*ticks(packets)))
+    assert list(JournalReader(tmp_path / "call" / "journal.pcapng").packets()) == packets
+
+
+async def test_a_disk_that_fails_while_nobody_talks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SYNC_EVERY_S", 0.001)
+    failed = threading.Event()
+
+    def failing(self: module.JournalWriter) -> None:
+        failed.set()
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(module.JournalWriter, "sync", failing)
+    recorder = Recorder(tmp_path / "call")
+    await asyncio.to_thread(failed.wait)
+    await asyncio.to_thread(recorder._syncer.join)
+    with pytest.raises(StorageError, match="Input/output error"):
+        await recorder.run(TickTap(Tick(monotonic_now(), ())))
+    with pytest.raises(StorageError):
+        await recorder.close()
+
+
+async def test_two_recorders_do_not_share_a_folder(tmp_path: Path) -> None:
+    async with Recorder(tmp_path / "call"):
+        with pytest.raises(InputError, match="is being recorded into") as caught:
+            Recorder(tmp_path / "call")
+        assert caught.value.code == "folder_in_use"
+    assert not is_locked(tmp_path / "call" / "journal.pcapng")
+    with pytest.raises(InputError) as caught:
+        Recorder(tmp_path / "call")
+    assert caught.value.code == "folder_not_empty"
+    assert isinstance(read_events(tmp_path / "call" / "events.jsonl").events[-1], Stop)
+
+
+async def test_of_two_recorders_that_begin_together_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "check_folder", lambda folder: None)  # both looked before either began
+    async with Recorder(tmp_path / "call"):
+        with pytest.raises(InputError) as caught:
+            Recorder(tmp_path / "call")
+        assert caught.value.code == "folder_in_use"
+    assert len(read_events(tmp_path / "call" / "events.jsonl").events) == 2
 
 
 async def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

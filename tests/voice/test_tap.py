@@ -22,7 +22,7 @@ class Batches:
         self.batches = list(batches)
         self.dropped = 0
 
-    def read(self, timeout_ms: int) -> PacketBatch | None:
+    def read(self, timeout_ms: int, gather_ms: int = 0) -> PacketBatch | None:
         if not self.batches:
             return None
         batch, self.dropped = self.batches.pop(0)

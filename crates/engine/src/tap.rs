@@ -4,8 +4,8 @@
 //! is already in the queue stays whole, so the reader sees one hole after it, never several inside it. The lock is
 //! held for one exchange of buffers, by either side.
 
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use raccall_wire::Nanos;
 
@@ -133,19 +133,29 @@ impl Drop for TapWriter {
 }
 
 impl TapReader {
-    /// Waits for packets, at most `timeout`: an empty batch when none came, None when the engine closed and all is
-    /// read.
-    pub fn read(&self, timeout: Duration) -> Option<Batch> {
-        let deadline = Instant::now() + timeout;
-        let mut queue = self.shared.queue.lock().expect("a tap's lock is never poisoned");
-        while queue.batch.is_empty() && !queue.closed {
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
-            queue = self.shared.changed.wait_timeout(queue, left).expect("a tap's lock is never poisoned").0;
+    /// Waits for packets, at most `timeout`, and after the first of them `gather` longer for more: an empty batch when
+    /// none came, None when the engine closed and all is read.
+    pub fn read(&self, timeout: Duration, gather: Duration) -> Option<Batch> {
+        let mut queue = self.wait(timeout, |queue| queue.batch.is_empty());
+        if !gather.is_zero() && !queue.batch.is_empty() {
+            drop(queue);
+            queue = self.wait(gather, |_| true);
         }
         if queue.batch.is_empty() && queue.closed {
             return None;
         }
         Some(std::mem::take(&mut queue.batch))
+    }
+
+    /// Waits while `waiting` and the engine is open, at most `timeout`.
+    fn wait(&self, timeout: Duration, waiting: impl Fn(&Queue) -> bool) -> MutexGuard<'_, Queue> {
+        let queue = self.shared.queue.lock().expect("a tap's lock is never poisoned");
+        let (queue, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(queue, timeout, |queue| waiting(queue) && !queue.closed)
+            .expect("a tap's lock is never poisoned");
+        queue
     }
 
     /// Packets dropped because `capacity_packets` were unread.
@@ -177,12 +187,27 @@ mod tests {
                 writer.publish();
             }
         }
-        let first = reader.read(Duration::ZERO).unwrap();
+        let first = reader.read(Duration::ZERO, Duration::ZERO).unwrap();
         assert_eq!(first.packets().map(|(_, bytes)| bytes.to_vec()).collect::<Vec<_>>(), [vec![0], vec![1, 1]]);
-        assert!(reader.read(Duration::ZERO).unwrap().is_empty());
+        assert!(reader.read(Duration::ZERO, Duration::ZERO).unwrap().is_empty());
         drop(writer);
-        assert_eq!(sequences(&reader.read(Duration::ZERO).unwrap()), [2]);
-        assert!(reader.read(Duration::ZERO).is_none());
+        assert_eq!(sequences(&reader.read(Duration::ZERO, Duration::ZERO).unwrap()), [2]);
+        assert!(reader.read(Duration::ZERO, Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_reader_that_gathers_gets_what_came_meanwhile_and_does_not_outwait_the_engine() {
+        let (mut writer, reader) = tap(10);
+        writer.push(0, 7, 0, 0, b"packet");
+        writer.publish();
+        let sender = std::thread::spawn(move || {
+            writer.push(0, 7, 1, 0, b"packet");
+            writer.publish();
+        });
+        let hour = Duration::from_secs(3600);
+        assert_eq!(sequences(&reader.read(hour, hour).unwrap()), [0, 1]);
+        assert!(reader.read(hour, hour).is_none());
+        sender.join().unwrap();
     }
 
     #[test]
@@ -193,11 +218,11 @@ mod tests {
             writer.publish();
         }
         assert_eq!(reader.dropped(), 3);
-        assert_eq!(sequences(&reader.read(Duration::ZERO).unwrap()), [0, 1, 2, 3]);
+        assert_eq!(sequences(&reader.read(Duration::ZERO, Duration::ZERO).unwrap()), [0, 1, 2, 3]);
         writer.publish();
         writer.push(0, 7, 7, 0, b"packet");
         writer.publish();
-        assert_eq!(sequences(&reader.read(Duration::ZERO).unwrap()), [7]);
+        assert_eq!(sequences(&reader.read(Duration::ZERO, Duration::ZERO).unwrap()), [7]);
     }
 
     #[test]

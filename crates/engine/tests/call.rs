@@ -146,7 +146,7 @@ fn speech_goes_from_one_engine_to_the_other_and_into_a_tap() {
     assert!((58..=64).contains(&loud), "{loud} of 60 frames of 10 ms are heard");
 
     let mut packets = Vec::new();
-    while let Some(batch) = tap.read(Duration::ZERO) {
+    while let Some(batch) = tap.read(Duration::ZERO, Duration::ZERO) {
         packets.extend(batch.packets().map(|(record, bytes)| (*record, bytes.to_vec())));
     }
     assert_eq!(packets.len(), 31);

@@ -87,7 +87,7 @@ impl Engine {
         self.command(py, Command::SetGain { ssrc, gain_db })
     }
 
-    #[pyo3(signature = (capacity_packets = 4096))]
+    #[pyo3(signature = (capacity_packets = 16384))]
     fn open_tap(&self, py: Python<'_>, capacity_packets: usize) -> PyResult<PacketTap> {
         py.detach(|| self.0.open_tap(capacity_packets)).map(PacketTap).map_err(to_python)
     }
@@ -133,10 +133,12 @@ struct PacketTap(TapReader);
 
 #[pymethods]
 impl PacketTap {
-    fn read(&self, py: Python<'_>, timeout_ms: u64) -> Option<PacketBatch> {
+    #[pyo3(signature = (timeout_ms, gather_ms = 0))]
+    fn read(&self, py: Python<'_>, timeout_ms: u64, gather_ms: u64) -> Option<PacketBatch> {
+        let (timeout, gather) = (Duration::from_millis(timeout_ms), Duration::from_millis(gather_ms));
         py.detach(|| {
             let mut received = Batch::default();
-            for (record, rtp) in self.0.read(Duration::from_millis(timeout_ms))?.packets() {
+            for (record, rtp) in self.0.read(timeout, gather)?.packets() {
                 received.push(Received {
                     arrival: record.arrival,
                     ssrc: record.ssrc,

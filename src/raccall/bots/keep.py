@@ -102,7 +102,7 @@ class KeptCall:
                 raise end
 
     def _read(self, packet_tap: PacketTap) -> None:
-        self._begin(self.recorder.run(engine_tap(packet_tap)))
+        self._begin(self.recorder.run(engine_tap(packet_tap, rec.TICK_MS)))
 
     def _begin(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)

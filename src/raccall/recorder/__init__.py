@@ -22,12 +22,13 @@ from raccall.recorder.events import (
 )
 from raccall.recorder.forget import Forgotten, forget
 from raccall.recorder.journal import JournalReader
-from raccall.recorder.recorder import Recorder, check_folder
+from raccall.recorder.recorder import TICK_MS, Recorder, check_folder
 from raccall.recorder.recording import Recording
 from raccall.recorder.render import render
 from raccall.recorder.summary import Person, Summary, read_summary
 
 __all__ = [
+    "TICK_MS",
     "Alarm",
     "ConsentGiven",
     "ConsentWithdrawn",

@@ -4,14 +4,12 @@
 tolerantly: a line that is cut or not understood (a newer version's) is counted and skipped.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-from raccall.recorder.journal import FLUSH_EVERY, SYNC_EVERY
-from raccall.units import Nanos
+from raccall.recorder.append import AppendOnly
 
 
 def _snake(name: str) -> str:
@@ -134,31 +132,23 @@ _encode = msgspec.json.Encoder().encode
 
 
 class EventWriter:
-    """Appends lines. Flushed each second, synced to disk every ten: call `flush_if_due` at least that often."""
+    """Appends lines. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("xb")
-        self._flushed = self._synced = 0
+        """Create the file. FileExistsError when there is one."""
+        self._file = AppendOnly(path)
 
     def append(self, event: Event) -> None:
-        self._file.write(_encode(event) + b"\n")
+        """Add one line."""
+        self._file.append(_encode(event) + b"\n")
 
-    def flush_if_due(self, now: Nanos) -> None:
-        if now - self._synced >= SYNC_EVERY:
-            self._sync()
-            self._flushed = self._synced = now
-        elif now - self._flushed >= FLUSH_EVERY:
-            self._file.flush()
-            self._flushed = now
+    def sync(self) -> None:
+        """Return when all that was appended is on the disk."""
+        self._file.sync()
 
     def close(self) -> None:
-        if not self._file.closed:
-            self._sync()
-            self._file.close()
-
-    def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Sync and close. May be called twice."""
+        self._file.close()
 
 
 class EventLog(msgspec.Struct, frozen=True):

@@ -4,18 +4,16 @@ settings. What stands in it and what protects it is told in crates/record/src/jo
 Reading is tolerant: a cut or damaged place costs only the packets in it, and is counted.
 """
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from raccall._native import JournalBlocks, JournalError, JournalScan, PacketBatch
 from raccall.errors import InputError
+from raccall.recorder.append import AppendOnly
+from raccall.recorder.lock import lock
 from raccall.units import FRAME_MS, NANOS_PER_MS, NANOS_PER_SECOND, Nanos
 from raccall.voice.tap import Packets, TappedPacket, Tick
-
-FLUSH_EVERY: int = NANOS_PER_SECOND
-SYNC_EVERY: int = 10 * NANOS_PER_SECOND
 
 _TICK: int = FRAME_MS * NANOS_PER_MS
 
@@ -37,38 +35,26 @@ class TimeBase:
 
 
 class JournalWriter:
-    """Appends packets. Flushed each second, synced to disk every ten: call `flush_if_due` at least that often."""
+    """Appends packets, and holds the recording's lock (see `lock`) until it is closed. Raises OSError."""
 
     def __init__(self, path: Path, base: TimeBase, *, application: str) -> None:
+        """Create the file. FileExistsError when there is one."""
         self._blocks = JournalBlocks(base.monotonic_ns, base.wall_ns)
-        self._file = path.open("xb")
-        self._flushed = self._synced = base.monotonic_ns
-        self._file.write(self._blocks.head(application))
-        self._file.flush()
+        self._file = AppendOnly(path)
+        lock(self._file.fileno())
+        self._file.append(self._blocks.head(application))
 
     def append(self, packets: PacketBatch) -> None:
-        """Add packets; on disk after the next flush."""
-        self._file.write(self._blocks.packets(packets))
-
-    def flush_if_due(self, now: Nanos) -> None:
-        """Hand what was appended to the system, once a second; make sure of the disk, every ten."""
-        if now - self._synced >= SYNC_EVERY:
-            self.sync()
-            self._flushed = self._synced = now
-        elif now - self._flushed >= FLUSH_EVERY:
-            self._file.flush()
-            self._flushed = now
+        """Add packets: all of them or none."""
+        self._file.append(self._blocks.packets(packets))
 
     def sync(self) -> None:
         """Return when all that was appended is on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._file.sync()
 
     def close(self) -> None:
-        """Sync and close."""
-        if not self._file.closed:
-            self.sync()
-            self._file.close()
+        """Sync and close. May be called twice."""
+        self._file.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@
         await recorder.run(tap)
     summary = render(folder)
 
-One writer thread does all the writing, so that a slow disk delays nobody; between it and the event loop stand five
-seconds of Ticks. When they are full the recording stops with a StorageError: a recording with holes would look like a
-whole one.
+One thread does all the writing, so that a slow disk delays nobody, and hands each Tick to the system at once: a kill
+costs what was not handed over yet, some 150 ms. Another makes sure of the disk every ten seconds. Between the event
+loop and the writer stand five seconds of Ticks; when they are full, `run` waits five more and then stops the recording
+with a StorageError: a recording with holes would look like a whole one.
 """
 
 import asyncio
@@ -24,12 +25,22 @@ from raccall.clock import monotonic_now, wall_now
 from raccall.errors import InputError, StorageError
 from raccall.recorder.events import Event, EventWriter, Gap, Start, Stop
 from raccall.recorder.journal import JournalWriter, TimeBase
+from raccall.recorder.lock import is_locked
 from raccall.recorder.placement import EVENTS, JOURNAL
 from raccall.units import NANOS_PER_SECOND, Nanos, Ssrc
 from raccall.voice.tap import Packets, Tap
 
-QUEUE_TICKS = 250
-"""Five seconds of Ticks of 20 ms between event loop and disk; full means stop, loudly."""
+TICK_MS = 100
+"""What a recorder likes to get at a time: waking three threads for each 20 ms costs more than all the rest."""
+QUEUE_TICKS = 50
+"""Five seconds between event loop and disk."""
+QUEUE_EVENTS = 5_000
+"""More items than that wait only when the disk hangs: then the events that cannot wait for room stop the recording."""
+PATIENCE_S = 5.0
+"""How long `run` waits for room."""
+SYNC_EVERY_S = 10.0
+
+_LOOK_AGAIN_S = 0.005
 
 
 @dataclass(slots=True)
@@ -53,7 +64,7 @@ class Recorder:
         self.counts = RecorderCounts()
         self.last_arrival: dict[Ssrc, Nanos] = {}
         """SSRC → when its newest packet arrived: who talks."""
-        self._queue: queue.Queue[PacketBatch | Event | None] = queue.Queue(QUEUE_TICKS)
+        self._queue: queue.SimpleQueue[PacketBatch | Event | None] = queue.SimpleQueue()
         self._failure: Exception | None = None
         self._closed = False
         wall = wall_now()
@@ -63,10 +74,15 @@ class Recorder:
             folder.mkdir(parents=True, exist_ok=True)
             self._journal = JournalWriter(folder / JOURNAL, base, application=f"Raccall {__version__}")
             self._events = EventWriter(folder / EVENTS)
+        except FileExistsError as error:
+            raise InputError("folder_in_use", f"Another recording has just begun in {folder}.") from error
         except OSError as error:
             raise StorageError("folder_unwritable", f"{folder} cannot be written: {error.strerror}.") from error
-        self._thread = threading.Thread(target=self._write_all, name="raccall-recorder", daemon=True)
-        self._thread.start()
+        self._written = threading.Event()
+        self._writer = threading.Thread(target=self._write_all, name="raccall-recorder", daemon=True)
+        self._syncer = threading.Thread(target=self._sync_all, name="raccall-sync", daemon=True)
+        self._writer.start()
+        self._syncer.start()
         self.event(Start(now=start, wall_ns=base.wall_ns, wall=wall.isoformat(), room=room, version=__version__))
 
     async def __aenter__(self) -> "Recorder":
@@ -85,8 +101,8 @@ class Recorder:
 
     @property
     def backlog(self) -> float:
-        """How much of what may wait for the disk does, 0 to 1; at 1 the recording stops."""
-        return self._queue.qsize() / QUEUE_TICKS
+        """How much of what may wait for the disk does, 0 to 1; at 1 the recording will soon stop."""
+        return min(self._queue.qsize() / QUEUE_TICKS, 1.0)
 
     async def run(self, tap: Tap) -> None:
         """Write everything until the Tap ends; with another Tap (after a reconnection) it may be called again.
@@ -94,6 +110,7 @@ class Recorder:
         Raises StorageError when the disk fails or is too slow.
         """
         async for tick in tap:
+            self._check()
             if tick.gap_packets:
                 self.counts.lost_here += tick.gap_packets
                 self.event(Gap(now=tick.now, packets=tick.gap_packets))
@@ -102,11 +119,15 @@ class Recorder:
                 self.counts.packets += len(batch)
                 self.counts.payload_bytes += batch.rtp_bytes
                 self.last_arrival.update((Ssrc(ssrc), Nanos(now)) for ssrc, now in batch.newest_arrivals().items())
-                self._put(batch)
+                await self._room()
+                self._queue.put(batch)
 
     def event(self, event: Event) -> None:
         """Add one line to events.jsonl. Raises StorageError as `run` does."""
-        self._put(event)
+        self._check()
+        if self._queue.qsize() >= QUEUE_EVENTS:
+            raise self._overflow()
+        self._queue.put(event)
 
     async def close(self, reason: str = "stopped") -> None:
         """Write what waits, then the end. Raises StorageError when the disk failed."""
@@ -124,68 +145,77 @@ class Recorder:
         if self._made_folder:
             self.folder.rmdir()
 
-    def _put(self, item: PacketBatch | Event) -> None:
+    async def _room(self) -> None:
+        """Wait until a Tick may be put into the queue: a replayed recording comes faster than any disk."""
+        waited_s = 0.0
+        while self._queue.qsize() >= QUEUE_TICKS:
+            if waited_s >= PATIENCE_S:
+                raise self._overflow()
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            waited_s += _LOOK_AGAIN_S
+            self._check()
+
+    def _check(self) -> None:
         if self._failure:
             raise self._storage_error(self._failure)
-        try:
-            self._queue.put_nowait(item)
-        except queue.Full:
-            raise StorageError(
-                "recording_overflow", f"The disk of {self.folder} is more than five seconds behind; recording stopped."
-            ) from None
+
+    def _overflow(self) -> StorageError:
+        return StorageError(
+            "recording_overflow", f"The disk of {self.folder} is more than five seconds behind; recording stopped."
+        )
 
     def _storage_error(self, error: Exception) -> StorageError:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         return StorageError("recording_failed", f"The recording in {self.folder} failed: {why}.")
 
-    # ---- the writer thread ----
-
     def _finish(self, stop: Stop) -> None:
         self._queue.put(stop)
         self._queue.put(None)
-        self._thread.join()
+        self._writer.join()
+
+    # ---- the writer thread ----
 
     def _write_all(self) -> None:
         try:
             try:
-                while self._write_next():
-                    pass
+                while (item := self._queue.get()) is not None:
+                    if isinstance(item, PacketBatch):
+                        self._journal.append(item)
+                    else:
+                        self._events.append(item)
             finally:
+                self._written.set()
+                self._syncer.join()
                 self._events.close()
                 self._journal.close()
         except Exception as error:  # whatever ended the writing, the one who records must hear of it
             self._failure = error
-            while self._queue.get() is not None:  # so that nobody waits for room in the queue
+            while self._queue.get() is not None:  # so that nothing is kept for nobody
                 pass
 
-    def _write_next(self) -> bool:
-        """Write what comes next, flush what is due. False at the end."""
+    # ---- the sync thread ----
+
+    def _sync_all(self) -> None:
+        """Syncing takes seconds on a busy disk, and the writer must not wait: what it holds dies with the process."""
         try:
-            item = self._queue.get(timeout=1.0)
-        except queue.Empty:
-            pass
-        else:
-            if item is None:
-                return False
-            if isinstance(item, PacketBatch):
-                self._journal.append(item)
-            else:
-                self._events.append(item)
-        now = monotonic_now()
-        self._journal.flush_if_due(now)
-        self._events.flush_if_due(now)
-        return True
+            while not self._written.wait(SYNC_EVERY_S):
+                self._events.sync()
+                self._journal.sync()
+        except OSError as error:
+            self._failure = error
 
 
 def check_folder(folder: Path) -> None:
     """See that a recording may be made there, without making anything.
 
-    Raises InputError ("folder_not_empty", "not_a_folder") or StorageError ("folder_unwritable").
+    Raises InputError ("folder_in_use", "folder_not_empty", "not_a_folder") or StorageError ("folder_unwritable").
     """
     nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise InputError("not_a_folder", f"{nearest} is not a folder.")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise StorageError("folder_unwritable", f"{folder} cannot be written: no permission in {nearest}.")
+    if is_locked(folder / JOURNAL):
+        raise InputError("folder_in_use", f"A call is being recorded into {folder} already.")
     if folder.exists() and any(folder.iterdir()):
         raise InputError("folder_not_empty", f"{folder} is not empty; a recording needs a new or empty folder.")

@@ -11,7 +11,7 @@ from typing import Protocol, overload
 
 from raccall._native import PacketBatch
 from raccall.clock import monotonic_now
-from raccall.units import OPUS_PAYLOAD_TYPE, Nanos, Ssrc
+from raccall.units import FRAME_MS, OPUS_PAYLOAD_TYPE, Nanos, Ssrc
 
 READ_TIMEOUT_MS = 200
 """A quiet call still ticks five times a second, so that a listener to the Tap notices time passing."""
@@ -95,26 +95,29 @@ class NativePacketTap(Protocol):
     @property
     def dropped(self) -> int: ...
 
-    def read(self, timeout_ms: int) -> PacketBatch | None: ...
+    def read(self, timeout_ms: int, gather_ms: int = 0) -> PacketBatch | None: ...
 
 
 class EngineTap:
     """An engine's packets as Ticks. Reads in a worker thread, so the event loop never waits."""
 
-    def __init__(self, packet_tap: NativePacketTap) -> None:
+    def __init__(self, packet_tap: NativePacketTap, tick_ms: int = FRAME_MS) -> None:
+        """tick_ms: longer Ticks cost less; half a second at most, or the engine's tap may overflow."""
         self._packet_tap = packet_tap
+        self._gather_ms = tick_ms - FRAME_MS
 
     async def __aiter__(self) -> AsyncIterator[Tick]:
         dropped_before = 0
-        while (batch := await asyncio.to_thread(self._packet_tap.read, READ_TIMEOUT_MS)) is not None:
+        read, gather_ms = self._packet_tap.read, self._gather_ms
+        while (batch := await asyncio.to_thread(read, READ_TIMEOUT_MS, gather_ms)) is not None:
             dropped = self._packet_tap.dropped
             yield Tick(monotonic_now(), Packets(batch), dropped - dropped_before)
             dropped_before = dropped
 
 
-def engine_tap(packet_tap: NativePacketTap) -> Tap:
-    """Read `packet_tap` as a Tap; it ends when the engine closes."""
-    return EngineTap(packet_tap)
+def engine_tap(packet_tap: NativePacketTap, tick_ms: int = FRAME_MS) -> Tap:
+    """Read `packet_tap` as a Tap of Ticks about so long; it ends when the engine closes."""
+    return EngineTap(packet_tap, tick_ms)
 
 
 def rtp_payload(rtp: bytes) -> bytes:
