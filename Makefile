@@ -11,7 +11,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 
 BUILT := $(VENV)/.built
 TOOLS := $(VENV)/.tools
 
-.PHONY: help setup demo run test check format lint types rust-test py-test bench wheel wheel-test constraints fuzz clean
+.PHONY: help setup demo run test check format lint types rust-test py-test soak bench wheel wheel-test constraints fuzz clean
 
 help:
 	@echo "make demo    a recorded call over a bad network, on this machine"

@@ -460,3 +460,82 @@ class JournalScan:
     @property
     def missing(self) -> int:
         """Packets that are not there, as their running numbers tell; of those behind the last one nothing is known."""
+
+# ---- record: where packets belong ----
+# `Timeline` has its public face in `raccall.recorder.timeline`; its policy is told in crates/record/src/timeline.rs.
+
+TIMELINE_GRID_SAMPLES: int
+TIMELINE_LEAD_IN_SAMPLES: int
+TIMELINE_LOOK_AHEAD_NS: int
+
+@final
+class Placed:
+    """A packet and its place in the recording, in samples at 48 kHz from the beginning of the tracks. Immutable."""
+
+    def __init__(
+        self,
+        position: int,
+        samples: int,
+        payload: bytes,
+        *,
+        lost: int = 0,
+        exact: float | None = None,
+        in_track: bool = True,
+    ) -> None:
+        """exact: `position` when None."""
+    @property
+    def position(self) -> int:
+        """First sample, on the 2.5 ms grid of Opus. In tracks never before the end of the packet placed before it."""
+    @property
+    def exact(self) -> float:
+        """Where its sound belongs, for rendered sound, which is resampled: inside a talk spurt it advances with the
+        timestamps within 0.5 %."""
+    @property
+    def samples(self) -> int: ...
+    @property
+    def lost(self) -> int:
+        """Packets missing directly before this one, by sequence number."""
+    @property
+    def in_track(self) -> bool:
+        """False for a packet left out of the track to make up for drift. Rendered sound needs it all the same."""
+    @property
+    def payload(self) -> bytes: ...
+
+@final
+class PlacedBatch:
+    """Placed packets in order, in one piece of native memory. Immutable. The columns are made anew at each access.
+
+    IndexError where there is no packet; negative indices raise OverflowError.
+    """
+
+    def __init__(self, placed: Sequence[Placed]) -> None: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> Placed: ...
+    def __iter__(self) -> Iterator[Placed]: ...
+    @property
+    def position(self) -> NDArray[np.int64]: ...
+    @property
+    def exact(self) -> NDArray[np.float64]: ...
+    @property
+    def samples(self) -> NDArray[np.int32]: ...
+    @property
+    def lost(self) -> NDArray[np.int64]: ...
+    @property
+    def in_track(self) -> NDArray[np.bool_]: ...
+    def payload(self, index: int) -> bytes: ...
+
+@final
+class Timeline:
+    """Packets of one speaker in, placed packets out. All methods work without the GIL; one thread at a time."""
+
+    def __init__(self, start_ns: int) -> None: ...
+    def push(self, batch: PacketBatch, indices: NDArray[np.int64] | None = None) -> None: ...
+    def pull(self, now_ns: int) -> PlacedBatch: ...
+    def finish(self) -> PlacedBatch: ...
+    @property
+    def end(self) -> int: ...
+    def position_of(self, now_ns: int) -> int: ...
+    def drift_ppm(self) -> float | None: ...
+    def counts(self) -> dict[str, int]: ...
+    def shifts(self) -> list[tuple[int, int, int, str]]:
+        """(position, samples, left_out, reason) each."""

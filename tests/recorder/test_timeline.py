@@ -9,7 +9,7 @@ from calls import START, Sender, over_network
 
 from raccall.recorder.timeline import LEAD_IN_SAMPLES, Placed, Timeline
 from raccall.units import NANOS_PER_MS, Nanos, Ssrc
-from raccall.voice.tap import TappedPacket
+from raccall.voice.tap import Packets, TappedPacket
 
 DELAY_MS = 40.0
 
@@ -23,11 +23,11 @@ def payloads(count: int, seed: int = 0) -> list[bytes]:
 def place(packets: list[TappedPacket]) -> tuple[Timeline, list[Placed]]:
     timeline = Timeline(START)
     placed = []
-    for packet in packets:
-        timeline.push(packet)
-        placed += timeline.pull(packet.arrival)
+    for some in (packets[at : at + 5] for at in range(0, len(packets), 5)):
+        timeline.push(Packets.of(some).batch)
+        placed += timeline.pull(some[-1].arrival)
     placed += timeline.finish()
-    for before, after in itertools.pairwise(placed):
+    for before, after in itertools.pairwise(entry for entry in placed if entry.in_track):
         assert before.position + before.samples <= after.position
     assert all(entry.position % 120 == 0 for entry in placed)
     return timeline, placed
@@ -103,11 +103,12 @@ def test_a_drifting_sender_stays_within_a_frame_for_an_hour(drift_ppm: float, pa
 
 
 def test_duplicates_and_hopelessly_late_packets_are_dropped_and_counted() -> None:
-    packets = over_network([Sender(1, payloads(400))], seed=9, jitter_ms=30)
-    late = replace(packets[10], arrival=Nanos(packets[-1].arrival))
+    packets = over_network([Sender(1, payloads(2000))], seed=9, jitter_ms=30)
+    late = replace(packets.pop(10), arrival=Nanos(packets[-1].arrival))
     timeline, placed = place([*(packet for packet in packets for _ in range(2)), late])
-    assert len(placed) == 400
-    assert (timeline.counts.duplicates, timeline.counts.late) == (400, 1)
+    assert len(placed) == 1999
+    assert (timeline.counts.duplicates, timeline.counts.late) == (1999, 1)
+    assert [(shift.reason, shift.left_out) for shift in timeline.shifts] == [("late", 960)]
 
 
 def test_a_stalled_network_does_not_move_the_track() -> None:

@@ -13,15 +13,14 @@ from raccall.recorder.ogg import page_checksum
 from raccall.recorder.opus_packet import SILENCE_20_MS, packet_samples
 from raccall.recorder.timeline import LEAD_IN_SAMPLES, Timeline
 from raccall.recorder.tracks import Track
-from raccall.voice.tap import TappedPacket
+from raccall.voice.tap import Packets, TappedPacket
 
 LENGTH = 12 * 48_000
 
 
 def write_track(path: Path, packets: list[TappedPacket]) -> Path:
     timeline, track = Timeline(START), Track(path, channels=1, comments={"TITLE": path.stem})
-    for packet in packets:
-        timeline.push(packet)
+    timeline.push(Packets.of(packets).batch)
     for placed in timeline.finish():
         track.add(placed)
     track.close(LENGTH)

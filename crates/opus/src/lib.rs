@@ -13,6 +13,7 @@ pub use encoder::{Application, Encoder};
 pub use error::Error;
 
 use std::ffi::CStr;
+use std::ptr::null_mut;
 
 use opusic_sys as sys;
 
@@ -24,6 +25,9 @@ pub const SAMPLE_RATES_HZ: [u32; 5] = [8_000, 12_000, 16_000, 24_000, 48_000];
 
 /// The longest that one payload can last (RFC 6716 section 3.2), in milliseconds.
 pub const MAX_PAYLOAD_MS: u32 = 120;
+
+/// 120 ms in frames of 2.5 ms.
+const MAX_FRAMES: usize = 48;
 
 /// The version of the libopus inside, as it says itself: "libopus 1.6.1".
 pub fn version() -> &'static str {
@@ -41,6 +45,19 @@ pub fn packet_samples(payload: &[u8], sample_rate_hz: u32) -> Result<usize, Erro
         Ok(0) => Err(Error::INVALID_PACKET), // a frame count of 0, which RFC 6716 section 3.2.5 forbids
         counted => counted,
     }
+}
+
+/// The length of `payload` in samples at 48 kHz, if the framing of all of it is sound (RFC 6716 section 3.4).
+pub fn whole_packet_samples(payload: &[u8]) -> Result<usize, Error> {
+    let length = checked_length(payload)?;
+    let mut sizes = [0_i16; MAX_FRAMES];
+    // SAFETY: pointer and length come from one slice; libopus writes at most 48 sizes; the other results may be null.
+    let frames = Error::check(unsafe {
+        sys::opus_packet_parse(payload.as_ptr(), length, null_mut(), null_mut(), sizes.as_mut_ptr(), null_mut())
+    })?;
+    // SAFETY: the TOC is the first byte, and libopus has read it.
+    let frame = Error::check(unsafe { sys::opus_packet_get_samples_per_frame(payload.as_ptr(), 48_000) })?;
+    Ok(frames * frame)
 }
 
 /// Whether `payload` also carries the frame before it at a low bitrate (LBRR), so that its loss can be repaired.

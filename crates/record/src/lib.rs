@@ -4,6 +4,11 @@
 mod batch;
 pub mod journal;
 mod packet;
+mod timeline;
 
 pub use batch::Batch;
-pub use packet::{Nanos, Placed, Received};
+pub use packet::{Nanos, Received, SAMPLE_RATE_HZ};
+pub use timeline::{
+    ClockEstimate, Counts, GRID_SAMPLES, LEAD_IN_SAMPLES, LOOK_AHEAD, MAX_SHIFTS, MAX_WAITING_PACKETS, Placed,
+    PlacedBatch, Reason, Shift, Timeline,
+};

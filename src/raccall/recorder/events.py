@@ -94,13 +94,18 @@ class Alarm(_Event, frozen=True, kw_only=True):
 
 
 class Correction(_Event, frozen=True, kw_only=True):
-    """A speaker's place in the recording was shifted. Made by rendering, so listed in summary.json."""
+    """A speaker's place in the recording was shifted, or sound left out. Rendering makes it: listed in summary.json."""
 
     user_id: str
     shift_ms: float
     """Later is positive."""
+    left_out_ms: float = 0.0
+    """Sound that was left out here."""
     reason: str
-    """"drift_in_silence", "drift_in_speech" (one packet dropped or concealed) or "clock_restarted"."""
+    """Moved: "drift_in_silence", "drift_in_speech" (a packet taken out of the track, or concealed sound put in),
+    "clock_restarted" (timestamps that did not count a pause, or began anew) or "overlap" (behind the packet before).
+    Left out: "excess" (sent faster than time passes), "late" (after its place was passed), "before_beginning" or
+    "overlapping_source" (while a newer connection of the same person spoke)."""
 
 
 class SomeoneForgotten(_Event, frozen=True, kw_only=True):

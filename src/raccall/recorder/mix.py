@@ -34,7 +34,9 @@ class SpeakerSound:
         """Of lost packets, whose sound the packet after them carried (or could have carried)."""
 
     def add(self, placed: Placed) -> Iterator[tuple[int, Samples]]:
-        """Sound up to the end of this packet."""
+        """Sound up to the end of this packet; none for one left out of the track."""
+        if not placed.in_track:
+            return
         if self._end is not None and not self._silent:
             yield from self._bridge(self._end, placed)
         try:

@@ -16,6 +16,7 @@ from raccall.recorder.opus_packet import is_stereo
 from raccall.recorder.replace import finish_replacing
 from raccall.recorder.timeline import LOOK_AHEAD, Placed, Timeline
 from raccall.units import FRAME_SAMPLES, NANOS_PER_MS, NANOS_PER_SECOND, Nanos
+from raccall.voice.tap import Packets
 
 JOURNAL = "journal.pcapng"
 EVENTS = "events.jsonl"
@@ -94,6 +95,6 @@ class Placement:
             speaker = self._attribution.speaker_of(packet.ssrc, packet.arrival)
             if speaker not in timelines:
                 timelines[speaker] = Timeline(self.begin)
-            timelines[speaker].push(packet)
+            timelines[speaker].push(Packets.of([packet]).batch)
         rest = {speaker: list(timeline.finish()) for speaker, timeline in timelines.items()}
         yield Step(rest, max([timeline.end for timeline in timelines.values()], default=0), 1.0)

@@ -160,6 +160,8 @@ def _person(voice: _Voice, timeline: Timeline) -> Person:
         late=counts.late,
         malformed=counts.malformed,
         excess=counts.excess,
+        overlapping=counts.overlapping,
+        corrections_unlisted=counts.shifts_unlisted,
         sources=counts.sources,
         sounding_s=voice.sounding_samples / SAMPLE_RATE_HZ,
         concealed_s=voice.sound.concealed_samples / SAMPLE_RATE_HZ,
@@ -174,5 +176,6 @@ def _correction(speaker: Speaker, shift: Shift, begin: Nanos) -> Correction:
         now=now,
         user_id=speaker.user_id,
         shift_ms=shift.samples * 1000 / SAMPLE_RATE_HZ,
+        left_out_ms=shift.left_out * 1000 / SAMPLE_RATE_HZ,
         reason=shift.reason,
     )

@@ -24,10 +24,14 @@ class Person(msgspec.Struct, kw_only=True, frozen=True):
     loss_pct: float
     duplicates: int
     late: int
-    """Came more than two seconds after their place."""
+    """Came more than half a minute after their place, or belong before the beginning."""
     malformed: int
     excess: int
     """Sent faster than time passes, and left out."""
+    overlapping: int = 0
+    """Sent while a newer connection of the same person spoke, and left out."""
+    corrections_unlisted: int = 0
+    """Corrections beyond the first 4000, which the summary lists."""
     sources: int
     """SSRCs used: more than one after a reconnection."""
     sounding_s: float

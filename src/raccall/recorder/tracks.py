@@ -27,7 +27,9 @@ class Track:
         self._last: bytes = b""
 
     def add(self, placed: Placed) -> None:
-        """Append one packet at its place; packets come in order and do not overlap."""
+        """Append one packet at its place, unless drift asks for it; packets come in order and do not overlap."""
+        if not placed.in_track:
+            return
         self._fill(placed.position)
         self._writer.write(placed.payload, placed.samples)
         self._last = placed.payload

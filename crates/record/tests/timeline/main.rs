@@ -1,0 +1,4 @@
+//! Where packets belong, whatever network and clocks do.
+
+mod clicks;
+mod simulated;
