@@ -15,6 +15,7 @@ from bench.report import Report
 BENCHES = {
     "relay": "CPU time per forwarded packet against a forwarder in C that does nothing else",
     "client": "CPU time of a client in a call with five talkers against libopus alone",
+    "page": "opening and playing the page of a recording of 3 h and 10 speakers in Chromium",
 }
 """Name of the module in this folder, which has `measure(quick: bool) -> Report`, and what it measures."""
 

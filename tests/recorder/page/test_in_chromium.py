@@ -1,5 +1,6 @@
 """index.html as a person uses it: opened from disk, in Chromium, with everything a hostile member could have typed."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,14 +11,50 @@ import numpy as np
 import pytest
 from calls import START, WALL_NS, Sender, encode, over_network, speech
 from folders import at, write_recording
+from msgspec.structs import replace
 from playwright.sync_api import Browser, Locator, Page
 
-from raccall.recorder import Event, Gap, MemberJoined, Muted, Note, Source, Start, Stop, render
+from raccall.recorder import Event, Gap, MemberJoined, Muted, Note, Person, Source, Start, Stop, Summary, render
+from raccall.recorder.page import write_page
+from raccall.recorder.summary import Damage
 
 SCRIPT = "<script>window.hacked = true</script>"
 HOSTILE = f'<img src=x onerror="window.hacked=true">{SCRIPT}'
 NAMES = ("anna", f"ben # 100% {HOSTILE}", "čeněk 日本", "dora")
 LENGTH_S = 30.0
+
+PERSON = Person(
+    user_id="",
+    name="",
+    track="",
+    packets=10,
+    lost=0,
+    loss_pct=0.0,
+    duplicates=0,
+    late=0,
+    malformed=0,
+    excess=0,
+    sources=1,
+    sounding_s=0.2,
+    concealed_s=0.0,
+    recovered_s=0.0,
+    drift_ppm=None,
+)
+SUMMARY = Summary(
+    room="",
+    started="",
+    lead_in_ms=200.0,
+    duration_s=60.0,
+    complete=False,
+    people=[],
+    lost_in_network=0,
+    lost_in_kernel=0,
+    lost_in_tap=0,
+    gaps=[],
+    corrections=[],
+    damage=Damage(journal_places=1),
+    versions={"recorded_by": "", "rendered_by": "test"},
+)
 
 
 @pytest.fixture(scope="module")
@@ -261,3 +298,29 @@ def test_nothing_is_cut_off_at_any_width(browser: Browser, recording: Path, widt
     assert opened.page.evaluate("() => document.documentElement.scrollWidth") <= width
     assert opened.problems == []
     context.close()
+
+
+def test_a_missing_track_is_told_and_the_others_play(browser: Browser, recording: Path, tmp_path: Path) -> None:
+    shutil.copytree(recording, tmp_path / "copy")
+    (tmp_path / "copy" / "tracks" / "anna.opus").unlink()
+    context = browser.new_context()
+    opened = open_page(context.new_page(), tmp_path / "copy", "#t=9")
+    opened.page.keyboard.press("k")
+    opened.until("player.position > 9.3")
+    assert opened.lane(0).get_by_role("status").inner_text() == "cannot be played"
+    assert opened.ask("player.places().length") == 2
+    context.close()
+
+
+def test_a_hundred_people_or_none(browser: Browser, tmp_path: Path) -> None:
+    for count in (0, 100):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        people = [replace(PERSON, name=f"p{number}", track=f"tracks/{number}.opus") for number in range(count)]
+        write_page(folder, replace(SUMMARY, people=people), [], peaks={}, segments=[], mix="")
+        context = browser.new_context(viewport={"width": 1200, "height": 800})
+        opened = open_page(context.new_page(), folder)
+        assert opened.page.locator(".lane").count() == count
+        assert opened.page.get_by_text("Nobody was heard in this recording.").count() == (count == 0)
+        assert opened.problems == []
+        context.close()

@@ -3,7 +3,8 @@
 const TICKS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 const TICK_APART_PX = 74;
 const MARKS = { note: "✎", joined: "→", left: "←", agreed: "✓", withdrew: "✕", gap: "!", alarm: "!", forgotten: "✕", stopped: "■" };
-const NEAR_PX = 8;
+const MARK_PX = 16;
+const NEAR_PX = 10;
 
 class Axis {
   constructor(canvas, view, happenings, colourOf) {
@@ -26,7 +27,7 @@ class Axis {
     const perSecond = width / this.#view.span;
     const step = TICKS_S.find((seconds) => seconds * perSecond >= TICK_APART_PX) ?? TICKS_S.at(-1);
     pen.font = `11px ${colours.fontFamily}`;
-    pen.textBaseline = "alphabetic";
+    pen.textAlign = "left";
     for (let tick = Math.floor(this.#view.begin / step); tick * step <= this.#view.end; tick++) {
       const x = (tick * step - this.#view.begin) * perSecond;
       pen.globalAlpha = 0.5;
@@ -35,19 +36,29 @@ class Axis {
       pen.globalAlpha = 1;
       pen.fillText(timeText(tick * step, { tenths: step < 1 }), x + 4, height - 8);
     }
+    pen.textAlign = "center";
+    for (const { x, marks } of this.#groups(perSecond, width)) {
+      const one = marks.length === 1 || marks.every(({ kind, user_id }) => kind === marks[0].kind && user_id === marks[0].user_id);
+      const alarming = marks.some(({ kind }) => MARKS[kind] === "!");
+      pen.fillStyle = alarming ? bad : ((one && this.#colourOf(marks[0])) ?? ink);
+      pen.beginPath();
+      pen.roundRect(x - 7, 2, 14, 14, marks[0].kind === "note" ? 3 : 7);
+      pen.fill();
+      pen.fillStyle = card;
+      pen.fillText(marks.length === 1 ? MARKS[marks[0].kind] : Math.min(marks.length, 99), x, 13);
+    }
+  }
+
+  /** Marks that would lie on each other, together. */
+  #groups(perSecond, width) {
+    const groups = [];
     for (const mark of this.marks) {
       const x = (mark.at - this.#view.begin) * perSecond;
       if (x < -10 || x > width + 10) continue;
-      pen.fillStyle = MARKS[mark.kind] === "!" ? bad : (this.#colourOf(mark) ?? ink);
-      pen.beginPath();
-      pen.roundRect(x - 7, 2, 14, 14, mark.kind === "note" ? 3 : 7);
-      pen.fill();
-      pen.fillStyle = card;
-      pen.textAlign = "center";
-      pen.fillText(MARKS[mark.kind], x, 13);
-      pen.textAlign = "left";
-      pen.fillStyle = ink;
+      if (groups.length && x - groups.at(-1).x < MARK_PX) groups.at(-1).marks.push(mark);
+      else groups.push({ x: clamp(x, 8, width - 8), marks: [mark] });
     }
+    return groups;
   }
 
   /** What happened near a pixel of the axis, nearest first. */
@@ -85,13 +96,20 @@ class Overview {
   #view;
   #lanes;
   #picture = null;
+  #drawn = "";
 
   /** Forget the picture: the sound, the colours or the size have changed. */
   renew() {
     this.#picture = null;
+    this.#drawn = "";
   }
 
+  /** Called for every frame while it plays: draws when something has moved by a pixel. */
   draw(position) {
+    const place = Math.round((position / this.#view.duration) * this.canvas.clientWidth * 2);
+    const asked = `${place} ${this.#view.begin} ${this.#view.end}`;
+    if (asked === this.#drawn) return;
+    this.#drawn = asked;
     const paper = paperOf(this.canvas);
     if (!paper) return;
     const { pen, width, height } = paper;
@@ -99,10 +117,13 @@ class Overview {
     pen.drawImage(this.#picture, 0, 0, width, height);
     const x = (time) => (time / this.#view.duration) * width;
     if (!this.#view.whole) {
-      pen.globalAlpha = 0.22;
+      const ink = pen.fillStyle;
+      pen.fillStyle = getComputedStyle(this.canvas).getPropertyValue("--raised");
+      pen.globalAlpha = 0.55;
       pen.fillRect(0, 0, x(this.#view.begin), height);
       pen.fillRect(x(this.#view.end), 0, width, height);
       pen.globalAlpha = 1;
+      pen.fillStyle = ink;
       pen.lineWidth = 1.5;
       pen.beginPath();
       pen.roundRect(x(this.#view.begin) + 1, 1, Math.max(x(this.#view.span) - 2, 3), height - 2, 4);

@@ -18,6 +18,7 @@ class Lane extends EventTarget {
     this.name = facts.person.name || "unnamed";
     this.talk = facts.talk;
     this.voice = new Voice(facts.person.track);
+    this.voice.talk = this.talk;
     this.#view = view;
     this.#build();
   }
@@ -65,7 +66,6 @@ class Lane extends EventTarget {
   setEnvelope(envelope) {
     this.envelope = envelope;
     this.voice.spans = envelope.empty ? null : envelope.spans();
-    if (this.talk.length === 0) this.talk = this.voice.spans ?? [];
   }
 
   /** Whether this person talks at `time`. */
@@ -77,6 +77,10 @@ class Lane extends EventTarget {
     if (talking !== this.#talking) this.element.classList.toggle("talks", talking);
     this.#talking = talking;
     this.element.classList.toggle("silenced", !audible);
+    if (this.voice.failed && !this.element.classList.contains("failed")) {
+      this.element.classList.add("failed");
+      this.quality.replaceChildren(make("span", { class: "bad", role: "status" }, "cannot be played"));
+    }
   }
 
   draw() {
@@ -104,18 +108,10 @@ class Lane extends EventTarget {
     const heights = this.#heights(middle - 3);
     const first = Math.max(0, Math.floor(this.#view.begin * perSecond) - 1);
     const last = Math.min(pairs.length / 2, Math.ceil(this.#view.end * perSecond) + 1);
-    for (let begin = first; begin < last; begin++) {
-      if (pairs[2 * begin] === 0 && pairs[2 * begin + 1] === 0) continue;
-      let end = begin;
-      while (end < last && (pairs[2 * end] !== 0 || pairs[2 * end + 1] !== 0)) end += 1;
-      pen.beginPath();
-      pen.moveTo(x(begin / perSecond), middle);
-      for (let i = begin; i < end; i++) pen.lineTo(x((i + 0.5) / perSecond), middle - heights[pairs[2 * i + 1] + 128] - 0.5);
-      pen.lineTo(x(end / perSecond), middle);
-      for (let i = end - 1; i >= begin; i--) pen.lineTo(x((i + 0.5) / perSecond), middle - heights[pairs[2 * i] + 128] + 0.5);
-      pen.fill();
-      begin = end;
-    }
+    pen.beginPath();
+    if (perSecond >= pixelsPerSecond) bars(pen, pairs, first, last, (i) => x(i / perSecond), middle, heights);
+    else outline(pen, pairs, first, last, (i) => x(i / perSecond), middle, heights);
+    pen.fill();
   }
 
   /** Pixels above the middle for each of the 256 values: a table, because it is asked for each pixel. */
@@ -129,6 +125,37 @@ class Lane extends EventTarget {
 
   *#visible(spans) {
     for (let i = spanAfter(spans, this.#view.begin); i < spans.length && spans[i][0] < this.#view.end; i++) yield spans[i];
+  }
+}
+
+/** A pixel wide each, because thinner shapes would fade: for many peaks a pixel. */
+function bars(pen, pairs, first, last, x, middle, heights) {
+  let [column, low, high] = [-1, 0, 0];
+  const close = () => (low || high) && pen.rect(column, middle - heights[high + 128] - 0.5, 1, heights[high + 128] - heights[low + 128] + 1);
+  for (let i = first; i < last; i++) {
+    const here = Math.floor(x(i));
+    if (here !== column) {
+      close();
+      [column, low, high] = [here, 0, 0];
+    }
+    low = Math.min(low, pairs[2 * i]);
+    high = Math.max(high, pairs[2 * i + 1]);
+  }
+  close();
+}
+
+/** From peak to peak, upper edge and back along the lower one, around each stretch that is not silent. */
+function outline(pen, pairs, first, last, x, middle, heights) {
+  const silent = (i) => pairs[2 * i] === 0 && pairs[2 * i + 1] === 0;
+  for (let begin = first; begin < last; begin++) {
+    if (silent(begin)) continue;
+    let end = begin;
+    while (end < last && !silent(end)) end += 1;
+    pen.moveTo(x(begin), middle);
+    for (let i = begin; i < end; i++) pen.lineTo(x(i + 0.5), middle - heights[pairs[2 * i + 1] + 128] - 0.5);
+    pen.lineTo(x(end), middle);
+    for (let i = end - 1; i >= begin; i--) pen.lineTo(x(i + 0.5), middle - heights[pairs[2 * i] + 128] + 0.5);
+    begin = end;
   }
 }
 

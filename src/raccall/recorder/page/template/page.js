@@ -1,6 +1,7 @@
 // Everything joined: facts → lanes → player, view and what shows them.
 
 const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3];
+const FILES = ["segments.json", "summary.json", "events.jsonl"]; // what is beside the page whatever else was kept
 const ADDRESS_EVERY_MS = 1000;
 
 const byId = (id) => document.getElementById(id);
@@ -155,6 +156,8 @@ function fill() {
     `${plural(summary.lost_in_network, "packet")} lost in the network, ${summary.lost_in_kernel.toLocaleString()} in the kernel, ` +
     `${summary.lost_in_tap.toLocaleString()} in the recorder. Recorded by ${summary.versions.recorded_by || "?"}, ` +
     `rendered by ${summary.versions.rendered_by}.`;
+  const files = [facts.mix, ...FILES].filter(Boolean);
+  byId("files").append(...files.map((path) => make("a", { href: addressOf(path), download: "" }, path)));
   const rows = fillHappened(byId("happened"), happenings, (time) => player.seek(time));
   stage.onmark = (mark) => {
     for (const row of rows.values()) row.classList.toggle("chosen", row === rows.get(mark));

@@ -7,7 +7,8 @@ const TICK_MS = 50;
 const CLOCK_STEP_S = 0.01; // in a tick, towards where the voices are
 const START_WITHIN_MS = 1000;
 const MOST_OPEN = 24; // elements kept open; browsers refuse more than 75 on a phone
-const SKIP_FROM_S = 1.2;
+const SKIP_FROM_S = 1.2; // a shorter pause is left as it is
+const SKIP_AFTER_S = 0.2;
 const SKIP_TO_BEFORE_S = 0.3;
 
 class Player extends EventTarget {
@@ -174,10 +175,10 @@ class Player extends EventTarget {
   }
 
   #skip(now) {
-    const heard = this.tracks.filter((track) => !track.muted && track.spans !== null);
-    if (heard.length === 0 || heard.some((track) => inSpan(track.spans, now, SKIP_FROM_S, 0.2))) return false;
-    const next = heard.map((track) => track.spans[spanAfter(track.spans, now)]?.[0] ?? this.duration);
-    this.seek(Math.min(...next) - SKIP_TO_BEFORE_S);
+    const heard = this.tracks.filter((track) => !track.muted || this.useMix);
+    if (heard.some(({ talk }) => inSpan(talk, now, SKIP_FROM_S, SKIP_AFTER_S))) return false;
+    const begins = heard.map(({ talk }) => talk[spanAfter(talk, now)]?.[0] ?? this.duration);
+    this.seek(Math.min(this.duration, ...begins) - SKIP_TO_BEFORE_S);
     return true;
   }
 

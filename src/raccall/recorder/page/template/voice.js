@@ -22,6 +22,7 @@ class Voice {
   constructor(path, spans = null) {
     this.path = path;
     this.spans = spans;
+    this.talk = []; // where there is speech
     this.volume = 1;
     this.muted = false;
     this.failed = false;
