@@ -539,3 +539,17 @@ class Timeline:
     def counts(self) -> dict[str, int]: ...
     def shifts(self) -> list[tuple[int, int, int, str]]:
         """(position, samples, left_out, reason) each."""
+
+@final
+class LoudnessMeter:
+    """Integrated loudness of 48 kHz sound (ITU-R BS.1770-4, EBU R 128). See `raccall.recorder.loudness`."""
+
+    def __init__(self, channels: int) -> None:
+        """ValueError for other than one or two channels."""
+
+    def add(self, frames: NDArray[np.float32]) -> None:
+        """Append frames of shape (n, channels); ValueError for another shape. Releases the GIL."""
+
+    @property
+    def lufs(self) -> float:
+        """Of everything so far; minus infinity for silence, and for less than 400 ms."""

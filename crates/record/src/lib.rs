@@ -3,10 +3,12 @@
 
 mod batch;
 pub mod journal;
+mod loudness;
 mod packet;
 mod timeline;
 
 pub use batch::Batch;
+pub use loudness::LoudnessMeter;
 pub use packet::{Nanos, Received, SAMPLE_RATE_HZ};
 pub use timeline::{
     ClockEstimate, Counts, GRID_SAMPLES, LEAD_IN_SAMPLES, LOOK_AHEAD, MAX_SHIFTS, MAX_WAITING_PACKETS, Placed,
