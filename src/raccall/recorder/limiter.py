@@ -43,27 +43,41 @@ class Limiter:
         return (pending[: len(samples)] * gain.reshape(-1, *[1] * (samples.ndim - 1))).astype(np.float32)
 
 
+class AlignedLimiter:
+    """A Limiter whose sound is not late: pieces of any length in, as many samples out once finished."""
+
+    def __init__(self) -> None:
+        self._limiter = Limiter()
+        self._rest: NDArray[np.float32] | None = None
+        self._to_skip = LATENCY_SAMPLES
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`samples`: float32, shape (n, channels), any n. Returns what is ready: its beginning comes first."""
+        sound = samples if self._rest is None else np.concatenate([self._rest, samples])
+        whole = len(sound) - len(sound) % BLOCK_SAMPLES
+        self._rest = sound[whole:]
+        return self._process(sound[:whole]) if whole else sound[:0]
+
+    def finish(self) -> NDArray[np.float32] | None:
+        """The rest; None when nothing was pushed."""
+        if self._rest is None:
+            return None
+        pending = LATENCY_SAMPLES + len(self._rest)
+        padding = np.zeros((pending + -pending % BLOCK_SAMPLES - len(self._rest), self._rest.shape[1]), np.float32)
+        count = pending - self._to_skip
+        return self._process(np.concatenate([self._rest, padding]))[:count]
+
+    def _process(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
+        limited = self._limiter.process(sound)
+        skipped = min(self._to_skip, len(limited))
+        self._to_skip -= skipped
+        return limited[skipped:]
+
+
 def limited(pieces: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """The same sound without the limiter's latency: pieces of shape (n, channels), any n, in as many frames."""
-    limiter = Limiter()
-    rest: NDArray[np.float32] | None = None
-    taken = given = 0
-    to_skip = LATENCY_SAMPLES
-
-    def process(piece: NDArray[np.float32]) -> NDArray[np.float32]:
-        nonlocal rest, to_skip
-        waiting = piece if rest is None else np.concatenate([rest, piece])
-        whole = len(waiting) - len(waiting) % BLOCK_SAMPLES
-        rest = waiting[whole:]
-        sound = limiter.process(waiting[:whole])
-        skipped = min(to_skip, len(sound))
-        to_skip -= skipped
-        return sound[skipped:]
-
+    """The same sound, limited: pieces of shape (n, channels), any n, in as many frames."""
+    limiter = AlignedLimiter()
     for piece in pieces:
-        taken += len(piece)
-        sound = process(piece)
-        given += len(sound)
-        yield sound
-    if rest is not None:
-        yield process(np.zeros((LATENCY_SAMPLES + BLOCK_SAMPLES, rest.shape[1]), np.float32))[: taken - given]
+        yield limiter.push(piece)
+    if (rest := limiter.finish()) is not None:
+        yield rest
