@@ -16,6 +16,7 @@ COMMANDS = {
     "render": ("raccall.cli.render", "make a recording's tracks and mix again"),
     "report": ("raccall.cli.report", "show what a recording holds, and how well it was received"),
     "forget": ("raccall.cli.forget", "remove one speaker from a recording"),
+    "export": ("raccall.cli.export", "make files of a recording for other programs"),
     "demo": ("raccall.testing.demo", "a recorded call over a bad network, on this machine"),
 }
 

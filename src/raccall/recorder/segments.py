@@ -17,7 +17,7 @@ Memory is constant in length but for the segments found.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -185,9 +185,16 @@ def write_segments(folder: Path, segments: Iterable[Segment]) -> None:
     (folder / FILE_NAME).write_bytes(encode_segments(segments))
 
 
-def encode_segments(segments: Iterable[Segment]) -> bytes:
-    """The contents of segments.json."""
-    lines = [_Line(s.begin_s, s.end_s, s.name, s.user_id, f"tracks/{s.file_name}.opus") for s in segments]
+def encode_segments(segments: Iterable[Segment], paths: Mapping[str, str] | None = None) -> bytes:
+    """The contents of segments.json.
+
+    paths: of the speakers' sound files by Speaker.file_name; those that are missing are the recording's own tracks.
+    """
+    of_tracks = paths or {}
+    lines = [
+        _Line(s.begin_s, s.end_s, s.name, s.user_id, of_tracks.get(s.file_name, f"tracks/{s.file_name}.opus"))
+        for s in segments
+    ]
     return msgspec.json.format(msgspec.json.encode(_File(lines)), indent=2) + b"\n"
 
 
