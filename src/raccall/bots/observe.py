@@ -37,7 +37,9 @@ class Observer:
         return Observation(
             connection=self._connection,
             people=[
-                Person(member.user_id, member.name, member.muted) for member in members.values() if not member.recording
+                Person(member.user_id, member.name, muted=member.muted, kept=member.kept)
+                for member in members.values()
+                if not member.recording
             ],
             owners=self._session.sources,
             sources=stats.sources if stats else (),

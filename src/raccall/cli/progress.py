@@ -15,9 +15,9 @@ class ProgressLine:
 
     def __call__(self, line: str, *, stay: bool = False) -> None:
         if self._live:
-            print(f"\r\x1b[K{printable(line)}", end="\n" if stay else "", file=sys.stderr, flush=True)
+            _write(f"\r\x1b[K{printable(line)}" + ("\n" if stay else ""))
         elif stay:
-            print(printable(line), file=sys.stderr, flush=True)
+            _write(printable(line) + "\n")
 
 
 @contextlib.contextmanager
@@ -28,3 +28,14 @@ def progress_line() -> Iterator[ProgressLine]:
         yield show
     finally:
         show("")
+
+
+def say(text: str) -> None:
+    """One sentence on stderr."""
+    _write(printable(text) + "\n")
+
+
+def _write(text: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal was closed: no reason to stop working
+        sys.stderr.write(text)
+        sys.stderr.flush()

@@ -4,7 +4,7 @@ Each kind is on or off; in between lies a band in which it stays as it is, so th
 
 | kind | on | off |
 |--|--|--|
-| no_sound | people are here and not muted, and nobody was heard for 5 min | a voice, or nobody could speak |
+| no_sound | people are here, agreed, unmuted, and none was heard for 5 min | a voice, or nobody could speak |
 | unreadable | half of ten seconds' packets, at least 50, could not be opened | fewer than a tenth of 25 or more |
 | lost_here | the kernel or this program lost a packet | none lost for 30 s |
 | disk_low | less than 30 min or 100 MB are left on the disk | more than 40 min and 135 MB |

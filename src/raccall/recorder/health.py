@@ -47,11 +47,13 @@ class SourceFigures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody in the room who could speak; recorders are none."""
+    """Somebody in the room; recorders are none."""
 
     user_id: str
     name: str
     muted: bool = False
+    kept: bool = True
+    """Agreed to be recorded: nobody else's voice comes here."""
     uplink_loss_pct: float | None = None
     """Lost on the way from them to the server, as the server says; None while it does not."""
 
@@ -86,6 +88,8 @@ class SpeakerHealth:
     """Empty for a voice whose owner is not known yet."""
     name: str
     muted: bool
+    kept: bool
+    """Agreed to be recorded."""
     talking: bool
     level_db: float
     """Against full scale; -127 is silence."""
@@ -165,7 +169,7 @@ class Health:
         speakers = self._speakers(now, seen)
         changes = self._alarms.look(
             now,
-            can_speak=any(not person.muted for person in seen.people),
+            can_speak=any(person.kept and not person.muted for person in seen.people),
             sound=any(speaker.talking for speaker in speakers),
             opened=came,
             refused=refused,
@@ -222,6 +226,7 @@ class Health:
             user_id=person.user_id,
             name=person.name,
             muted=person.muted,
+            kept=person.kept,
             talking=voice.talking,
             level_db=voice.level_db,
             packets=voice.packets,
