@@ -81,7 +81,7 @@ async def test_a_real_call_is_recorded_until_the_last_person_has_left(
     texts = [line["text"] for line in said if line["event"] == "said"]
     assert "anna is here" in texts and texts[-1] == "anna has left"
     seen = [line for line in said if line["event"] == "health"]
-    assert seen[0]["speakers"] == [] and health.packets >= 24
+    assert seen[0]["packets"] == 0 < health.packets
 
     await call.finish(health, "--json")
     summary = read_summary(call.folder)
