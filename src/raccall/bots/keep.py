@@ -18,6 +18,7 @@ from raccall.bots.observe import Observer
 from raccall.client import Session, events
 from raccall.recorder import Alarm, Recorder, Summary, render
 from raccall.recorder.alarms import SILENCE_S
+from raccall.recorder.append import AppendOnly, OpenFile
 from raccall.recorder.health import Health, HealthReport
 from raccall.recorder.space import Disk, Limit, Limits, Space, check_space
 from raccall.units import Nanos
@@ -205,16 +206,18 @@ async def keep_call(
     limits: Limits | None = None,
     on_alarm: OnAlarm | None = None,
     silence_s: float = SILENCE_S,
+    open_file: OpenFile = AppendOnly,
 ) -> AsyncIterator[KeptCall]:
     """Join the session's room as a listener and write everything to `folder`, which must be new or empty.
 
     watch: told every event of the session. limits: how much room the recording may take; at one it ends and `failed`
     returns. on_alarm: told when something goes wrong and when it is over; the events have it, too. silence_s: before
-    the alarm "no_sound"; 0: never. Nothing is left in the folder when joining fails. Raises StorageError
-    "disk_nearly_full" and what `Recorder` and `Session.join` raise.
+    the alarm "no_sound"; 0: never. open_file: makes journal and events; `Sealer.open` encrypts them.
+    Nothing is left in the folder when joining fails. Raises StorageError "disk_nearly_full" and what `Recorder` and
+    `Session.join` raise.
     """
     check_space(folder, limits or Limits())
-    recorder = Recorder(folder, room=session.room_name)
+    recorder = Recorder(folder, room=session.room_name, open_file=open_file)
     kept = KeptCall(session, recorder, watch, limits=limits, on_alarm=on_alarm, silence_s=silence_s)
     try:
         try:

@@ -1,6 +1,7 @@
 """A file that only grows, one whole piece at a time."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -41,3 +42,7 @@ class AppendOnly:
                 self.sync()
             finally:
                 self._file.close()
+
+
+OpenFile = Callable[[Path], AppendOnly]
+"""How journal and events come to their files: AppendOnly itself, or `Sealer.open`, which encrypts each piece."""

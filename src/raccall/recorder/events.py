@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from raccall.recorder.append import AppendOnly
+from raccall.recorder.append import AppendOnly, OpenFile
 
 
 def _snake(name: str) -> str:
@@ -139,9 +139,9 @@ _encode = msgspec.json.Encoder().encode
 class EventWriter:
     """Appends lines. Raises OSError."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, open_file: OpenFile = AppendOnly) -> None:
         """Create the file. FileExistsError when there is one."""
-        self._file = AppendOnly(path)
+        self._file = open_file(path)
 
     def append(self, event: Event) -> None:
         """Add one line."""

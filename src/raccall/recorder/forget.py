@@ -26,9 +26,10 @@ from raccall.recorder.events import (
     read_events,
 )
 from raccall.recorder.journal import JournalReader, JournalWriter, TimeBase
-from raccall.recorder.placement import EVENTS, JOURNAL, Progress
+from raccall.recorder.lock import is_locked
+from raccall.recorder.placement import EVENTS, JOURNAL, Progress, check_recording
 from raccall.recorder.render import PRODUCTS, render
-from raccall.recorder.replace import finish_replacing, replacing
+from raccall.recorder.replace import replacing
 from raccall.units import Nanos
 from raccall.voice.tap import Packets
 
@@ -55,13 +56,13 @@ def forget(folder: Path, speaker: str, *, progress: Progress | None = None) -> F
 
     speaker: user id, name, file name of the track, or "unknown-SSRC" as the track of a voice without owner is called.
     progress: called with the share done, 0 to 1.
-    Raises InputError ("not_a_recording", "speaker_unknown", "speaker_ambiguous") or StorageError; then the recording
-    is as it was.
+    Raises InputError "not_a_recording", "recording_sealed", "folder_in_use", "speaker_unknown", "speaker_ambiguous";
+    StorageError. Then the recording is as it was.
     """
     try:
-        finish_replacing(folder)
-        if not (folder / JOURNAL).is_file() or not (folder / EVENTS).is_file():
-            raise InputError("not_a_recording", f"{folder} holds no recording: {JOURNAL} or {EVENTS} is missing.")
+        check_recording(folder)
+        if is_locked(folder / JOURNAL):
+            raise InputError("folder_in_use", f"A call is being recorded into {folder}; end that first.")
         return _forget(folder, speaker, progress or (lambda share: None))
     except OSError as error:
         raise StorageError("forget_failed", f"{folder} cannot be changed: {error.strerror or error}.") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from raccall._native import JournalBlocks, JournalError, JournalScan, PacketBatch
 from raccall.errors import InputError
-from raccall.recorder.append import AppendOnly
+from raccall.recorder.append import AppendOnly, OpenFile
 from raccall.recorder.lock import lock
 from raccall.units import FRAME_MS, NANOS_PER_MS, NANOS_PER_SECOND, Nanos
 from raccall.voice.tap import Packets, TappedPacket, Tick
@@ -37,10 +37,10 @@ class TimeBase:
 class JournalWriter:
     """Appends packets, and holds the recording's lock (see `lock`) until it is closed. Raises OSError."""
 
-    def __init__(self, path: Path, base: TimeBase, *, application: str) -> None:
+    def __init__(self, path: Path, base: TimeBase, *, application: str, open_file: OpenFile = AppendOnly) -> None:
         """Create the file. FileExistsError when there is one."""
         self._blocks = JournalBlocks(base.monotonic_ns, base.wall_ns)
-        self._file = AppendOnly(path)
+        self._file = open_file(path)
         lock(self._file.fileno())
         self._file.append(self._blocks.head(application))
 

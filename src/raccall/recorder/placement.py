@@ -21,6 +21,9 @@ from raccall.voice.tap import Packets
 JOURNAL = "journal.pcapng"
 EVENTS = "events.jsonl"
 
+SEALED = ".sealed"
+"""Behind the names of both, when they are encrypted."""
+
 Progress = Callable[[float], None]
 """Called with the share done, 0 to 1, never less than before."""
 
@@ -47,9 +50,7 @@ class Placement:
     """
 
     def __init__(self, folder: Path) -> None:
-        finish_replacing(folder)
-        if not (folder / JOURNAL).is_file() or not (folder / EVENTS).is_file():
-            raise InputError("not_a_recording", f"{folder} holds no recording: {JOURNAL} or {EVENTS} is missing.")
+        check_recording(folder)
         self.log = read_events(folder / EVENTS)
         self.start = next((event for event in self.log.events if isinstance(event, Start)), None)
         self.reader = JournalReader(
@@ -98,3 +99,16 @@ class Placement:
             timelines[speaker].push(Packets.of([packet]).batch)
         rest = {speaker: list(timeline.finish()) for speaker, timeline in timelines.items()}
         yield Step(rest, max([timeline.end for timeline in timelines.values()], default=0), 1.0)
+
+
+def check_recording(folder: Path) -> None:
+    """See that there is a recording that can be read, and complete a replacement of its files that was cut short.
+
+    Raises InputError "recording_sealed", "not_a_recording"; OSError.
+    """
+    finish_replacing(folder)
+    if (folder / JOURNAL).is_file() and (folder / EVENTS).is_file():
+        return
+    if (folder / (JOURNAL + SEALED)).is_file():
+        raise InputError("recording_sealed", f"{folder} is encrypted; `raccall decrypt` makes it readable.")
+    raise InputError("not_a_recording", f"{folder} holds no recording: {JOURNAL} or {EVENTS} is missing.")

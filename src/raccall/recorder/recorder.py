@@ -23,10 +23,11 @@ from raccall import __version__
 from raccall._native import PacketBatch
 from raccall.clock import monotonic_now, wall_now
 from raccall.errors import InputError, StorageError
+from raccall.recorder.append import AppendOnly, OpenFile
 from raccall.recorder.events import Event, EventWriter, Gap, Start, Stop
 from raccall.recorder.journal import JournalWriter, TimeBase
 from raccall.recorder.lock import is_locked
-from raccall.recorder.placement import EVENTS, JOURNAL
+from raccall.recorder.placement import EVENTS, JOURNAL, SEALED
 from raccall.units import NANOS_PER_SECOND, Nanos, Ssrc
 from raccall.voice.tap import Packets, Tap
 
@@ -56,8 +57,11 @@ class RecorderCounts:
 class Recorder:
     """One recording folder, from its first event to its last. Made for one event loop; `close` may be called twice."""
 
-    def __init__(self, folder: Path, *, room: str = "") -> None:
-        """Create the folder and its two files. Raises as `check_folder` does."""
+    def __init__(self, folder: Path, *, room: str = "", open_file: OpenFile = AppendOnly) -> None:
+        """Create the folder and its two files. Raises as `check_folder` does.
+
+        open_file: makes the files; `Sealer.open` encrypts them.
+        """
         check_folder(folder)
         self.folder = folder
         self._made_folder = not folder.exists()
@@ -72,8 +76,9 @@ class Recorder:
         base = TimeBase(start, int(wall.timestamp() * NANOS_PER_SECOND))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._journal = JournalWriter(folder / JOURNAL, base, application=f"Raccall {__version__}")
-            self._events = EventWriter(folder / EVENTS)
+            application = f"Raccall {__version__}"
+            self._journal = JournalWriter(folder / JOURNAL, base, application=application, open_file=open_file)
+            self._events = EventWriter(folder / EVENTS, open_file=open_file)
         except FileExistsError as error:
             raise InputError("folder_in_use", f"Another recording has just begun in {folder}.") from error
         except OSError as error:
@@ -140,8 +145,8 @@ class Recorder:
 
     def discard(self) -> None:
         """Remove the files of a closed recording that never began, and the folder if it was made for them."""
-        (self.folder / JOURNAL).unlink(missing_ok=True)
-        (self.folder / EVENTS).unlink(missing_ok=True)
+        for name in (JOURNAL, EVENTS, JOURNAL + SEALED, EVENTS + SEALED):
+            (self.folder / name).unlink(missing_ok=True)
         if self._made_folder:
             self.folder.rmdir()
 
@@ -215,7 +220,7 @@ def check_folder(folder: Path) -> None:
         raise InputError("not_a_folder", f"{nearest} is not a folder.")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise StorageError("folder_unwritable", f"{folder} cannot be written: no permission in {nearest}.")
-    if is_locked(folder / JOURNAL):
+    if is_locked(folder / JOURNAL) or is_locked(folder / (JOURNAL + SEALED)):
         raise InputError("folder_in_use", f"A call is being recorded into {folder} already.")
     if folder.exists() and any(folder.iterdir()):
         raise InputError("folder_not_empty", f"{folder} is not empty; a recording needs a new or empty folder.")

@@ -29,9 +29,8 @@ from raccall.recorder.events import Event, Start, read_events
 from raccall.recorder.forget import Forgotten, forget
 from raccall.recorder.journal import JournalReader, TimeBase
 from raccall.recorder.limiter import limited
-from raccall.recorder.placement import EVENTS, JOURNAL, Progress
+from raccall.recorder.placement import EVENTS, JOURNAL, Progress, check_recording
 from raccall.recorder.render import render
-from raccall.recorder.replace import finish_replacing
 from raccall.recorder.segments import Segment, Segments, read_segments
 from raccall.recorder.sound import Block, RecordedSound
 from raccall.recorder.summary import Summary, read_summary
@@ -64,12 +63,10 @@ class Recording:
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> "Recording":
-        """Open a recording's folder. Raises InputError "not_a_recording", StorageError."""
+        """Open a recording's folder. Raises InputError "not_a_recording", "recording_sealed"; StorageError."""
         folder = Path(path)
         with _reading(folder):
-            finish_replacing(folder)
-        if not (folder / JOURNAL).is_file() or not (folder / EVENTS).is_file():
-            raise InputError("not_a_recording", f"{folder} holds no recording: {JOURNAL} or {EVENTS} is missing.")
+            check_recording(folder)
         return cls(folder)
 
     # ---- what is known ----
