@@ -13,6 +13,7 @@ COMMANDS = {
     "serve": ("raccall.cli.serve", "start a server"),
     "join": ("raccall.cli.join", "join a call by its invite link"),
     "record": ("raccall.cli.record", "record a call as a visible member"),
+    "prune": ("raccall.cli.prune", "delete old recordings"),
     "render": ("raccall.cli.render", "make a recording's tracks and mix again"),
     "report": ("raccall.cli.report", "show what a recording holds, and how well it was received"),
     "forget": ("raccall.cli.forget", "remove one speaker from a recording"),
