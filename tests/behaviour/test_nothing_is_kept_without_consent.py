@@ -55,9 +55,10 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """A real server tells nobody when it is done: look often."""
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
+    """A real server tells nobody when it is done: look often, for ten seconds at most."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 def kept_by(kept: KeptCall, session: Session) -> bool:

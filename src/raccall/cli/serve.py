@@ -3,13 +3,16 @@
 import argparse
 import asyncio
 import json
+import logging
 import sys
 from pathlib import Path
 
+from raccall.bots.automatic import AutomaticRecorder
 from raccall.server.app import RunningServer, serve
 from raccall.server.settings import FIRST_ROOM, ServerSettings
 from raccall.store import default_data_folder
 from raccall.units import DEFAULT_PORT
+from raccall.wire.control import RecordingPolicy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--insecure", action="store_true", help="allow plain text beyond this machine")
     parser.add_argument("--public-address", metavar="HOST[:PORT]", help="what clients are told to connect to")
     parser.add_argument("--room", default=FIRST_ROOM, metavar="NAME", help="first room (default: %(default)s)")
+    parser.add_argument(
+        "--recording",
+        type=RecordingPolicy,
+        choices=list(RecordingPolicy),
+        metavar="|".join(RecordingPolicy),
+        help="may that room be recorded? off: no; ask: those who agree (the first setting); automatic: by this server",
+    )
+    parser.add_argument("--retention-days", type=int, metavar="N", help="delete this server's recordings of that room")
+    parser.add_argument("--recordings", type=Path, metavar="DIR", help="where they go (default: in the data folder)")
     parser.add_argument("--json", action="store_true", help="print one JSON object when started")
 
 
@@ -40,9 +52,23 @@ def run(options: argparse.Namespace) -> int:
         insecure=options.insecure,
         public_address=options.public_address,
         room=options.room,
+        recording=options.recording,
+        retention_days=options.retention_days,
     )
-    asyncio.run(serve(settings, _print_json if options.json else _print))
+    recordings = options.recordings or options.data / "recordings"
+    _log_to_stderr()
+    told = _print_json if options.json else _print
+    asyncio.run(serve(settings, told, lambda server: AutomaticRecorder(server, recordings)))
     return 0
+
+
+def _log_to_stderr() -> None:
+    """What happens to recordings, with the time."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logger = logging.getLogger("raccall")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
 
 
 def _print(server: RunningServer) -> None:

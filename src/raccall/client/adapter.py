@@ -5,6 +5,7 @@ Session.join ─▶ VoiceServerGiven ─▶ VoiceCall (kept alive, made anew) �
 """
 
 import asyncio
+import dataclasses
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -50,14 +51,20 @@ class _Problem(msgspec.Struct):
 
 
 @asynccontextmanager
-async def connect(link: str, *, name: str, recorder: bool = False) -> AsyncIterator["Session"]:
+async def connect(
+    link: str, *, name: str, recorder: bool = False, owner_token: str | None = None, voice_by_link: bool = False
+) -> AsyncIterator["Session"]:
     """Enter the server that an invite link leads to; leaves the call and closes everything at the end.
 
     link: as `raccall serve` prints it. name: how the others see us, 1–32 characters. recorder: be shown to all as one
-    who keeps what is said. Raises InputError (malformed link), RefusedError (invite, name), ConnectionFailed.
+    who keeps what is said. owner_token: makes a recorder the server's own, which may also record the rooms that only
+    their server records. voice_by_link: reach the voice gateway where the link leads, whatever address the server
+    announces (on the server's own machine its public address may lead nowhere). Raises InputError (malformed link),
+    RefusedError (invite, name), ConnectionFailed.
     """
     invite = parse_link(link)
-    session = Session(invite, await _become_guest(invite, name, recorder))
+    guest = await _become_guest(invite, name, recorder, owner_token)
+    session = Session(invite, guest, voice_by_link=voice_by_link)
     try:
         await session._start()
         yield session
@@ -65,12 +72,13 @@ async def connect(link: str, *, name: str, recorder: bool = False) -> AsyncItera
         await session.close()
 
 
-async def _become_guest(invite: InviteLink, name: str, recorder: bool) -> _Guest:
+async def _become_guest(invite: InviteLink, name: str, recorder: bool, owner_token: str | None) -> _Guest:
+    headers = {"authorization": f"Bearer {owner_token}"} if owner_token is not None else {}
     tls = client_context(invite.fingerprint) if invite.secure else False
     wanted = {"invite": invite.token, "name": name, "recorder": recorder}
     try:
         async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=HTTP_TIMEOUT_S) as http:
-            response = await http.post(f"{invite.api_url}/guests", json=wanted)
+            response = await http.post(f"{invite.api_url}/guests", json=wanted, headers=headers)
     except (httpx.RemoteProtocolError, httpx.ReadError):
         raise _unsuitable(invite) from None
     except httpx.TransportError as error:
@@ -104,8 +112,9 @@ class Session:
     Lost connections come back by themselves, with growing pauses; `events` tells.
     """
 
-    def __init__(self, invite: InviteLink, guest: _Guest) -> None:
+    def __init__(self, invite: InviteLink, guest: _Guest, *, voice_by_link: bool = False) -> None:
         self._invite = invite
+        self._voice_by_link = voice_by_link
         self._guest = guest
         self._tls = client_context(invite.fingerprint) if invite.secure else None
         self._control = ControlSession(guest.token)
@@ -419,8 +428,13 @@ class Session:
 
     async def _new_call(self, settings: VoiceSettings) -> VoiceCall:
         given = await self.ask_for_voice()
+        endpoint = given.endpoint
+        if self._voice_by_link:
+            endpoint = self._invite.authority
+            address = settings.media_address or (self._invite.host, self._invite.port)
+            settings = dataclasses.replace(settings, media_address=address)
         return VoiceCall(
-            url=f"{self._invite.websocket_scheme}://{given.endpoint}/?v=8",
+            url=f"{self._invite.websocket_scheme}://{endpoint}/?v=8",
             tls=self._tls,
             identity=VoiceIdentity(given.room_id, self.user_id, given.session_id, given.token),
             settings=settings,

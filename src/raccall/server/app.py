@@ -5,10 +5,12 @@ serve ─▶ RunningServer ─▶ bind (TCP and UDP, one port) ─▶ data folde
 
 import asyncio
 import contextlib
+import dataclasses
 import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 import uvicorn
@@ -19,7 +21,7 @@ from raccall.server.api import create_app
 from raccall.server.binding import Binding, StartRelay, bind
 from raccall.server.relay import MediaRelay
 from raccall.server.service import Service, place_of
-from raccall.server.settings import ServerSettings
+from raccall.server.settings import ServerSettings, join_address
 from raccall.store import DataFolder, SqlStore
 from raccall.units import NANOS_PER_SECOND
 from raccall.wire.control import MAX_MESSAGE_BYTES
@@ -61,12 +63,29 @@ class RunningServer:
         room_id = self.service.first_room_id() if room is None else named.get(room.casefold(), 0)
         return self.service.invite(room_id)[0]
 
+    def own_link(self, room_id: int) -> str:
+        """An invite for programs of this machine: by an address that is listened on, with the certificate pinned.
+
+        Raises RefusedError `room_unknown`.
+        """
+        link, _ = self.service.invite(room_id)
+        token = link.partition("#")[0].rpartition("/")[2]
+        host = ipaddress.ip_address(self._binding.hosts[0])
+        if host.is_unspecified:
+            host = ipaddress.ip_address("::1" if host.version == 6 else "127.0.0.1")
+        place = dataclasses.replace(
+            self.service.place,
+            address=join_address(str(host), self.port),
+            fingerprint=tls.fingerprint(self._certificate.path) if self._certificate else None,
+        )
+        return place.link(token)
+
     async def __aenter__(self) -> "RunningServer":
         self._settings.check()
         self._binding = bind(self._settings.hosts, self._settings.port, self._start_relay)
         try:
-            self.service, certificate = _open_service(self._settings, self._binding)
-            self._uvicorn = _Uvicorn(self._config(certificate))
+            self.service, self._certificate = _open_service(self._settings, self._binding)
+            self._uvicorn = _Uvicorn(self._config(self._certificate))
         except BaseException:
             self._binding.close()
             raise
@@ -119,14 +138,21 @@ class RunningServer:
             hub.handle_timer(monotonic_now())
 
 
-async def serve(settings: ServerSettings, on_started: Callable[[RunningServer], None]) -> None:
-    """Run until SIGINT or SIGTERM, then stop gracefully. `on_started` is called when clients may come."""
+async def serve(
+    settings: ServerSettings,
+    on_started: Callable[[RunningServer], None],
+    beside: Callable[[RunningServer], AbstractAsyncContextManager[object]],
+) -> None:
+    """Run until SIGINT or SIGTERM, then stop gracefully.
+
+    on_started: called when clients may come. beside: what is to run as long as the server does.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl+C ends asyncio.run by KeyboardInterrupt instead
             loop.add_signal_handler(number, stop.set)
-    async with RunningServer(settings) as server:
+    async with RunningServer(settings) as server, beside(server):
         on_started(server)
         await stop.wait()
 

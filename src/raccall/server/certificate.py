@@ -34,14 +34,18 @@ def own_certificate(folder: DataFolder, wall: datetime) -> Certificate:
         folder.write(folder.certificate_key, _pem(key))
         folder.write(folder.certificate, _self_signed(key, wall).public_bytes(serialization.Encoding.PEM))
     check(folder.certificate, folder.certificate_key)
-    certificate = x509.load_pem_x509_certificate(folder.certificate.read_bytes())
-    return Certificate(folder.certificate, folder.certificate_key, certificate.fingerprint(hashes.SHA256()).hex())
+    return Certificate(folder.certificate, folder.certificate_key, fingerprint(folder.certificate))
 
 
 def given_certificate(path: Path, key_path: Path) -> Certificate:
     """Raises InputError `certificate_unusable`."""
     check(path, key_path)
     return Certificate(path, key_path)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 in hexadecimal of the (first) certificate in a PEM file."""
+    return x509.load_pem_x509_certificate(path.read_bytes()).fingerprint(hashes.SHA256()).hex()
 
 
 def check(path: Path, key_path: Path) -> None:

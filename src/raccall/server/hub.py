@@ -56,6 +56,8 @@ class Hub:
         self._tokens = tokens
         self._random_bytes = random_bytes
         self._wall = wall
+        self.watcher: Callable[[Room], None] = lambda room: None
+        """Told of each room whose call somebody entered or left, or whose recording policy changed."""
         self._sessions: dict[int, ControlSession] = {}  # by user id
         self._links: dict[ControlLink, ControlSession] = {}
 
@@ -84,6 +86,7 @@ class Hub:
                 self._leave(session.user, room_id)
         self._tell_changes(room, before)
         self._tell_recording(room)
+        self.watcher(room)
 
     # ---- what happens on control connections ----
 
@@ -223,6 +226,7 @@ class Hub:
             if user.recorder:
                 room.recorded_since = room.recorded_since or self._wall().isoformat(timespec="milliseconds")
                 self._tell_recording(room)
+            self.watcher(room)
         else:
             self._calls.reroute()
             self._tell_changes(room, before)
@@ -243,10 +247,11 @@ class Hub:
         if self._rooms.leave(room_id, user.id):
             self._calls.revoke(user.id, room_id)
             self.tell_room(room_id, control.MemberLeft(room_id=str(room_id), user_id=str(user.id)))
+            room = self._rooms.get(room_id)
             if user.recorder:
-                room = self._rooms.get(room_id)
                 room.recorded_since = room.recorded_since if room.recorders else None
                 self._tell_recording(room)
+            self.watcher(room)
 
     def _end(self, session: ControlSession, code: CloseCode = CloseCode.NORMAL) -> None:
         del self._sessions[session.user.id]
