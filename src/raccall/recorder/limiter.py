@@ -28,6 +28,11 @@ class Limiter:
 
     def process(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """`samples`: float32, shape (n,) or (n, channels), always the same; n a whole number of milliseconds."""
+        before = np.zeros((LATENCY_SAMPLES, *samples.shape[1:]), np.float32) if self._pending is None else self._pending
+        pending = np.concatenate([before, samples])
+        self._pending = pending[len(samples) :]
+        if self._needed.min() == 1 and samples.max() <= CEILING and samples.min() >= -CEILING:
+            return pending[: len(samples)]  # nothing to do: most of the time, and ten times as fast
         blocks = len(samples) // BLOCK_SAMPLES
         peaks = np.abs(samples).reshape(blocks, -1).max(axis=1)
         needed = np.concatenate([self._needed, np.minimum(1.0, CEILING / np.maximum(peaks, CEILING))])
@@ -36,10 +41,7 @@ class Limiter:
         gains = np.convolve(least_ahead, np.full(_WINDOW_BLOCKS, 1 / _WINDOW_BLOCKS), "valid")
         ramp = np.arange(BLOCK_SAMPLES) / BLOCK_SAMPLES
         gain = gains[:-1, None] + (gains[1:] - gains[:-1])[:, None] * ramp
-        before = np.zeros((LATENCY_SAMPLES, *samples.shape[1:]), np.float32) if self._pending is None else self._pending
-        pending = np.concatenate([before, samples])
         self._needed = needed[blocks:]
-        self._pending = pending[len(samples) :]
         return (pending[: len(samples)] * gain.reshape(-1, *[1] * (samples.ndim - 1))).astype(np.float32)
 
 
