@@ -18,6 +18,7 @@ help:
 	@echo "make test    all tests"
 	@echo "make run     start the server and print where to go"
 	@echo "make check   format, lint, types, layers and tests: what CI runs"
+	@echo "make soak    hours of a call in virtual time: minutes"
 	@echo "make bench   every claim about speed, each against a peer of the same run"
 	@echo "make wheel   a wheel for this system in dist/"
 
@@ -60,6 +61,9 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+
+soak: setup
+	cargo test --release --package raccall-record --test timeline six_hours -- --ignored --nocapture
 
 bench: setup
 	$(BIN)/python -m bench all

@@ -18,10 +18,14 @@
 //!   place 100 ms after the arrival) the least delay of what follows is compared with the clock. When it is more than 20
 //!   ms away (100 ms when fewer than fifty packets tell) the sender's timestamps have not counted a pause, or began anew:
 //!   the clock begins anew.
-//! - A network that stalls or is congested does not look like this: it drains, and the least delay of thirty seconds is
-//!   the old one. A delay that steps up and stays for longer is followed, whether a route became longer or a sender's
-//!   sound card stopped for a moment: the packets look the same. To follow a route errs by its step, once. Not to follow
-//!   a sound card errs by the sum of all its stops, without bound. Those who listened live heard it the same way.
+//! - A network that stalls does not look like this: it drains, and the least delay of thirty seconds is the old one.
+//! - A delay that steps up and stays is the sender's pause if it may be: if half of the step lies between this packet and
+//!   the five before (congestion rises little by little), and if this sender's timestamps were never seen to count a
+//!   pause or the step is more than a second. Then the clock begins anew at once.
+//! - Any other step that stays is held back for two minutes, and followed if it lasts longer, whether a route became
+//!   longer or a sender's sound card stopped for a moment: the packets look the same. To follow a route errs by its
+//!   step, once. Not to follow a sound card errs by the sum of all its stops, without bound. Those who listened live
+//!   heard it the same way.
 //! - Drift in the sender and a slow rise of the network look the same, too, below 15 ms. Above, the rise is held back.
 //! - A new SSRC, or numbers that begin anew, is a sender that began anew (see [`Runs`]): its clock is estimated from its
 //!   own packets, and it goes on in the same track.
@@ -58,6 +62,9 @@ const STALL_SAMPLES: i64 = 40 * MS;
 const RESTART_SAMPLES: i64 = 20 * MS;
 const RESTART_SAMPLES_FEW: i64 = 100 * MS;
 const ENOUGH_PACKETS: usize = 50;
+/// An hour: beyond that timestamps jumped.
+const MAX_COUNTED_SAMPLES: i64 = 3600 * SAMPLE_RATE_HZ;
+const LASTING_SAMPLES: i64 = 120 * SAMPLE_RATE_HZ;
 const PAUSE_SAMPLES: i64 = 60 * MS;
 const MAX_DRIFT_SAMPLES: i64 = 15 * MS / 2;
 const MAX_STEP_SAMPLES: i64 = 15 * MS;
@@ -87,11 +94,22 @@ impl Waiting {
     fn delay(&self) -> i64 {
         self.arrival - self.timestamp
     }
+}
 
-    /// Whether `self`, after `before`, came earlier than any network can explain by letting go of what it held back.
-    fn is_unrelated_to(&self, before: &Waiting) -> bool {
-        let held_back = (self.sequence - before.sequence).max(1) * self.samples;
-        before.delay() - self.delay() > held_back + RESTART_SAMPLES_FEW
+/// The relative delays of the last five packets.
+#[derive(Debug, Default)]
+struct Recent(VecDeque<i64>);
+
+impl Recent {
+    fn push(&mut self, delay: i64) {
+        if self.0.len() == 5 {
+            self.0.pop_front();
+        }
+        self.0.push_back(delay);
+    }
+
+    fn least(&self) -> Option<i64> {
+        self.0.iter().copied().min()
     }
 }
 
@@ -116,6 +134,11 @@ pub struct Timeline {
     clock_goes_on: bool,
     /// The clock at the packet before.
     delay: f64,
+    recent: Recent,
+    /// Whether the timestamps of this run went on in a pause.
+    counts_pauses: bool,
+    /// Since when, in timestamps, everything comes later than the clock says.
+    elevated_since: Option<i64>,
     /// What is added to timestamps for `exact` and for `position`.
     exact_offset: f64,
     track_offset: i64,
@@ -139,6 +162,9 @@ impl Timeline {
             clock: ClockEstimate::default(),
             clock_goes_on: false,
             delay: 0.0,
+            recent: Recent::default(),
+            counts_pauses: false,
+            elevated_since: None,
             exact_offset: 0.0,
             track_offset: 0,
             exact_end: f64::MIN,
@@ -204,8 +230,10 @@ impl Timeline {
             self.report.counts.duplicates += 1;
             return;
         }
-        if self.clock_goes_on && self.before.is_some_and(|before| before.key.0 == run) {
-            self.clock_goes_on = !place.is_some_and(|index| item.is_unrelated_to(&self.waiting[index]));
+        if let Some(before) = self.before
+            && before.key.0 == run
+        {
+            self.clock_goes_on &= self.away(&item, before.timestamp) >= -RESTART_SAMPLES_FEW as f64;
             if self.clock_goes_on {
                 self.clock.add(item.timestamp, item.delay());
             }
@@ -237,15 +265,17 @@ impl Timeline {
         let restarted = match before {
             None => {
                 self.begin_clock();
+                self.counts_pauses = false;
                 true
             }
-            Some(before) => self.is_boundary(before) && self.check_clock(),
+            Some(before) => self.is_boundary(before) && self.check_clock(before),
         };
         let item = self.waiting.pop_front().expect("the caller looked");
         self.advance_clock(&item, before, restarted);
         if !restarted {
             self.correct_silence(&item);
         }
+        self.recent.push(item.delay());
         self.before =
             Some(Before { key: item.key(), arrival: item.arrival, timestamp: item.timestamp, samples: item.samples });
         self.emit(&item, lost, out);
@@ -260,42 +290,70 @@ impl Timeline {
         !in_sequence || item.arrival - before.arrival > before.samples + STALL_SAMPLES
     }
 
-    /// The first waiting packet and those after it, up to one unrelated to the one before.
+    /// The first waiting packet and those of its run.
     fn upcoming(&self) -> impl Iterator<Item = &Waiting> {
-        let followers = self.waiting.iter().skip(1).zip(&self.waiting);
-        let related = followers.take_while(|(item, before)| item.run == before.run && !item.is_unrelated_to(before));
-        self.waiting.front().into_iter().chain(related.map(|(item, _)| item))
+        let run = self.waiting.front().map(|first| first.run);
+        self.waiting.iter().take_while(move |item| Some(item.run) == run)
     }
 
+    /// How much later than its clock's place a packet came, the place being known at `known_at`.
+    fn away(&self, item: &Waiting, known_at: i64) -> f64 {
+        let drift = self.clock.slope().unwrap_or(0.0) * (item.timestamp - known_at) as f64;
+        item.delay() as f64 - self.delay - drift
+    }
+
+    /// Takes the upcoming packets, as far as they are of one clock: where delays fall by more than the network can
+    /// have held back, timestamps jumped.
     fn begin_clock(&mut self) {
         let mut clock = ClockEstimate::default();
-        let mut count = 0;
+        let mut recent = Recent::default();
+        let mut sequence = self.waiting[0].sequence;
+        let mut goes_on = true;
         for item in self.upcoming() {
+            let held_back = (item.sequence - sequence) * item.samples;
+            if recent.least().is_some_and(|least| item.delay() < least - held_back - RESTART_SAMPLES_FEW) {
+                goes_on = false;
+                break;
+            }
             clock.add(item.timestamp, item.delay());
-            count += 1;
+            recent.push(item.delay());
+            sequence = item.sequence;
         }
-        self.clock = clock;
-        self.clock_goes_on = self.waiting.get(count).is_none_or(|next| next.run != self.waiting[0].run);
+        (self.clock, self.clock_goes_on) = (clock, goes_on);
+        (self.recent, self.elevated_since) = (Recent::default(), None);
         self.quiet = None;
     }
 
     /// Begins the clock anew if what follows says so.
-    fn check_clock(&mut self) -> bool {
+    fn check_clock(&mut self, before: Before) -> bool {
         let first = &self.waiting[0];
-        let away_of = |item: &Waiting| {
-            let since = (item.timestamp - first.timestamp) as f64;
-            item.delay() as f64 - self.delay - self.clock.slope() * since
-        };
+        let at = first.timestamp;
+        let paused = at - before.timestamp - (first.sequence - before.key.1) * first.samples;
+        self.counts_pauses |= (PAUSE_SAMPLES..MAX_COUNTED_SAMPLES).contains(&paused);
         let (mut count, mut least) = (0, f64::MAX);
         for item in self.upcoming() {
+            let away = self.away(item, at);
+            if away < -RESTART_SAMPLES_FEW as f64 {
+                break;
+            }
             count += 1;
-            least = least.min(away_of(item));
-            if least < RESTART_SAMPLES as f64 {
+            least = least.min(away);
+            if away < RESTART_SAMPLES as f64 {
                 break;
             }
         }
-        let limit = if count >= ENOUGH_PACKETS { RESTART_SAMPLES } else { RESTART_SAMPLES_FEW };
-        let restarts = least >= limit as f64 || away_of(first) < -RESTART_SAMPLES_FEW as f64;
+        let restarts = if count == 0 {
+            true
+        } else if least < RESTART_SAMPLES as f64 {
+            self.elevated_since = None;
+            false
+        } else if count < ENOUGH_PACKETS && least < RESTART_SAMPLES_FEW as f64 {
+            false
+        } else {
+            let already = self.recent.least().map_or(0.0, |delay| (delay as f64 - self.delay).max(0.0));
+            let is_step = least - already >= least / 2.0 && (!self.counts_pauses || least >= SAMPLE_RATE_HZ as f64);
+            is_step || at - *self.elevated_since.get_or_insert(at) > LASTING_SAMPLES
+        };
         if restarts {
             self.begin_clock();
         }
@@ -315,8 +373,10 @@ impl Timeline {
             self.report.shifted(item.timestamp + self.track_offset, step, Reason::ClockRestarted);
         } else {
             let since = item.timestamp - before.timestamp;
-            self.drifted += delay - self.delay;
-            self.drifted_in += since;
+            if let Some(slope) = self.clock.slope() {
+                self.drifted += slope * since as f64;
+                self.drifted_in += since;
+            }
             let paused = since - before.samples >= PAUSE_SAMPLES;
             let most = if paused { f64::MAX } else { MAX_SLEW * since.max(0) as f64 };
             self.exact_offset += (delay - self.exact_offset).clamp(-most, most);

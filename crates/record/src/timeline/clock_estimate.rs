@@ -105,9 +105,9 @@ impl ClockEstimate {
         delay
     }
 
-    /// How much slower than ours the sender's clock runs, as a share; 0 as long as nothing is known.
-    pub fn slope(&self) -> f64 {
-        self.slope
+    /// How much slower than ours the sender's clock runs, as a share; nothing before 20 s are known.
+    pub fn slope(&self) -> Option<f64> {
+        (self.doubt < MAX_DOUBT).then_some(self.slope)
     }
 
     /// What `point` says of another moment.

@@ -4,7 +4,7 @@ use crate::SAMPLE_RATE_HZ;
 
 /// So many are listed, the first; the rest is counted. Six hours at 200 ppm without a pause make 216.
 pub const MAX_SHIFTS: usize = 4000;
-/// What is left out for one reason within a second is one entry.
+/// What overlaps or is left out for one reason within a second is one entry.
 const SAME_SAMPLES: i64 = SAMPLE_RATE_HZ;
 
 /// Why something was moved or left out.
@@ -53,6 +53,12 @@ pub struct Shift {
     pub reason: Reason,
 }
 
+impl Shift {
+    fn is_same(&self, reason: Reason, position: i64) -> bool {
+        self.reason == reason && (position - self.position).abs() < SAME_SAMPLES
+    }
+}
+
 /// What became of the packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -89,7 +95,10 @@ impl Report {
     }
 
     pub fn shifted(&mut self, position: i64, samples: i64, reason: Reason) {
-        self.list(Shift { position, samples, left_out: 0, reason });
+        match self.shifts.last_mut() {
+            Some(last) if reason == Reason::Overlap && last.is_same(reason, position) => last.samples += samples,
+            _ => self.list(Shift { position, samples, left_out: 0, reason }),
+        }
     }
 
     pub fn left_out(&mut self, position: i64, samples: i64, reason: Reason) {
@@ -99,7 +108,7 @@ impl Report {
             _ => self.counts.late += 1,
         }
         match self.shifts.last_mut() {
-            Some(last) if last.reason == reason && position - last.position < SAME_SAMPLES => last.left_out += samples,
+            Some(last) if last.is_same(reason, position) => last.left_out += samples,
             _ => self.list(Shift { position, samples: 0, left_out: samples, reason }),
         }
     }

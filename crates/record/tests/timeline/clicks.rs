@@ -97,7 +97,7 @@ fn clicks_of_two_members_lie_where_they_were_said_for_an_hour() {
 }
 
 #[test]
-#[ignore = "a minute: `make soak`"]
+#[ignore = "a minute; `make soak` runs it"]
 fn clicks_of_two_members_lie_where_they_were_said_for_six_hours() {
     for seed in 1..=5 {
         two_members(seed, 6.0);

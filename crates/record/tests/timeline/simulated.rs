@@ -3,7 +3,10 @@
 //! Each packet carries its number, so that a test knows when it was sent. Times are samples of true time at 48 kHz since
 //! the recording began, as fractions.
 
+use std::collections::HashMap;
+
 use raccall_record::{Batch, LEAD_IN_SAMPLES, Nanos, PlacedBatch, Received, Timeline};
+use raccall_wire::sequence::{Extended16, Extended32};
 
 /// When the recording began.
 pub const START: Nanos = 1_000_000_000_000;
@@ -44,6 +47,7 @@ pub fn jitter(delay_ms: f64, jitter_ms: f64, loss: f64) -> impl FnMut(f64, &mut 
 pub struct Flying {
     pub arrival: f64,
     pub ssrc: u32,
+    /// Both wrap on their way.
     pub sequence: u64,
     pub timestamp: u64,
     pub payload: Vec<u8>,
@@ -143,6 +147,7 @@ pub fn place(arrived: &[Flying]) -> (Timeline, PlacedBatch) {
     let mut placed = PlacedBatch::default();
     let mut batch = Batch::default();
     let mut rtp = Vec::new();
+    let mut extended = HashMap::<u32, (Extended16, Extended32)>::new(); // as a tap does
     let mut step = START;
     for packet in arrived {
         let arrival = START + (packet.arrival * 1e9 / SECOND) as Nanos;
@@ -153,7 +158,10 @@ pub fn place(arrived: &[Flying]) -> (Timeline, PlacedBatch) {
             step = arrival + 100_000_000;
         }
         write_rtp(packet, &mut rtp);
-        let Flying { ssrc, sequence, timestamp, .. } = *packet;
+        let ssrc = packet.ssrc;
+        let (sequences, timestamps) = extended.entry(ssrc).or_default();
+        let sequence = sequences.extend(packet.sequence as u16);
+        let timestamp = timestamps.extend(packet.timestamp as u32);
         batch.push(Received { arrival, ssrc, sequence, timestamp, rtp: &rtp });
     }
     batch.iter().for_each(|packet| timeline.push(packet));
