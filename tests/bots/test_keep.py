@@ -65,6 +65,7 @@ class FakeSession:
     def __init__(self, *script: told.Event | Callable[["FakeSession"], None], ends: bool = False) -> None:
         self.members = {TAPE.user_id: TAPE, ANNA.user_id: ANNA}
         self.sources: dict[Ssrc, str] = {}
+        self.uplink_loss_pct = {ANNA.user_id: 2.5}
         self.taps: list[FakePacketTap] = []
         self.refusal: Exception | None = None
         self.done = asyncio.Event()
@@ -176,7 +177,7 @@ async def test_what_goes_wrong_is_told_and_written_and_what_is_well_again_too(
         assert [active.kind for active in kept.health.alarms] == ["connection"]
         kept._observer.note(CONNECTED)
         assert await alarm() == ("connection", "The connection is back.", True)
-        assert [speaker.name for speaker in kept.health.speakers] == ["anna"]
+        assert [(speaker.name, speaker.uplink_loss_pct) for speaker in kept.health.speakers] == [("anna", 2.5)]
     log = [event for event in read_events(tmp_path / "call" / "events.jsonl").events if isinstance(event, Alarm)]
     assert [event.ended for event in log] == [False, True]
 

@@ -70,10 +70,13 @@ def test_what_a_person_does(speaker: SpeakerHealth, state: str) -> None:
     assert texts(replace(REPORT, speakers=(speaker,)))[1][42:57].rstrip() == state
 
 
-def test_the_first_hop_is_shown_where_it_is_known_and_there_is_room() -> None:
-    report = replace(REPORT, speakers=(replace(ANNA, uplink_loss_pct=0.5),))
-    assert texts(report, 119)[1].endswith("ms  (to the server 0.5 %)")
-    assert "server" not in texts(report, 79)[1]
+@pytest.mark.parametrize(
+    ("uplink_pct", "end"),
+    [(None, "  3 ms"), (0.04, "  3 ms"), (0.5, "up 0.5 %"), (9.94, "up 9.9 %"), (12.3, "up 12 %")],
+)
+def test_what_was_lost_before_the_server_is_told_apart(uplink_pct: float | None, end: str) -> None:
+    row = texts(replace(REPORT, speakers=(replace(ANNA, loss_pct=99.9, uplink_loss_pct=uplink_pct),)))[1]
+    assert row.endswith(f"loss 99.9 %  {end}") and width(row) <= 79
 
 
 def test_losses_and_alarms_stand_below_and_alarms_are_loud() -> None:

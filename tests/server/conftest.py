@@ -24,6 +24,7 @@ class FakeRelay:
         self.bind = list(bind)
         self.commands = []
         self.stopped = False
+        self.stats = {}
 
     def add_session(self, session_id, ssrc, mode, key):
         self.commands.append(("add", session_id, ssrc, mode, key))
@@ -39,6 +40,9 @@ class FakeRelay:
 
     def counters(self):
         return {"commands": len(self.commands)}
+
+    def session_stats(self, session_id):
+        return self.stats.get(session_id)
 
     def stop(self):
         self.stopped = True

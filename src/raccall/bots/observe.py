@@ -33,11 +33,17 @@ class Observer:
 
     def observe(self, disk: Disk | None) -> Observation:
         """As of now."""
-        members, stats = self._session.members, self._session.stats()
+        members, stats, uplinks = self._session.members, self._session.stats(), self._session.uplink_loss_pct
         return Observation(
             connection=self._connection,
             people=[
-                Person(member.user_id, member.name, muted=member.muted, kept=member.kept)
+                Person(
+                    member.user_id,
+                    member.name,
+                    muted=member.muted,
+                    kept=member.kept,
+                    uplink_loss_pct=uplinks.get(member.user_id),
+                )
                 for member in members.values()
                 if not member.recording
             ],

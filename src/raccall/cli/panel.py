@@ -110,9 +110,12 @@ def _speaker(speaker: SpeakerHealth, columns: int, blocks: bool) -> str:
     name = _fit(printable(speaker.name), NAME_COLUMNS)
     line = f"  {name}  {_meter(speaker.level_db, columns - OTHER_COLUMNS, blocks)}  {_state(speaker):<15}"
     if speaker.packets:
-        line += f" loss {speaker.loss_pct:4.1f} %  {speaker.jitter_ms:3.0f} ms"
-    if speaker.uplink_loss_pct is not None and columns >= 100:
-        line += f"  (to the server {speaker.uplink_loss_pct:.1f} %)"
+        line += f" loss {speaker.loss_pct:4.1f} %"
+        uplink_pct = speaker.uplink_loss_pct or 0.0
+        if uplink_pct >= 0.1:  # then that is what to look at, not jitter
+            line += f"  up {uplink_pct:.{1 if uplink_pct < 9.95 else 0}f} %"
+        else:
+            line += f"  {speaker.jitter_ms:3.0f} ms"
     return line.rstrip()
 
 

@@ -164,6 +164,11 @@ class Session:
         return dict(self._call.sources) if self._call is not None else {}
 
     @property
+    def uplink_loss_pct(self) -> dict[str, float]:
+        """user_id → packets lost between them and the server, of the last seconds. Only a recorder is told."""
+        return self._control.uplink_loss_pct
+
+    @property
     def muted(self) -> bool:
         return self._muted
 

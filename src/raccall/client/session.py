@@ -47,6 +47,8 @@ class ControlSession:
         self._lines = 0
         self.user_id = ""
         self.rooms = RoomMirror()
+        self.uplink_loss_pct: dict[str, float] = {}
+        """user id → loss on their way to the server, in the last seconds. Told to recorders only."""
         self.round_trip_ms: float | None = None
         """Of the newest answered heartbeat."""
         self.counts = {"malformed": 0}
@@ -148,6 +150,8 @@ class ControlSession:
                 if nonce == self._nonce and self._unanswered_since is not None:
                     self.round_trip_ms = (now - self._unanswered_since) / NANOS_PER_MS
                     self._unanswered_since = None
+            case control.UplinkLoss(loss_pct=loss_pct):
+                self.uplink_loss_pct = loss_pct
             case control.Ready():
                 self._greeting = None
                 self._session_id, self._seq = message.session_id, message.seq

@@ -16,6 +16,7 @@ from raccall.server import routing
 from raccall.server.link import Link
 from raccall.server.rooms import Rooms
 from raccall.server.routing import RelayHandle, Table, Voice
+from raccall.server.uplinks import Counts
 from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.gateway.messages import ClientDisconnect, ClientsConnect, CloseCode, UserSpeaking
 from raccall.voice.gateway.replay import ReplayBuffer
@@ -122,6 +123,16 @@ class Calls:
         table = routing.plan(self._voice(session) for session in self._sessions.values())
         routing.apply(routing.diff(self._table, table), self._relay)
         self._table = table
+
+    def uplinks(self, room_id: int) -> dict[int, Counts]:
+        """What the relay received and missed of each voice in the room that may be kept, by user id."""
+        counts = {}
+        for session in self._sessions.values():
+            if session.connected and session.room_id == room_id and self._rooms.get(room_id).may_keep(session.user_id):
+                stats = self._relay.session_stats(session.id)
+                if stats is not None:
+                    counts[session.user_id] = (stats["received"], stats["lost"])
+        return counts
 
     # ---- what happens on voice connections ----
 

@@ -166,6 +166,10 @@ class ControlGatewayServer:
         """Something happened. `keep` does the same for a lost connection."""
         self._send(keep(self._replay, message))
 
+    def mention(self, message: control.UplinkLoss) -> None:
+        """Something that is not said again after a resume."""
+        self._send(control.write_message(message))
+
     def close(self, code: CloseCode) -> None:
         """End the connection. The first code counts."""
         if not self.closed:

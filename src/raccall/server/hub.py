@@ -17,10 +17,13 @@ from raccall.server.link import Link
 from raccall.server.recording import check_recorder, member_info, member_infos, recording_state, room_info
 from raccall.server.rooms import Member, Room, Rooms, fold, name_taken
 from raccall.server.tokens import Tokens, User
+from raccall.server.uplinks import Uplinks
 from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.gateway.messages import CloseCode
 from raccall.voice.gateway.replay import ReplayBuffer
 from raccall.wire import control
+
+UPLINKS_EVERY_MS = 5_000
 
 ControlLink = Link[ControlGatewayServer]
 
@@ -60,6 +63,8 @@ class Hub:
         """Told of each room whose call somebody entered or left, or whose recording policy changed."""
         self._sessions: dict[int, ControlSession] = {}  # by user id
         self._links: dict[ControlLink, ControlSession] = {}
+        self._uplinks: dict[int, Uplinks] = {}  # by room id, of the rooms that are recorded
+        self._uplinks_due: Nanos | None = None
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -165,14 +170,18 @@ class Hub:
     def get_timer(self) -> Nanos | None:
         """When `handle_timer` wants to be called: the voice sessions' timer included."""
         timers = [session.expires for session in self._sessions.values()] + [self._calls.get_timer()]
+        timers.append(self._uplinks_due)
         return min((timer for timer in timers if timer is not None), default=None)
 
     def handle_timer(self, now: Nanos) -> None:
-        """End what was not resumed in time."""
+        """End what was not resumed in time, and tell recorders how well voices reach the server."""
         for session in list(self._sessions.values()):
             if session.expires is not None and now >= session.expires:
                 self._end(session)
         self._calls.handle_timer(now)
+        if self._uplinks_due is not None and now >= self._uplinks_due:
+            self._tell_uplinks()
+            self._uplinks_due = Nanos(now + UPLINKS_EVERY_MS * NANOS_PER_MS) if self._uplinks else None
 
     # ---- inside ----
 
@@ -225,6 +234,7 @@ class Hub:
             self.tell_room(room.id, control.MemberJoined(room_id=str(room.id), member=member_info(room, member)))
             if user.recorder:
                 room.recorded_since = room.recorded_since or self._wall().isoformat(timespec="milliseconds")
+                self._uplinks_due = self._uplinks_due or Nanos(0)  # at once: the first look begins to count
                 self._tell_recording(room)
             self.watcher(room)
         else:
@@ -291,6 +301,17 @@ class Hub:
 
     def _tell_recording(self, room: Room) -> None:
         self.tell_room(room.id, control.RecordingChanged(room_id=str(room.id), recording=recording_state(room)))
+
+    def _tell_uplinks(self) -> None:
+        recorded = {room.id for room in self._rooms.all() if room.recorders}
+        self._uplinks = {room_id: self._uplinks.get(room_id) or Uplinks() for room_id in recorded}
+        for room_id, uplinks in self._uplinks.items():
+            loss_pct = {str(user_id): loss for user_id, loss in uplinks.look(self._calls.uplinks(room_id)).items()}
+            message = control.UplinkLoss(room_id=str(room_id), loss_pct=loss_pct)
+            for session in self._sessions.values():
+                if session.user.recorder and session.user.room_id == room_id and session.link is not None:
+                    session.link.core.mention(message)
+                    session.link.wake()
 
     def _tell(self, session: ControlSession, message: Numbered) -> None:
         if session.link is None:

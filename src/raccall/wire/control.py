@@ -207,6 +207,17 @@ class RecordingChanged(_Message, frozen=True, kw_only=True):
     seq: int = 0
 
 
+class UplinkLoss(_Message, frozen=True, kw_only=True):
+    """How much of each voice was lost before it reached the server; to recorders only, every few seconds.
+
+    Has no number: the next one says it anew.
+    """
+
+    room_id: str
+    loss_pct: dict[str, float]
+    """By user id, of the last few seconds; those who sent nothing are left out."""
+
+
 class TextMessage(_Message, frozen=True, kw_only=True):
     """A line that someone typed."""
 
@@ -239,6 +250,7 @@ ServerMessage = (
     | MemberLeft
     | MemberUpdated
     | RecordingChanged
+    | UplinkLoss
     | TextMessage
     | Refused
 )
