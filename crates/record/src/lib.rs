@@ -5,11 +5,13 @@ mod batch;
 pub mod journal;
 mod loudness;
 mod packet;
+mod sound;
 mod timeline;
 
 pub use batch::Batch;
 pub use loudness::LoudnessMeter;
 pub use packet::{Nanos, Received, SAMPLE_RATE_HZ};
+pub use sound::{SoundCounts, SpeakerSound};
 pub use timeline::{
     ClockEstimate, Counts, GRID_SAMPLES, LEAD_IN_SAMPLES, LOOK_AHEAD, MAX_SHIFTS, MAX_WAITING_PACKETS, Placed,
     PlacedBatch, Reason, Shift, Timeline,
