@@ -553,3 +553,28 @@ class LoudnessMeter:
     @property
     def lufs(self) -> float:
         """Of everything so far; minus infinity for silence, and for less than 400 ms."""
+
+# ---- record: sound ----
+# What becomes of losses, pauses and hostile bytes is told in crates/record/src/sound/mod.rs.
+
+@final
+class SpeakerSound:
+    """One speaker's placed packets in, sound out: float32, 48 kHz. Works without the GIL.
+
+    channels: 1 or 2, whatever the sender used. gain: a factor on everything. begin: position of the first sample put
+    out; packets long before it are not decoded. ValueError for another number of channels.
+    """
+
+    def __init__(self, channels: int, *, gain: float = 1.0, begin: int = 0) -> None: ...
+    def pull(self, placed: Sequence[PlacedBatch], end: int) -> NDArray[np.float32]:
+        """Take packets, and give the sound from the last `end` to this one: shape (frames, channels), zeros where
+        nothing sounds. What belongs before `end` and comes later is put behind it."""
+    @property
+    def concealed_samples(self) -> int:
+        """Made up for what was lost, or could not be decoded."""
+    @property
+    def recovered_samples(self) -> int:
+        """Lost, and decoded from the packet after."""
+    @property
+    def refused_packets(self) -> int:
+        """Placed, and refused by the decoder."""

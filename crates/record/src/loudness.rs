@@ -24,7 +24,7 @@ impl LoudnessMeter {
 
     /// Append interleaved samples, of whole frames at 48 kHz. False when they are not whole frames.
     pub fn add(&mut self, samples: &[f32]) -> bool {
-        samples.len() % self.channels == 0 && self.meter.add_frames_f32(samples).is_ok()
+        samples.len().is_multiple_of(self.channels) && self.meter.add_frames_f32(samples).is_ok()
     }
 
     /// LUFS of everything so far; minus infinity when all of it was silence or it was shorter than 400 ms.

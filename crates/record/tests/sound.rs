@@ -73,8 +73,8 @@ struct Packet {
 }
 
 fn push(sound: &mut SpeakerSound, packet: &Packet) {
-    let Packet { exact, lost, payload } = packet.clone();
-    sound.push(&Placed { position: exact as u64, exact, samples: FRAME as u32, lost, payload });
+    let Packet { exact, lost, ref payload } = *packet;
+    sound.push(&Placed { position: exact as u64, exact, samples: FRAME as u32, lost, in_track: true, payload });
 }
 
 /// All of it, up to `end`.

@@ -10,6 +10,10 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from raccall._native import PacketBatch
 from raccall.recorder.events import Event, MemberJoined, Source
 from raccall.units import Nanos, Ssrc
 
@@ -57,6 +61,23 @@ class Attribution:
         newest = bisect_right(claims, int(arrival), key=lambda claim: claim[0]) - 1
         user_id = claims[max(newest, 0)][1]
         return self._speaker(user_id, user_id, self._names.get(user_id, user_id))
+
+    def split(self, batch: PacketBatch) -> list[tuple[Speaker, NDArray[np.int64]]]:
+        """Each speaker's packets by index, in the order of arrival; speakers by their first packet."""
+        ssrcs, arrivals = batch.ssrc, batch.arrival
+        numbers, first, which = np.unique(ssrcs, return_index=True, return_inverse=True)
+        parts: dict[Speaker, list[NDArray[np.int64]]] = {}
+        for source in np.argsort(first):
+            indices = np.flatnonzero(which == source)
+            ssrc = Ssrc(int(numbers[source]))
+            # The first claim holds from the beginning of time on, each other from its own.
+            times = [time for time, _ in self._claims.get(ssrc, ())][1:]
+            claim = np.searchsorted(times, arrivals[indices], side="right")
+            for number in np.unique(claim):
+                part = indices[claim == number]
+                speaker = self.speaker_of(ssrc, Nanos(int(arrivals[part[0]])))
+                parts.setdefault(speaker, []).append(part)
+        return [(speaker, np.sort(np.concatenate(found))) for speaker, found in parts.items()]
 
     def _speaker(self, key: str, user_id: str, name: str) -> Speaker:
         speaker = self._speakers.get(key)

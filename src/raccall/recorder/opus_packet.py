@@ -14,6 +14,9 @@ MAX_PACKET_SAMPLES = 5760
 SILENCE_20_MS = b"\xf8\xff\xfe"
 """What senders emit when a person stops talking: 20 ms, CELT, full band, its silence flag set."""
 
+STEREO_FLAG = 0x04
+"""In a packet's first byte: it codes two channels (RFC 6716 section 3.1)."""
+
 _MAX_FRAME_BYTES = 1275
 _SILK_SAMPLES = (480, 960, 1920, 2880)
 _HYBRID_SAMPLES = (480, 960)
@@ -44,7 +47,7 @@ def packet_samples(payload: bytes) -> int | None:
 
 def is_stereo(payload: bytes) -> bool:
     """True when the packet codes two channels."""
-    return bool(payload and payload[0] & 0x04)
+    return bool(payload and payload[0] & STEREO_FLAG)
 
 
 def is_silence(payload: bytes) -> bool:

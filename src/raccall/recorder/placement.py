@@ -12,11 +12,10 @@ from raccall.errors import InputError
 from raccall.recorder.attribution import Attribution, Speaker
 from raccall.recorder.events import Start, read_events
 from raccall.recorder.journal import JournalReader, TimeBase
-from raccall.recorder.opus_packet import is_stereo
+from raccall.recorder.opus_packet import STEREO_FLAG
 from raccall.recorder.replace import finish_replacing
-from raccall.recorder.timeline import LOOK_AHEAD, Placed, Timeline
+from raccall.recorder.timeline import LOOK_AHEAD, PlacedBatch, Timeline
 from raccall.units import FRAME_SAMPLES, NANOS_PER_MS, NANOS_PER_SECOND, Nanos
-from raccall.voice.tap import Packets
 
 JOURNAL = "journal.pcapng"
 EVENTS = "events.jsonl"
@@ -27,20 +26,22 @@ SEALED = ".sealed"
 Progress = Callable[[float], None]
 """Called with the share done, 0 to 1, never less than before."""
 
-_STEP: int = 100 * NANOS_PER_MS
+_STEP: int = 4 * NANOS_PER_SECOND
 _SETTLED_AFTER: int = LOOK_AHEAD + 8 * NANOS_PER_SECOND
-"""A packet that a stalled network held back belongs up to ten seconds in the past."""
+"""A packet that a stalled network held back belongs some seconds before those that arrived with it."""
+_AFTER_LAST: int = 400 * NANOS_PER_MS
+"""A packet's sound may end this much after it arrived: 120 ms long, moved by 200 behind the one before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What some 100 ms of the journal add."""
+    """What some seconds of the journal add."""
 
-    placed: Mapping[Speaker, list[Placed]]
+    placed: Mapping[Speaker, PlacedBatch]
     settled: int
     """Samples before this position are complete: a packet that comes for them still is too late."""
     share: float
-    """Of the journal read so far, 0 to 1."""
+    """Of the journal read so far, 0 to 1; 1 is the last step, after which all samples are complete."""
 
 
 class Placement:
@@ -59,46 +60,51 @@ class Placement:
         self.timelines: dict[Speaker, Timeline] = {}
         """Of the newest run through `steps`: complete after it."""
         self._attribution = Attribution(self.log.events)
-        self._stereo: set[Speaker] = set()
+        self._channels: dict[Speaker, int] = {}
         self._packets = 0
-        end = max((event.now for event in self.log.events), default=0)
-        for packet in self.reader.packets():
-            self._packets += 1
-            end = max(end, packet.arrival)
-            if is_stereo(packet.payload):
-                self._stereo.add(self._attribution.speaker_of(packet.ssrc, packet.arrival))
+        told = max((event.now for event in self.log.events), default=0)
+        arrived = 0
+        for batch in self.reader.batches(_STEP):
+            self._packets += len(batch)
+            arrived = max(arrived, int(batch.arrival.max()))
+            toc = batch.toc
+            for speaker, indices in self._attribution.split(batch):
+                stereo = bool(((toc[indices] & STEREO_FLAG != 0) & (toc[indices] >= 0)).any())
+                self._channels[speaker] = max(self._channels.get(speaker, 1), 1 + stereo)
         start, base = self.start, self.reader.base
         self.begin = Nanos(start.now) if start else base.monotonic_ns if base else Nanos(0)
-        for _ in self.steps():
-            pass
-        ends = [timeline.end for timeline in self.timelines.values()]
-        length = max(Timeline(self.begin).position_of(Nanos(end)), FRAME_SAMPLES, *ends)
+        self.speakers = tuple(self._channels)
+        """In the order of their first packets."""
+        length = max(Timeline(self.begin).position_of(Nanos(max(told, arrived))), FRAME_SAMPLES)
+        if arrived + _AFTER_LAST > told:
+            length = max(length, self._end_of_packets())
         self.length = length + -length % FRAME_SAMPLES
         """Of every track, in samples, whole frames."""
-        self.speakers = tuple(self.timelines)
-        """In the order of their first packets."""
 
     def channels(self, speaker: Speaker) -> int:
         """1, or 2 when any of the speaker's packets has two."""
-        return 2 if speaker in self._stereo else 1
+        return self._channels[speaker]
+
+    def _end_of_packets(self) -> int:
+        """Where the last of them ends; takes another reading."""
+        for _ in self.steps():
+            pass
+        return max((timeline.end for timeline in self.timelines.values()), default=0)
 
     def steps(self) -> Iterator[Step]:
         """All packets, each speaker's in order and without overlap."""
         clock = Timeline(self.begin)
-        timelines = self.timelines = {}
-        step_end = Nanos(self.begin + _STEP)
-        for done, packet in enumerate(self.reader.packets()):
-            if packet.arrival >= step_end:
-                placed = {speaker: list(timeline.pull(packet.arrival)) for speaker, timeline in timelines.items()}
-                settled = clock.position_of(Nanos(packet.arrival - _SETTLED_AFTER))
-                yield Step(placed, max(settled, 0), done / self._packets if self._packets else 0.0)
-                step_end = Nanos(packet.arrival + _STEP)
-            speaker = self._attribution.speaker_of(packet.ssrc, packet.arrival)
-            if speaker not in timelines:
-                timelines[speaker] = Timeline(self.begin)
-            timelines[speaker].push(Packets.of([packet]).batch)
-        rest = {speaker: list(timeline.finish()) for speaker, timeline in timelines.items()}
-        yield Step(rest, max([timeline.end for timeline in timelines.values()], default=0), 1.0)
+        timelines = self.timelines = {speaker: Timeline(self.begin) for speaker in self.speakers}
+        done = settled = 0
+        for batch in self.reader.batches(_STEP):
+            for speaker, indices in self._attribution.split(batch):
+                timelines[speaker].push(batch, indices)
+            now = Nanos(int(batch.arrival.max()))
+            done += len(batch)
+            placed = {speaker: timeline.pull(now) for speaker, timeline in timelines.items()}
+            settled = max(settled, clock.position_of(Nanos(now - _SETTLED_AFTER)))
+            yield Step(placed, settled, min(done / self._packets, 0.99))
+        yield Step({speaker: timeline.finish() for speaker, timeline in timelines.items()}, settled, 1.0)
 
 
 def check_recording(folder: Path) -> None:

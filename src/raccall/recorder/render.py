@@ -1,5 +1,5 @@
-"""From journal and events to tracks, mix, segments, page and summary. A pure function of the two files, in one pass and
-constant memory.
+"""From journal and events to tracks, mix, segments, page and summary. A pure function of the two files, in constant
+memory; each packet is decoded once.
 
 Everything is written beside the old result and takes its place at the end, so a recording can be rendered again any
 time.
@@ -7,23 +7,23 @@ time.
 
 import os
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from raccall import __version__
 from raccall.errors import StorageError
 from raccall.recorder.attribution import Speaker
+from raccall.recorder.decoding import Voice, decode
 from raccall.recorder.events import Alarm, Correction, Gap, Stop
-from raccall.recorder.mix import Mix, SpeakerSound
-from raccall.recorder.ogg import PRE_SKIP_SAMPLES
+from raccall.recorder.mix import MixDraft
 from raccall.recorder.opus_packet import is_silence
 from raccall.recorder.page import PAGE, Peaks, write_page
-from raccall.recorder.placement import Placement, Progress
+from raccall.recorder.placement import Placement, Progress, Step
 from raccall.recorder.segments import FILE_NAME as SEGMENTS
 from raccall.recorder.segments import Segments, write_segments
 from raccall.recorder.summary import FILE_NAME as SUMMARY
 from raccall.recorder.summary import Damage, Person, Summary
-from raccall.recorder.timeline import LEAD_IN_SAMPLES, Placed, Shift, Timeline
+from raccall.recorder.timeline import LEAD_IN_SAMPLES, Shift, Timeline
 from raccall.recorder.tracks import Track
 from raccall.units import NANOS_PER_SECOND, SAMPLE_RATE_HZ, Nanos
 from raccall.voice.codec import libopus_version
@@ -34,24 +34,39 @@ PRODUCTS = (TRACKS, MIX, SEGMENTS, PAGE, SUMMARY)
 """Files and folders that rendering makes."""
 
 _UNFINISHED = ".rendering"
+_DRAFT = "mix.f16"
 
 
-@dataclass(slots=True)
-class _Voice:
-    """One speaker while rendering."""
+_DECODED = 0.6
+"""Share of the work that is done when everything is decoded and only the mix is left to encode."""
 
-    speaker: Speaker
-    track: Track
-    sound: SpeakerSound = field(default_factory=SpeakerSound)
-    sounding_samples: int = 0
 
-    def add(self, placed: Placed, mix: Mix, segments: Segments, peaks: Peaks) -> None:
-        self.track.add(placed)
-        self.sounding_samples += 0 if is_silence(placed.payload) else placed.samples
-        for position, samples in self.sound.add(placed):
-            mix.add(position, samples)
-            segments.add(self.speaker, position - PRE_SKIP_SAMPLES, samples)
-            peaks.add(self.speaker.file_name, position - PRE_SKIP_SAMPLES, samples)
+class _Tracks:
+    """Every speaker's file, written while its packets pass."""
+
+    def __init__(self, placement: Placement, out: Path, comments: dict[str, str]) -> None:
+        self._files = {
+            speaker: Track(
+                out / TRACKS / f"{speaker.file_name}.opus",
+                channels=placement.channels(speaker),
+                comments={"TITLE": speaker.name, **comments},
+            )
+            for speaker in placement.speakers
+        }
+        self.sounding_samples = dict.fromkeys(placement.speakers, 0)
+
+    def pass_on(self, steps: Iterable[Step]) -> Iterator[Step]:
+        for step in steps:
+            for speaker, packets in step.placed.items():
+                track = self._files[speaker]
+                for placed in packets:
+                    track.add(placed)
+                    self.sounding_samples[speaker] += 0 if is_silence(placed.payload) else placed.samples
+            yield step
+
+    def close(self, length: int) -> None:
+        for track in self._files.values():
+            track.close(length)
 
 
 def render(folder: Path, *, progress: Progress | None = None) -> Summary:
@@ -77,29 +92,32 @@ def render(folder: Path, *, progress: Progress | None = None) -> Summary:
 def _render(placement: Placement, out: Path, progress: Progress) -> Summary:
     start = placement.start
     comments = {"ALBUM": start.room, "DATE": start.wall} if start else {}
-    mix = Mix(out / MIX, comments={"TITLE": "Mix", **comments})
-    segments, peaks = Segments(), Peaks()
-    voices: dict[Speaker, _Voice] = {}
-    for speaker in placement.speakers:
-        path = out / TRACKS / f"{speaker.file_name}.opus"
-        track = Track(path, channels=placement.channels(speaker), comments={"TITLE": speaker.name, **comments})
-        voices[speaker] = _Voice(speaker, track)
-    for step in placement.steps():
-        for speaker, packets in step.placed.items():
-            for placed in packets:
-                voices[speaker].add(placed, mix, segments, peaks)
-        mix.flush(step.settled)
-        progress(step.share)
-    for voice in voices.values():
-        voice.track.close(placement.length)
-    mix.close(placement.length)
+    voices = [Voice(speaker, placement.channels(speaker)) for speaker in placement.speakers]
+    tracks, segments, peaks = _Tracks(placement, out, comments), Segments(), Peaks()
+    draft = MixDraft(out / _DRAFT, max((voice.channels for voice in voices), default=1))
+    for block in decode(voices, tracks.pass_on(placement.steps()), 0, placement.length, None):
+        draft.add(block.mix)
+        for voice in voices:
+            sound = block.voices[voice.speaker.file_name]
+            if sound.any():
+                segments.add(voice.speaker, block.position, sound)
+                peaks.add(voice.speaker.file_name, block.position, sound)
+        progress(_DECODED * (block.position + len(block.mix)) / placement.length)
+    tracks.close(placement.length)
+    draft.write(
+        out / MIX,
+        comments={"TITLE": "Mix", **comments},
+        progress=lambda share: progress(_DECODED + (1 - _DECODED) * share),
+    )
+    draft.close()
     spoken = segments.finish(placement.length)
     write_segments(out, spoken)
-    progress(1.0)
-    summary = _summary(placement, list(voices.values()))
+    people = [_person(voice, placement.timelines[voice.speaker], tracks) for voice in voices]
+    summary = _summary(placement, people)
     summary.write(out)
     drawn = peaks.finish(placement.length)
     write_page(out, summary, placement.log.events, peaks=drawn, segments=spoken, mix=MIX)
+    progress(1.0)
     return summary
 
 
@@ -109,7 +127,7 @@ def _put_in_place(made: Path, folder: Path) -> None:
         os.replace(made / name, folder / name)
 
 
-def _summary(placement: Placement, voices: list[_Voice]) -> Summary:
+def _summary(placement: Placement, people: list[Person]) -> Summary:
     start, log, damage = placement.start, placement.log, placement.reader.damage
     gaps = [event for event in log.events if isinstance(event, Gap)]
     in_kernel = sum(gap.packets for gap in gaps if gap.where == "kernel")
@@ -127,7 +145,7 @@ def _summary(placement: Placement, voices: list[_Voice]) -> Summary:
         lead_in_ms=LEAD_IN_SAMPLES * 1000 / SAMPLE_RATE_HZ,
         duration_s=placement.length / SAMPLE_RATE_HZ,
         complete=any(isinstance(event, Stop) for event in log.events),
-        people=[_person(voice, timelines[voice.speaker]) for voice in voices],
+        people=people,
         lost_in_network=max(lost - in_kernel - in_tap, 0),
         lost_in_kernel=in_kernel,
         lost_in_tap=in_tap,
@@ -145,7 +163,7 @@ def _summary(placement: Placement, voices: list[_Voice]) -> Summary:
     )
 
 
-def _person(voice: _Voice, timeline: Timeline) -> Person:
+def _person(voice: Voice, timeline: Timeline, tracks: _Tracks) -> Person:
     counts = timeline.counts
     expected = counts.placed + counts.lost
     drift_ppm = timeline.drift_ppm()
@@ -162,8 +180,9 @@ def _person(voice: _Voice, timeline: Timeline) -> Person:
         excess=counts.excess,
         overlapping=counts.overlapping,
         corrections_unlisted=counts.shifts_unlisted,
+        refused=voice.sound.refused_packets,
         sources=counts.sources,
-        sounding_s=voice.sounding_samples / SAMPLE_RATE_HZ,
+        sounding_s=tracks.sounding_samples[voice.speaker] / SAMPLE_RATE_HZ,
         concealed_s=voice.sound.concealed_samples / SAMPLE_RATE_HZ,
         recovered_s=voice.sound.recovered_samples / SAMPLE_RATE_HZ,
         drift_ppm=None if drift_ppm is None else round(drift_ppm, 1),

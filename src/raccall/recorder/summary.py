@@ -32,6 +32,8 @@ class Person(msgspec.Struct, kw_only=True, frozen=True):
     """Sent while a newer connection of the same person spoke, and left out."""
     corrections_unlisted: int = 0
     """Corrections beyond the first 4000, which the summary lists."""
+    refused: int = 0
+    """Whole in their framing, but no decoder took what was inside."""
     sources: int
     """SSRCs used: more than one after a reconnection."""
     sounding_s: float

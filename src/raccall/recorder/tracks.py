@@ -35,9 +35,9 @@ class Track:
         self._last = placed.payload
 
     def close(self, length: int) -> None:
-        """Fill up to `length` samples and end there. It must not be before the last packet's end."""
+        """Fill up to `length` samples and end there; a player does not go on to what lies behind."""
         end = length + PRE_SKIP_SAMPLES
-        self._fill(end + -end % FRAME_SAMPLES)
+        self._fill(max(end + -end % FRAME_SAMPLES, self._writer.granule))
         self._writer.close(end)
         self._file.close()
 

@@ -42,11 +42,12 @@ def test_every_format_holds_everyone_aligned_and_equally_long(call: Call, tmp_pa
     for name, said in call.said.items():
         found_ms, correlation = offset_ms(left(sounds[name]), left(said))
         errors.append(found_ms - call.begins_ms[name])
-        assert correlation > 0.9
+        assert correlation > 0.85
     assert abs(errors[0] - errors[1]) < 5
     mixed_ms, correlation = offset_ms(left(sounds["mix"]), left(sounds["anna"] + sounds["ben"]))
-    assert abs(mixed_ms) < 0.1
-    assert correlation > (0.85 if format is Format.OPUS else 0.98)  # a track conceals losses by its decoder's means
+    # A track lies on a grid of 2.5 ms, and conceals losses by its decoder's means.
+    assert abs(mixed_ms) < (2.5 if format is Format.OPUS else 0.1)
+    assert correlation > (0.75 if format is Format.OPUS else 0.98)
 
 
 def test_a_mix_in_floating_point_is_exactly_the_sum_of_the_tracks(call: Call, tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
-//! A recording's packets and samples: batches of packets, the journal that holds them, their places, how loud they sound.
+//! A recording's packets and samples: batches of packets, the journal that holds them, their places, their sound, how loud
+//! it is.
 
 use pyo3::prelude::*;
 
 pub mod batch;
 mod journal;
 mod loudness;
+mod sound;
 pub mod timeline;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     batch::register(module)?;
     journal::register(module)?;
     loudness::register(module)?;
-    timeline::register(module)
+    timeline::register(module)?;
+    sound::register(module)
 }

@@ -129,32 +129,32 @@ impl Resampler {
             return;
         }
         let at = (span.begin.max(ready) - self.position as i64) as usize * self.channels;
-        let end = (span.end - self.position as i64) as usize * self.channels;
+        self.output.resize(at, 0.0);
+        let skipped = skipped as usize * self.channels;
         let input = span.input - self.gone;
         if span.is_stretched() {
-            self.output.resize(end, 0.0);
+            // All of it, whatever is taken, so that a part is computed as the whole is.
+            let mut sound = vec![0.0; (span.end - span.begin) as usize * self.channels];
             let pace = span.frames as f64 / (span.end - span.begin) as f64;
-            let first = input as f64 + skipped as f64 * pace;
-            let out = &mut self.output[at..];
             match self.channels {
-                1 => interpolate::<1>(&self.input, first, pace, out),
-                _ => interpolate::<2>(&self.input, first, pace, out),
+                1 => interpolate::<1>(&self.input, input, pace, &mut sound),
+                _ => interpolate::<2>(&self.input, input, pace, &mut sound),
             }
+            self.output.extend_from_slice(&sound[skipped..]);
         } else {
-            self.output.resize(at, 0.0);
-            let from = (input + skipped as usize) * self.channels;
-            self.output.extend_from_slice(&self.input[from..from + end - at]);
+            let from = input * self.channels;
+            self.output.extend_from_slice(&self.input[from + skipped..from + span.frames * self.channels]);
         }
     }
 }
 
 /// Fill `out` with the sound at `first`, `first + pace`, ...: places between the frames of `input`.
-fn interpolate<const CHANNELS: usize>(input: &[f32], first: f64, pace: f64, out: &mut [f32]) {
+fn interpolate<const CHANNELS: usize>(input: &[f32], first: usize, pace: f64, out: &mut [f32]) {
     let moved = pace - 1.0;
     let most = LANES / CHANNELS;
     let fit = (MOST_MOVED / moved.abs()) as usize; // no less than there are for the least of stretches
     let frames = fit.clamp(1, most);
-    let mut at = first;
+    let mut at = first as f64;
     for out in out.chunks_mut(frames * CHANNELS) {
         let whole = at.floor();
         let begin = filter(at - whole);
