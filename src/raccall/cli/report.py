@@ -123,7 +123,7 @@ def _row(person: Person, talked: dict[str, float]) -> list[str]:
         f"{person.loss_pct:.1f} %",
         f"{person.recovered_s:.1f} s",
         f"{person.concealed_s:.1f} s",
-        "-" if person.drift_ppm is None else f"{person.drift_ppm:+.0f} ppm",
+        "-" if person.drift_ppm is None else f"{round(person.drift_ppm):+d} ppm",
     ]
 
 

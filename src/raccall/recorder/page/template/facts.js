@@ -38,7 +38,7 @@ const COLUMNS = [
   ["Recovered", (person) => lengthText(person.recovered_s)],
   ["Concealed", (person) => lengthText(person.concealed_s)],
   ["Late", (person) => person.late.toLocaleString()],
-  ["Drift", (person) => (person.drift_ppm === null ? "–" : `${person.drift_ppm.toFixed(0)} ppm`)],
+  ["Drift", (person) => (person.drift_ppm === null ? "–" : `${Math.round(person.drift_ppm) || 0} ppm`)],
   ["Connections", (person) => person.sources.toLocaleString()],
 ];
 

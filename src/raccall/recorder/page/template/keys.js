@@ -11,7 +11,7 @@ const KEYS = [
   [["M", "S"], "mute or solo the focused lane", ["m", "s"]],
   [["1", "…", "9"], "solo this lane, again to end", []],
   [["<", ">"], "slower, faster", ["<", ">"]],
-  [["Esc"], "end the loop", ["Escape"]],
+  [["Esc"], "end the loop, leave the lane", ["Escape"]],
   [["?"], "this help", ["?"]],
 ];
 

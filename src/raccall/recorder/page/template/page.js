@@ -81,7 +81,8 @@ function paint() {
     if (talks) talking.push(lane.name);
     lane.show({ talking: talks, audible: lane.audible || player.useMix });
   }
-  byId("talking").textContent = talking.join(", ");
+  const now = talking.join(", ") || "nobody is talking";
+  if (byId("talking").textContent !== now) byId("talking").textContent = now;
   const slider = byId("axis");
   slider.setAttribute("aria-valuenow", position.toFixed(1));
   if (!player.playing) slider.setAttribute("aria-valuetext", `${spokenTime(position)} of ${spokenTime(summary.duration_s)}`);
@@ -204,7 +205,11 @@ function listen() {
     s: () => focused?.set({ solo: !focused.solo }),
     "<": () => changeSpeed(-1),
     ">": () => changeSpeed(1),
-    Escape: () => player.setLoop(null),
+    Escape: () => {
+      player.setLoop(null);
+      document.activeElement.blur();
+      focused = null;
+    },
     "?": () => byId("help").showModal(),
   });
 

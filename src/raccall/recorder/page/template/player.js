@@ -6,7 +6,7 @@
 const TICK_MS = 50;
 const CLOCK_STEP_S = 0.01; // in a tick, towards where the voices are
 const START_WITHIN_MS = 1000;
-const MOST_OPEN = 24; // elements kept open; browsers refuse more than 75 on a phone
+const MOST_OPEN = 6; // elements kept open, unless more talk at once: each holds a decoder and what was read of its file
 const SKIP_FROM_S = 1.2; // a shorter pause is left as it is
 const SKIP_AFTER_S = 0.2;
 const SKIP_TO_BEFORE_S = 0.3;
@@ -70,8 +70,10 @@ class Player extends EventTarget {
     else this.play();
   }
 
+  /** To go outside the loop ends it. */
   seek(time) {
     this.#moveTo(clamp(time, 0, this.duration));
+    if (this.loop && (time < this.loop.begin || time > this.loop.end)) this.setLoop(null);
     if (this.playing) this.#start();
     this.dispatchEvent(new Event("seek"));
   }
@@ -115,6 +117,7 @@ class Player extends EventTarget {
       if (refusal.name !== "AbortError" && refusal.name !== "NotAllowedError") throw refusal;
     }
     if (turn !== this.#turn) return;
+    this.#closeOld();
     this.#startedAt = performance.now();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#tick();
@@ -166,12 +169,15 @@ class Player extends EventTarget {
   }
 
   #join(voice, now) {
-    const open = this.tracks.filter((track) => track.open);
-    if (!voice.open && open.length >= MOST_OPEN) {
-      const resting = open.filter((track) => !track.running).sort((one, other) => one.usedAt - other.usedAt);
-      resting[0]?.close();
-    }
     voice.join(now, this.#rate);
+    this.#closeOld();
+  }
+
+  #closeOld() {
+    const resting = this.tracks.filter((track) => track.open && !track.running);
+    const running = this.tracks.filter((track) => track.running).length;
+    resting.sort((one, other) => one.usedAt - other.usedAt);
+    for (const track of resting.slice(0, Math.max(0, running + resting.length - MOST_OPEN))) track.close();
   }
 
   #skip(now) {
