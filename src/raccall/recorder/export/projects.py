@@ -38,10 +38,9 @@ class ProjectTrack:
 
 
 COLOURS = ((0x3B, 0x82, 0xC4), (0xD9, 0x6C, 0x4F), (0x5A, 0xA4, 0x69), (0x9B, 0x6B, 0xC3), (0xC9, 0xA2, 0x27))
-"""Red, green, blue; speakers take turns."""
+"""Red, green, blue; speakers take turns. In REAPER only: Audacity colours clips, which an import cannot name."""
 
 _REAPER_SOURCES = {Format.WAV: "WAVE", Format.FLAC: "FLAC", Format.OGG: "VORBIS"}
-_AUDACITY_COLOURS = 4
 
 
 def check_project_format(format: Format) -> None:
@@ -112,10 +111,10 @@ def _audacity(name: str, tracks: Sequence[ProjectTrack], marks: Sequence[Mark]) 
         for mark in marks:
             lines.append(f'\t\t<label t="{mark.at_s:.3f}" t1="{mark.at_s:.3f}" title={quoteattr(mark.label)}/>')
         lines.append("\t</labeltrack>")
-    for number, track in enumerate(tracks):
+    for track in tracks:
         # Audacity wants the file first; the rest is set on the track that the import made.
         lines.append(
             f'\t<import filename={quoteattr(track.file)} offset="0.0" name={quoteattr(one_line(track.name))} mute="0" '
-            f'solo="0" height="150" minimized="0" gain="1.0" pan="0.0" colorindex="{number % _AUDACITY_COLOURS}"/>'
+            f'solo="0" height="150" minimized="0" gain="1.0" pan="0.0"/>'
         )
     return "\n".join([*lines, "</project>"]) + "\n"
