@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import raccall
-from raccall.client import MemberJoined, connect
+from raccall.client import MemberJoined, VoiceConnected, connect
 from raccall.errors import ConnectionFailed, InputError, RefusedError
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
@@ -103,9 +103,14 @@ async def test_nobody_is_recorded_without_seeing_it(server: RunningServer, tmp_p
 async def test_a_lost_call_keeps_what_was_received(server: RunningServer, tmp_path: Path) -> None:
     link = server.invite("lounge")
     async with connect(link, name="bot", recorder=True) as session:
-        recording = asyncio.create_task(raccall.record(session, seconds=30, path=tmp_path / "call"))
-        await until(lambda: (tmp_path / "call" / "events.jsonl").exists())
-        await asyncio.sleep(0.1)
+        connected = asyncio.Event()
+
+        def watch(event: object) -> None:
+            if isinstance(event, VoiceConnected):
+                connected.set()
+
+        recording = asyncio.create_task(raccall.record(session, seconds=30, path=tmp_path / "call", watch=watch))
+        await connected.wait()
         session._fail(RefusedError("kicked", "You were removed."))
         with pytest.raises(ConnectionFailed, match="removed") as caught:
             await recording

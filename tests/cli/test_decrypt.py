@@ -1,15 +1,23 @@
 """`raccall keygen` and `raccall decrypt`: from a key to a recording that opens."""
 
+import argparse
+import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from raccall.cli import record
+from raccall.cli.interrupts import Interrupts
 from raccall.cli.main import main
-from raccall.recorder import Start
+from raccall.recorder import Start, read_summary
+from raccall.recorder.age_keys import new_identity
 from raccall.recorder.events import EventWriter
 from raccall.recorder.journal import JournalWriter, TimeBase
 from raccall.recorder.sealed import Sealer
+from raccall.server.app import RunningServer
+from raccall.server.settings import ServerSettings
 from raccall.units import Nanos
 
 
@@ -69,3 +77,33 @@ def test_a_mistake_is_one_sentence(
     said = capsys.readouterr().err
     assert said.endswith(f"[{code}]\n") and said.count("\n") == 1
     assert not (tmp_path / "open").exists()
+
+
+async def test_a_call_is_recorded_so_that_only_the_key_opens_it(
+    tmp_path: Path, key: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    public = new_identity(key)
+    async with RunningServer(ServerSettings(host="127.0.0.1", port=0, data=tmp_path / "data")) as server:
+        parser = argparse.ArgumentParser()
+        record.add_arguments(parser)
+        link, call = server.invite("lounge"), tmp_path / "call"
+        options = parser.parse_args([link, "--out", str(call), "--seconds", "1", "--encrypt-to", public, "--json"])
+        limits, silence_s, seconds = record._check(options)
+        recording = record._Recording(options, call, limits, silence_s, Interrupts(), Sealer([public]).open)
+        await recording.run(seconds)
+    await asyncio.to_thread(record._finish, options, call, limits, recording.health)
+    assert json.loads(capsys.readouterr().out)["encrypted"] is True
+    assert sorted(os.listdir(call)) == ["events.jsonl.sealed", "journal.pcapng.sealed"]
+    assert (
+        await asyncio.to_thread(main, ["decrypt", str(call), "--identity", str(key), "--out", str(tmp_path / "b")]) == 0
+    )
+    assert read_summary(tmp_path / "b").room == "lounge"
+
+
+def test_tracks_in_clear_are_refused_beside_encryption(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["record", "http://127.0.0.1:1/join/x", "--out", str(tmp_path / "call"), "--keep", "tracks"]
+    assert main([*words, "--encrypt-to", "age1x"]) == 2
+    assert capsys.readouterr().err.endswith("[keep_impossible]\n")
+    assert main([*words[:-2], "--encrypt-to", "age1x"]) == 2
+    assert capsys.readouterr().err.endswith("[recipient_invalid]\n")
+    assert not (tmp_path / "call").exists()

@@ -173,6 +173,13 @@ def test_a_forgotten_speaker_is_gone_from_the_open_recording(folder: Path) -> No
     assert not any(getattr(event, "name", "") == "anna" for event in recording.events)
 
 
+def test_exporting_makes_files_for_others(folder: Path, tmp_path: Path) -> None:
+    made = Recording.open(folder).export(tmp_path / "out", format="flac", tracks=False, mix=True)
+    assert [file.path for file in made.files] == ["mix.flac"]
+    sound, rate = soundfile.read(tmp_path / "out" / "mix.flac")
+    assert (rate, len(sound)) == (48_000, round(made.duration_s * 48_000))
+
+
 def test_saving_keeps_a_temporary_recording(folder: Path, tmp_path: Path) -> None:
     recording = Recording(folder, temporary=True)
     kept = recording.save(tmp_path / "kept")

@@ -20,7 +20,7 @@ from raccall.bots.keep import KeptCall, Watch, keep_call
 from raccall.client import Event, Session, connect
 from raccall.errors import InputError, RaccallError
 from raccall.recorder import check_folder
-from raccall.recorder.placement import JOURNAL, Progress
+from raccall.recorder.placement import Progress, has_begun
 from raccall.recorder.recording import Recording
 
 STATUS_EVERY_S = 0.5
@@ -82,7 +82,7 @@ async def record(
                 await first_of(waits, at_most_s=seconds)
                 await kept.finish(_later_part(progress))
     except RaccallError as error:
-        if (folder / JOURNAL).exists():
+        if has_begun(folder):
             error.add_note(f"What was received until then: raccall.Recording.open({str(folder)!r})")
         elif temporary:
             shutil.rmtree(folder, ignore_errors=True)

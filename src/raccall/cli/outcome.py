@@ -30,6 +30,17 @@ def tell_journal(folder: Path, seconds: float, *, as_json: bool) -> None:
         _print(f"{seconds:.0f} s recorded. {NOT_RENDERED.format(folder=folder)}")
 
 
+def tell_sealed(folder: Path, seconds: float, *, as_json: bool) -> None:
+    """The end of a recording that this machine cannot read."""
+    if as_json:
+        _print(json.dumps({"event": "recorded", "recording": str(folder), "duration_s": seconds, "encrypted": True}))
+    else:
+        _print(
+            f"{seconds:.0f} s recorded, encrypted, in {folder}. Where the key is:"
+            f" raccall decrypt {folder} --identity KEYFILE --out DIR"
+        )
+
+
 def tell_only_tracks(folder: Path, summary: Summary) -> None:
     """Delete what was received, and say what is given up with it. Raises StorageError, then nothing is deleted."""
     freed = delete_received(folder, summary)

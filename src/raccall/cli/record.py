@@ -12,15 +12,17 @@ from raccall.bots.keep import KeptCall, keep_call
 from raccall.cli.amounts import parse_duration, parse_size, roughly
 from raccall.cli.display import Display, open_display
 from raccall.cli.interrupts import Interrupts
-from raccall.cli.outcome import NOT_RENDERED, render_and_tell, tell_journal, tell_only_tracks
+from raccall.cli.outcome import NOT_RENDERED, render_and_tell, tell_journal, tell_only_tracks, tell_sealed
 from raccall.cli.progress import say
 from raccall.cli.screen import describe
 from raccall.client import Event, connect, parse_link
 from raccall.clock import wall_now
-from raccall.errors import RaccallError, StorageError
+from raccall.errors import InputError, RaccallError, StorageError
 from raccall.recorder import Alarm, check_folder
+from raccall.recorder.append import AppendOnly, OpenFile
 from raccall.recorder.health import HealthReport
-from raccall.recorder.placement import JOURNAL
+from raccall.recorder.placement import has_begun
+from raccall.recorder.sealed import Sealer
 from raccall.recorder.space import MIN_FREE_BYTES, Keep, Limit, Limits, check_space, check_space_to_render, megabytes
 from raccall.units import NANOS_PER_SECOND
 
@@ -50,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " once they are proven whole, and nothing can be made anew (default: %(default)s)",
     )
     parser.add_argument(
+        "--encrypt-to",
+        action="append",
+        metavar="KEY",
+        help="public key (age1…, ssh-…) or a file of them; may be given again. Nothing is written in clear, and no tracks"
+        " are made: see `raccall decrypt`",
+    )
+    parser.add_argument(
         "--silence-alarm",
         metavar="TIME",
         default="5m",
@@ -67,16 +76,17 @@ def run(options: argparse.Namespace) -> int:
     folder = options.out or Path(f"recording-{wall_now():%Y%m%d-%H%M%S}")
     check_folder(folder)
     check_space(folder, limits)
+    open_file = Sealer(options.encrypt_to).open if options.encrypt_to else AppendOnly
     interrupts = Interrupts()
     failure: RaccallError | None = None
-    recording = _Recording(options, folder, limits, silence_s, interrupts)
+    recording = _Recording(options, folder, limits, silence_s, interrupts, open_file)
     try:
         asyncio.run(recording.run(seconds))
     except KeyboardInterrupt:  # where signals cannot be handled; the journal is closed already
-        if not (folder / JOURNAL).exists():
+        if not has_begun(folder):
             raise
     except RaccallError as error:
-        if not (folder / JOURNAL).exists():
+        if not has_begun(folder):
             raise
         failure = error
     # What was received is worth as much when the end was not wished for.
@@ -95,10 +105,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> tuple[Limits, float, float | None]:
     """Limits, seconds of silence before the alarm, and seconds to record. Raises InputError."""
+    if options.encrypt_to and Keep(options.keep) is Keep.TRACKS:
+        raise InputError("keep_impossible", "--keep tracks and --encrypt-to exclude each other: tracks are in clear.")
     limits = Limits(
         max_bytes=parse_size(options.max_size, "--max-size") if options.max_size else None,
         min_free_bytes=parse_size(options.min_free, "--min-free") if options.min_free else MIN_FREE_BYTES,
-        keep=Keep(options.keep),
+        keep=Keep.JOURNAL if options.encrypt_to else Keep(options.keep),
     )
     silence_s = 0.0 if options.silence_alarm == "0" else parse_duration(options.silence_alarm, "--silence-alarm")
     seconds = parse_duration(options.max_time, "--max-time") if options.max_time else None
@@ -109,6 +121,9 @@ def _check(options: argparse.Namespace) -> tuple[Limits, float, float | None]:
 def _finish(options: argparse.Namespace, folder: Path, limits: Limits, health: HealthReport) -> None:
     """Make of the recording what is wished for, and tell. Raises StorageError; what was received is safe then."""
     as_json = options.json or options.json_lines
+    if options.encrypt_to:
+        tell_sealed(folder, health.seconds, as_json=as_json)
+        return
     if limits.keep is Keep.JOURNAL:
         tell_journal(folder, health.seconds, as_json=as_json)
         return
@@ -123,7 +138,13 @@ class _Recording:
     """One run of the command, from the connection to the last packet."""
 
     def __init__(
-        self, options: argparse.Namespace, folder: Path, limits: Limits, silence_s: float, interrupts: Interrupts
+        self,
+        options: argparse.Namespace,
+        folder: Path,
+        limits: Limits,
+        silence_s: float,
+        interrupts: Interrupts,
+        open_file: OpenFile = AppendOnly,
     ) -> None:
         self.health = HealthReport(0.0)
         """As of the end."""
@@ -132,6 +153,7 @@ class _Recording:
         self._limits = limits
         self._silence_s = silence_s
         self._interrupts = interrupts
+        self._open_file = open_file
 
     async def run(self, seconds: float | None) -> None:
         """Returns when the recording ended as wished. Raises RaccallError; what was received is in the folder."""
@@ -151,7 +173,13 @@ class _Recording:
                     display.alarm(alarm, (alarm.now - began) / NANOS_PER_SECOND)
 
                 async with keep_call(
-                    session, folder, watch=watch, limits=self._limits, on_alarm=alarm, silence_s=self._silence_s
+                    session,
+                    folder,
+                    watch=watch,
+                    limits=self._limits,
+                    on_alarm=alarm,
+                    silence_s=self._silence_s,
+                    open_file=self._open_file,
                 ) as kept:
                     began = kept.began
                     display.say(

@@ -118,3 +118,8 @@ def check_recording(folder: Path) -> None:
     if (folder / (JOURNAL + SEALED)).is_file():
         raise InputError("recording_sealed", f"{folder} is encrypted; `raccall decrypt` makes it readable.")
     raise InputError("not_a_recording", f"{folder} holds no recording: {JOURNAL} or {EVENTS} is missing.")
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a recording was begun there, in clear or encrypted."""
+    return (folder / JOURNAL).exists() or (folder / (JOURNAL + SEALED)).exists()

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -36,6 +37,9 @@ from raccall.recorder.sound import Block, RecordedSound
 from raccall.recorder.summary import Summary, read_summary
 from raccall.units import NANOS_PER_SECOND, SAMPLE_RATE_HZ, Nanos
 from raccall.voice.tap import Tap, TappedPacket
+
+if TYPE_CHECKING:
+    from raccall.recorder.export import Exported
 
 Samples = NDArray[np.float32]
 
@@ -214,6 +218,16 @@ class Recording:
         self.__dict__.pop("segments", None)
         summary = self._rendered = render(self.path, progress=progress)
         return summary
+
+    def export(self, out: str | PathLike[str], **options: Any) -> "Exported":
+        """Make files for other programs: `recording.export("monday.zip", format="flac", mix=True, zip=True)`.
+
+        out and options: as `raccall.recorder.export.export` tells (format, depth, tracks, mix, speakers, gains_db,
+        begin_s, end_s, lufs, segments, projects, zip, progress).
+        """
+        from raccall.recorder.export import export  # its encoders are worth loading only when they are used
+
+        return export(self.path, Path(out), **options)
 
     def forget(self, speaker: str, *, progress: Progress | None = None) -> Forgotten:
         """Remove one speaker for good. See `raccall.recorder.forget`."""
