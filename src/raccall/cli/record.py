@@ -55,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--encrypt-to",
         action="append",
         metavar="KEY",
-        help="public key (age1…, ssh-…) or a file of them; may be given again. Nothing is written in clear, and no tracks"
-        " are made: see `raccall decrypt`",
+        help="public key (age1…, ssh-…) or a file of them; may be given again. Nothing is written in clear, and no"
+        " tracks are made: see `raccall decrypt`",
     )
     parser.add_argument(
         "--silence-alarm",
