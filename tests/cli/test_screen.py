@@ -9,7 +9,7 @@ import pytest
 from raccall.cli.screen import LossMeter, Screen, describe, mouth_to_ear_ms, printable, status_line
 from raccall.client import events
 from raccall.voice.engine import EngineStats, SourceStats
-from raccall.wire.control import MemberInfo
+from raccall.wire.control import Consent, MemberInfo, RecordingPolicy, RecordingState
 
 ANNA = MemberInfo(user_id="1", name="anna")
 BEN = MemberInfo(user_id="2", name="ben")
@@ -54,6 +54,9 @@ def hearing(*sources: SourceStats, **others: float) -> EngineStats:
     return dataclasses.replace(QUIET, sources=sources, **others)
 
 
+AGREED = MemberInfo(user_id="2", name="ben", consent=Consent.YES, kept=True)
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -65,6 +68,18 @@ class Terminal(io.StringIO):
         (events.MemberJoined("9", BEN), "ben is here"),
         (events.MemberJoined("9", TAPE), "tape is here and RECORDS this call"),
         (events.MemberLeft("9", BEN), "ben has left"),
+        (events.MemberLeft("9", TAPE), "tape has left and records no more"),
+        (events.ConsentChanged("9", BEN, AGREED), "ben agreed to being recorded"),
+        (events.ConsentChanged("9", AGREED, BEN), "ben is not recorded any more"),
+        (
+            events.ConsentChanged("9", BEN, MemberInfo(user_id="2", name="ben", consent=Consent.NO)),
+            "ben does not want to be recorded",
+        ),
+        (events.ConsentChanged("9", ANNA, ANNA), None),
+        (
+            events.RecordingPolicyChanged("9", RecordingState(policy=RecordingPolicy.OFF)),
+            "This room may not be recorded, its owner decided.",
+        ),
         (events.MemberChanged("9", BEN, MemberInfo(user_id="2", name="ben", muted=True)), "ben is muted"),
         (events.MemberChanged("9", MemberInfo(user_id="2", name="ben", muted=True), BEN), "ben is no longer muted"),
         (events.MemberChanged("9", BEN, MemberInfo(user_id="2", name="benno")), "ben is now called benno"),

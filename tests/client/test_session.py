@@ -8,7 +8,7 @@ from raccall.client import events
 from raccall.client.session import HELLO_TIMEOUT_MS, ControlSession
 from raccall.units import NANOS_PER_MS, Nanos
 from raccall.wire import control
-from raccall.wire.control import MemberInfo, RecordingState, RoomInfo
+from raccall.wire.control import Consent, MemberInfo, RecordingPolicy, RecordingState, RoomInfo
 
 HEARTBEAT_MS = 10_000
 ANNA = MemberInfo(user_id="1", name="anna")
@@ -194,3 +194,35 @@ def test_nothing_is_sent_or_heard_without_a_connection() -> None:
     peer.say(HELLO)
     peer.session.lost(None, peer.now)
     assert (peer.heard(), peer.events()) == ([], [])
+
+
+def test_a_recorder_that_comes_and_goes_and_an_answer_are_told() -> None:
+    peer = Peer().identified()
+    recorded = RecordingState(recorders={"3": "tape"}, since="2026-11-21T12:00:00Z")
+    agreed = MemberInfo(user_id="2", name="ben", consent=Consent.YES, kept=True)
+    peer.say(
+        control.RecordingChanged(room_id="9", recording=recorded, seq=2),
+        control.MemberUpdated(room_id="9", member=agreed, seq=3),
+        control.RecordingChanged(room_id="9", recording=RecordingState(policy=RecordingPolicy.OFF), seq=4),
+    )
+    assert peer.events() == [
+        events.RecordingStarted("9", "3", "tape"),
+        events.ConsentChanged("9", BEN, agreed),
+        events.RecordingStopped("9", "3", "tape"),
+        events.RecordingPolicyChanged("9", RecordingState(policy=RecordingPolicy.OFF)),
+    ]
+    peer.session.set_consent("9", True)
+    assert peer.heard() == [control.SetConsent(room_id="9", agree=True)]
+
+
+def test_what_changed_while_nobody_could_tell_us_is_told_after_identifying_anew() -> None:
+    peer = Peer().identified()
+    peer.session.lost(1006, peer.now)
+    peer.session.opened(peer.now)
+    peer.say(HELLO, control.Refused(code="session_invalid", sentence="It is over."))
+    agreed = MemberInfo(user_id="2", name="ben", consent=Consent.YES, kept=True)
+    room = RoomInfo(room_id="9", name="lounge", members=[agreed], recording=RecordingState(recorders={"3": "tape"}))
+    peer.say(control.Ready(session_id="s2", user_id="1", name="anna", rooms=[room], seq=1))
+    told = peer.events()
+    assert events.ConsentChanged("9", BEN, agreed) in told and events.RecordingStarted("9", "3", "tape") in told
+    assert peer.session.rooms.recording("9").recorders == {"3": "tape"}

@@ -88,6 +88,18 @@ def test_a_recording_without_an_end_runs_as_long_as_its_journal_grows(
     assert bool(gone(tmp_path, 1)) is deleted
 
 
+def test_an_encrypted_recording_is_as_old_as_its_journal(tmp_path: Path) -> None:
+    for name, days in (("old", 31), ("young", 29)):
+        call = tmp_path / name
+        call.mkdir()
+        for file in ("journal.pcapng.sealed", "events.jsonl.sealed"):
+            (call / file).write_bytes(b"sealed")
+            written = (NOW - timedelta(days=days)).timestamp()
+            os.utime(call / file, (written, written))
+    assert gone(tmp_path) == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["young"]
+
+
 def test_each_room_has_its_own_time(tmp_path: Path) -> None:
     recording(tmp_path / "a", days_old=10, room="lounge")
     recording(tmp_path / "b", days_old=10, room="kitchen")

@@ -16,14 +16,16 @@ import itertools
 import logging
 import subprocess
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from raccall.bots.ends import first_of
 from raccall.bots.keep import keep_call
 from raccall.client import Session, connect
 from raccall.clock import wall_now
 from raccall.errors import RaccallError, RefusedError
+from raccall.recorder import Alarm
 from raccall.recorder.attribution import safe_file_name
 from raccall.recorder.retention import prune, recordings_in
 from raccall.server.app import RunningServer
@@ -67,7 +69,7 @@ class AutomaticRecorder:
     async def __aenter__(self) -> "AutomaticRecorder":
         with contextlib.suppress(OSError):  # a folder that cannot be read is told when something is to be kept
             for kept in recordings_in(self._folder, wall_now()):
-                if not kept.rendered:
+                if not kept.rendered and kept.room:
                     self._to_render.put_nowait(kept.path)
         self._others = [asyncio.create_task(self._render_all()), asyncio.create_task(self._prune_daily())]
         self._server.service.hub.watcher = self._look
@@ -110,9 +112,11 @@ class AutomaticRecorder:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 session = await self._connect(room, stack)
-                kept = await stack.enter_async_context(keep_call(session, folder))
+                kept = await stack.enter_async_context(keep_call(session, folder, on_alarm=_warn_of(room)))
                 log.info("recording %s into %s", room.name, folder)
-                await _first_of(kept.failed(), self._over(room))
+                await first_of([kept.failed(), self._over(room)])
+                if kept.limit_reached is not None:
+                    log.error("%s is NOT RECORDED any more: %s", room.name, kept.limit_reached)
         finally:
             if folder.exists():  # also when it failed: what was received is worth as much
                 self._to_render.put_nowait(folder)
@@ -196,17 +200,9 @@ async def _render(folder: Path) -> None:
         log.error("tracks and mix of %s could NOT BE MADE: %s", folder, why)
 
 
-async def _first_of(*ends: Coroutine[None, None, None]) -> None:
-    """Return when one of them does; raise if it raised."""
-    tasks = [asyncio.create_task(end) for end in ends]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
+def _warn_of(room: Room) -> Callable[[Alarm], None]:
+    """What the recording notices itself: a disk that fills, voices that cannot be read."""
+    return lambda alarm: log.warning("%s: %s", room.name, alarm.text)
 
 
 def _wanted(room: Room) -> bool:

@@ -1,9 +1,10 @@
 """Delete recordings that are older than they should be, and nothing else.
 
 A recording is a folder right below the given one, no link, with an events.jsonl that begins with Start and a journal or
-a summary beside it. It is as old as its last event. One without an end was killed, or is running: then its journal grew
-lately, and it stays. Everything in the folder goes, also what people exported there: a deleted voice should not live on
-beside its journal.
+a summary beside it; or with both encrypted, and then no more is known of it than when it was last written to. It is as
+old as its last event. One without an end was killed, or is running: then its journal is locked or grew lately, and it
+stays. Everything in the folder goes, also what people exported there: a deleted voice should not live on beside its
+journal.
 """
 
 import shutil
@@ -13,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from raccall.recorder.events import Start, Stop, read_events
-from raccall.recorder.placement import EVENTS, JOURNAL
+from raccall.recorder.lock import is_locked
+from raccall.recorder.placement import EVENTS, JOURNAL, SEALED
 from raccall.recorder.summary import FILE_NAME as SUMMARY
 from raccall.units import NANOS_PER_SECOND
 
@@ -27,6 +29,7 @@ class Kept:
 
     path: Path
     room: str
+    """Empty for an encrypted one."""
     ended: datetime
     """Of its last event, UTC."""
     bytes: int
@@ -64,7 +67,11 @@ def prune(
 
 def _look(path: Path, now: datetime) -> Kept | None:
     journal, events, summary = path / JOURNAL, path / EVENTS, path / SUMMARY
-    if path.is_symlink() or not events.is_file() or not (journal.is_file() or summary.is_file()):
+    if path.is_symlink() or is_locked(journal):
+        return None
+    if (path / (JOURNAL + SEALED)).is_file() and (path / (EVENTS + SEALED)).is_file():
+        return _look_at_sealed(path, now)
+    if not events.is_file() or not (journal.is_file() or summary.is_file()):
         return None
     try:
         log = read_events(events).events
@@ -78,15 +85,30 @@ def _look(path: Path, now: datetime) -> Kept | None:
             if now - written < RUNNING_WITHIN:
                 return None
             ended = max(ended, written)
-        size = sum(child.lstat().st_size for child in path.rglob("*"))
+        size = _size(path)
     except (OSError, ValueError, OverflowError):  # unreadable, or a time no calendar has: not ours to judge
         return None
     return Kept(path, start.room, ended, size, summary.is_file())
 
 
+def _look_at_sealed(path: Path, now: datetime) -> Kept | None:
+    journal = path / (JOURNAL + SEALED)
+    try:
+        written = datetime.fromtimestamp(journal.stat().st_mtime, UTC)
+        if is_locked(journal) or now - written < RUNNING_WITHIN:
+            return None
+        return Kept(path, "", written, _size(path), (path / SUMMARY).is_file())
+    except OSError:
+        return None
+
+
+def _size(path: Path) -> int:
+    return sum(child.lstat().st_size for child in path.rglob("*"))
+
+
 def _delete(path: Path) -> str | None:
     """What makes it a recording goes last, so that a kill leaves something that is found again."""
-    last = (SUMMARY, JOURNAL, EVENTS)
+    last = (SUMMARY, JOURNAL, JOURNAL + SEALED, EVENTS, EVENTS + SEALED)
     try:
         for child in path.iterdir():
             if child.name in last:
