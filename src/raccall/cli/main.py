@@ -14,6 +14,7 @@ COMMANDS = {
     "join": ("raccall.cli.join", "join a call by its invite link"),
     "record": ("raccall.cli.record", "record a call as a visible member"),
     "prune": ("raccall.cli.prune", "delete old recordings"),
+    "room": ("raccall.cli.room", "show or change a room: may it be recorded?"),
     "render": ("raccall.cli.render", "make a recording's tracks and mix again"),
     "report": ("raccall.cli.report", "show what a recording holds, and how well it was received"),
     "forget": ("raccall.cli.forget", "remove one speaker from a recording"),
