@@ -15,6 +15,7 @@ COMMANDS = {
     "record": ("raccall.cli.record", "record a call as a visible member"),
     "prune": ("raccall.cli.prune", "delete old recordings"),
     "room": ("raccall.cli.room", "show or change a room: may it be recorded?"),
+    "recover": ("raccall.cli.recover", "say what is left of a recording, and make its tracks"),
     "render": ("raccall.cli.render", "make a recording's tracks and mix again"),
     "report": ("raccall.cli.report", "show what a recording holds, and how well it was received"),
     "forget": ("raccall.cli.forget", "remove one speaker from a recording"),

@@ -76,9 +76,16 @@ class Recorder:
         base = TimeBase(start, int(wall.timestamp() * NANOS_PER_SECOND))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            application = f"Raccall {__version__}"
-            self._journal = JournalWriter(folder / JOURNAL, base, application=application, open_file=open_file)
+            # Events first, so that a journal never stands alone, whenever a kill comes.
             self._events = EventWriter(folder / EVENTS, open_file=open_file)
+            try:
+                iso, version = wall.isoformat(), __version__
+                self._events.append(Start(now=start, wall_ns=base.wall_ns, wall=iso, room=room, version=version))
+                application = f"Raccall {version}"
+                self._journal = JournalWriter(folder / JOURNAL, base, application=application, open_file=open_file)
+            except OSError:
+                self._events.close()
+                raise
         except FileExistsError as error:
             raise InputError("folder_in_use", f"Another recording has just begun in {folder}.") from error
         except OSError as error:
@@ -88,7 +95,6 @@ class Recorder:
         self._syncer = threading.Thread(target=self._sync_all, name="raccall-sync", daemon=True)
         self._writer.start()
         self._syncer.start()
-        self.event(Start(now=start, wall_ns=base.wall_ns, wall=wall.isoformat(), room=room, version=__version__))
 
     async def __aenter__(self) -> "Recorder":
         return self
