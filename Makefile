@@ -20,6 +20,7 @@ help:
 	@echo "make check   format, lint, types, layers and tests: what CI runs"
 	@echo "make soak    hours of a call in virtual time: minutes"
 	@echo "make bench   every claim about speed, each against a peer of the same run"
+	@echo "make soak    a recorder killed 200 times under load (a quarter of an hour)"
 	@echo "make wheel   a wheel for this system in dist/"
 
 setup: $(BUILT)
@@ -67,6 +68,9 @@ soak: setup
 
 bench: setup
 	$(BIN)/python -m bench all
+
+soak: setup
+	$(BIN)/python -m bench kills
 
 wheel: setup
 	$(BIN)/maturin build --release --out dist

@@ -15,19 +15,24 @@ from bench.report import Report
 BENCHES = {
     "relay": "CPU time per forwarded packet against a forwarder in C that does nothing else",
     "client": "CPU time of a client in a call with five talkers against libopus alone",
+    "record": "CPU time per recorded packet against a bare receive, open and append loop; memory over 12 hours",
     "page": "opening and playing the page of a recording of 3 h and 10 speakers in Chromium",
 }
 """Name of the module in this folder, which has `measure(quick: bool) -> Report`, and what it measures."""
+SOAKS = {
+    "kills": "200 recorders killed under load at random moments: what is left",
+}
+"""The same, of what takes long and is not among `all`: `make soak`."""
 
 
 def main() -> int:
-    listing = "\n".join(f"  {name:10} {summary}" for name, summary in BENCHES.items())
+    listing = "\n".join(f"  {name:10} {summary}" for name, summary in (BENCHES | SOAKS).items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description=f"Measure what is claimed about speed.\n\n{listing}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", choices=[*BENCHES, "all"], metavar="NAME")
+    parser.add_argument("name", choices=[*BENCHES, *SOAKS, "all"], metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repeats: a look, not a proof")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output instead of a table")
     options = parser.parse_args()

@@ -62,7 +62,7 @@ def measure(quick: bool) -> Report:
 
 
 def compare(repeats: int, seconds: int) -> list[Row]:
-    command = build_codec_cost()
+    command = build_example("codec_cost")
     voices = talkers_voices()
     codec: dict[str, list[float]] = {name: [] for name in PEERS}
     client, problems = [], []
@@ -139,16 +139,16 @@ def level(samples: Samples) -> Samples:
     return np.asarray(np.clip(samples * gain, -1, 1), dtype=np.float32)
 
 
-def build_codec_cost() -> Path:
-    """Build the peer, once per change of its sources."""
+def build_example(name: str) -> Path:
+    """Build a peer of the engine's examples, once per change of its sources."""
     cargo = shutil.which("cargo")
     if not cargo:
-        raise CannotRun("libopus alone is a Rust program: cargo is needed (https://rustup.rs)")
-    command = [cargo, "build", "--release", "--quiet", "-p", "raccall-engine", "--example", "codec_cost"]
+        raise CannotRun(f"{name} is a Rust program: cargo is needed (https://rustup.rs)")
+    command = [cargo, "build", "--release", "--quiet", "-p", "raccall-engine", "--example", name]
     # The interpreter's own folder may hold the cmake that builds libopus.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True)
     if done.returncode:
-        raise CannotRun(f"codec_cost could not be built: {done.stderr.strip().splitlines()[-1]}")
+        raise CannotRun(f"{name} could not be built: {done.stderr.strip().splitlines()[-1]}")
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return target / "release" / "examples" / ("codec_cost.exe" if sys.platform == "win32" else "codec_cost")
+    return target / "release" / "examples" / (f"{name}.exe" if sys.platform == "win32" else name)
