@@ -88,7 +88,7 @@ def test_everything_is_told_in_80_columns(folder: Path, capsys: pytest.CaptureFi
     assert "     1:30  No sound for five minutes" in lines
     assert said.split().count("words") == 20
     assert "  1:01:40  ev�[31mil�xxx" in said
-    assert "1 corrections of clocks; --json lists them" in said
+    assert "1 corrections; --json lists them" in said
 
 
 def test_json_for_scripts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

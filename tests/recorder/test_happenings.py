@@ -37,9 +37,11 @@ def test_sentences_in_order_of_time() -> None:
         Stop(now=at(70_000), reason="stopped"),
     ]
     shift = Correction(now=at(7_000), user_id="2", shift_ms=-2.5, reason="drift_in_silence")
-    assert [(one.at, one.kind, one.text) for one in happenings(events, summary(shift))] == [
+    left_out = Correction(now=at(8_000), user_id="1", shift_ms=0.0, left_out_ms=40.0, reason="excess")
+    assert [(one.at, one.kind, one.text) for one in happenings(events, summary(shift, left_out))] == [
         (5.2, "note", "anna: hello"),
-        (7.2, "shift", "ben moved by -2.5 ms: clock drift, in a pause"),
+        (7.2, "shift", "ben: moved by -2.5 ms, clock drift in a pause"),
+        (8.2, "shift", "anna: 40 ms left out, sent faster than time passes"),
         (10.2, "left", "anna left"),
         (20.2, "joined", "anna came"),
         (21.2, "muted", "ben is muted"),

@@ -101,7 +101,7 @@ def _as_text(summary: Summary, talked: dict[str, float], happened: list[Happenin
         if found:
             lines += ["", f"{title}:", *(line for one in found for line in _lines_of(one))]
     if shifts := [one for one in happened if one.kind == "shift"]:
-        lines += ["", cut(f"{len(shifts)} corrections of clocks; --json lists them", WIDTH)]
+        lines += ["", cut(f"{len(shifts)} corrections; --json lists them", WIDTH)]
     return lines
 
 

@@ -36,9 +36,16 @@ _GAPS = {
     "connection": "The recorder's connection was lost",
 }
 _SHIFTS = {
-    "drift_in_silence": "clock drift, in a pause",
-    "drift_in_speech": "clock drift, in speech",
+    "drift_in_silence": "clock drift in a pause",
+    "drift_in_speech": "clock drift in speech",
     "clock_restarted": "the sender's clock began anew",
+    "overlap": "behind the packet before",
+}
+_LEFT_OUT = {
+    "excess": "sent faster than time passes",
+    "late": "came after its place was passed",
+    "before_beginning": "belongs before the beginning",
+    "overlapping_source": "a newer connection of the same person spoke",
 }
 
 
@@ -101,8 +108,11 @@ def happenings(events: Iterable[Event], summary: Summary) -> list[Happening]:
                 add(now, "stopped", "", f"The recording ended: {reason}")
     for shift in summary.corrections:
         name = names.get(shift.user_id, shift.user_id) or "a voice"
-        why = _SHIFTS.get(shift.reason, shift.reason)
-        add(shift.now, "shift", shift.user_id, f"{name} moved by {shift.shift_ms:+.1f} ms: {why}")
+        if shift.left_out_ms:
+            did, why = f"{shift.left_out_ms:.0f} ms left out", _LEFT_OUT.get(shift.reason, shift.reason)
+        else:
+            did, why = f"moved by {shift.shift_ms:+.1f} ms", _SHIFTS.get(shift.reason, shift.reason)
+        add(shift.now, "shift", shift.user_id, f"{name}: {did}, {why}")
     return sorted(found, key=lambda happening: happening.at)
 
 

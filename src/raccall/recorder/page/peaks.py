@@ -32,7 +32,9 @@ class Peaks:
         lane = self._lanes.get(file_name)
         if lane is None:
             lane = self._lanes[file_name] = _Lane()
-        lane.add(position, samples if samples.ndim == 1 else samples.mean(axis=1))
+        if samples.ndim > 1:
+            samples = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+        lane.add(position, samples)
 
     def finish(self, frames: int) -> dict[str, bytes]:
         """For each file name, zlib's deflate of int8 pairs (lowest, highest), one per 20 ms of `frames` samples."""

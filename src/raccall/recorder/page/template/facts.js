@@ -19,8 +19,10 @@ function badgesOf({ summary, lanes, mix }) {
   ];
 }
 
+/** Corrections stand in their lanes: there may be thousands. */
 function fillHappened(list, happenings, seek) {
-  const rows = happenings.map((happening) => {
+  const told = happenings.filter(({ kind }) => kind !== "shift");
+  const rows = told.map((happening) => {
     const button = make("button", {}, timeText(happening.at));
     button.addEventListener("click", () => seek(happening.at));
     const row = make("li", { class: happening.kind }, button, make("bdi", {}, happening.text));

@@ -11,8 +11,10 @@ class Lane extends EventTarget {
   muted = false;
   solo = false;
 
-  constructor(facts, number, view) {
+  /** shifts: when the speaker's place was corrected. */
+  constructor(facts, number, view, shifts) {
     super();
+    this.shifts = shifts;
     this.facts = facts;
     this.number = number;
     this.name = facts.person.name || "unnamed";
@@ -101,6 +103,9 @@ class Lane extends EventTarget {
     for (const [begin, end] of this.#visible(this.facts.muted)) dashes(pen, x(begin), x(end), middle, width);
     pen.globalAlpha = 1;
     this.#drawSound(pen, x, perSecond, middle);
+    pen.beginPath();
+    for (const at of this.shifts.filter((time) => this.#view.holds(time))) triangle(pen, x(at), height);
+    pen.fill();
   }
 
   #drawSound(pen, x, pixelsPerSecond, middle) {
@@ -173,6 +178,13 @@ function paperOf(canvas) {
   pen.clearRect(0, 0, width, height);
   pen.fillStyle = pen.strokeStyle = getComputedStyle(canvas).color;
   return { pen, width, height };
+}
+
+/** A correction: at the lower edge. */
+function triangle(pen, x, bottom) {
+  pen.moveTo(x - 4, bottom);
+  pen.lineTo(x, bottom - 6);
+  pen.lineTo(x + 4, bottom);
 }
 
 /** A muted person's line. */

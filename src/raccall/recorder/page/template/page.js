@@ -9,7 +9,11 @@ const facts = JSON.parse(byId("facts").textContent);
 const { summary, happenings } = facts;
 
 const view = new View(summary.duration_s);
-const lanes = facts.lanes.map((lane, number) => new Lane(lane, number, view));
+const shiftsOf = Map.groupBy(happenings.filter(({ kind }) => kind === "shift"), ({ user_id }) => user_id);
+const lanes = facts.lanes.map((lane, number) => {
+  const shifts = (shiftsOf.get(lane.person.user_id) ?? []).map(({ at }) => at);
+  return new Lane(lane, number, view, shifts);
+});
 const player = new Player(summary.duration_s, lanes.map((lane) => lane.voice), new Voice(facts.mix));
 const laneOf = new Map(lanes.filter((lane) => lane.facts.person.user_id).map((lane) => [lane.facts.person.user_id, lane]));
 const inkOf = (lane) => (lane ? getComputedStyle(lane.canvas).color : null);
@@ -155,7 +159,8 @@ function fill() {
   fillReceived(byId("received"), lanes);
   byId("losses").textContent =
     `${plural(summary.lost_in_network, "packet")} lost in the network, ${summary.lost_in_kernel.toLocaleString()} in the kernel, ` +
-    `${summary.lost_in_tap.toLocaleString()} in the recorder. Recorded by ${summary.versions.recorded_by || "?"}, ` +
+    `${summary.lost_in_tap.toLocaleString()} in the recorder; ${plural(summary.corrections.length, "correction")} of places ` +
+    `(▲ in the lanes). Recorded by ${summary.versions.recorded_by || "?"}, ` +
     `rendered by ${summary.versions.rendered_by}.`;
   const files = [facts.mix, ...FILES].filter(Boolean);
   byId("files").append(...files.map((path) => make("a", { href: addressOf(path), download: "" }, path)));
