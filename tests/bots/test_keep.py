@@ -6,11 +6,13 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from raccall._native import PacketBatch
 from raccall.bots import keep
 from raccall.bots.keep import keep_call
+from raccall.client import connect
 from raccall.client import events as told
 from raccall.clock import monotonic_now
 from raccall.errors import RefusedError, StorageError
@@ -30,7 +32,13 @@ from raccall.recorder import (
 from raccall.recorder import space as disk
 from raccall.recorder.opus_packet import SILENCE_20_MS
 from raccall.recorder.space import Limit, Limits
+from raccall.server import hub
+from raccall.server.app import RunningServer
+from raccall.server.settings import ServerSettings
+from raccall.testing.bad_network import BadNetwork
+from raccall.testing.network import NetworkConditions
 from raccall.units import Ssrc
+from raccall.voice.engine import Sound
 from raccall.wire.control import MemberInfo
 
 ANNA = MemberInfo(user_id="1", name="anna", kept=True)
@@ -180,6 +188,28 @@ async def test_what_goes_wrong_is_told_and_written_and_what_is_well_again_too(
         assert [(speaker.name, speaker.uplink_loss_pct) for speaker in kept.health.speakers] == [("anna", 2.5)]
     log = [event for event in read_events(tmp_path / "call" / "events.jsonl").events if isinstance(event, Alarm)]
     assert [event.ended for event in log] == [False, True]
+
+
+async def test_what_is_lost_before_the_server_is_known_by_speaker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "UPLINKS_EVERY_MS", 200)
+    tone = 0.1 * np.sin(np.arange(10 * 48_000) * 0.05).astype(np.float32)
+    async with RunningServer(ServerSettings(host="127.0.0.1", port=0, data=tmp_path / "data")) as server:
+        link, relay = server.invite("lounge"), ("127.0.0.1", server.port)
+        async with (
+            BadNetwork(relay, NetworkConditions(loss=0.5), seed=1) as network,
+            connect(link, name="anna") as anna,
+            connect(link, name="recorder", recorder=True) as session,
+            keep_call(session, tmp_path / "call") as kept,
+        ):
+            await anna.consent(True)
+            await anna.join(Sound.clocked(tone, keep_playback=False), media_address=network.address)
+            async with asyncio.timeout(10):
+                while not any((speaker.uplink_loss_pct or 0) > 20 for speaker in kept.health.speakers):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            (speaker,) = kept.health.speakers
+            assert speaker.level_db > -30 and speaker.talking
 
 
 async def test_silence_is_an_alarm_after_as_long_as_was_chosen(tmp_path: Path) -> None:

@@ -109,29 +109,23 @@ async def test_only_the_tracks(call: Call, capsys: pytest.CaptureFixture[str]) -
 
 
 async def test_the_size_limit_ends_a_recording_as_wished(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
-    health = await call.record("--max-size", "20kB", "--plain")
-    assert "the folder would have grown past 20kB" in capsys.readouterr().err
-    await call.finish(health, "--max-size", "20kB")
+    health = await call.record("--max-size", "115kB", "--plain")
+    assert "the folder would have grown past 115kB" in capsys.readouterr().err
+    await call.finish(health, "--max-size", "115kB")
     assert read_summary(call.folder).stopped == "max_size"
-    assert sum(path.stat().st_size for path in call.folder.rglob("*") if path.is_file()) < 100_000
+    assert sum(path.stat().st_size for path in call.folder.rglob("*") if path.is_file()) <= 115_000
 
 
 async def test_a_disk_that_fills_up_ends_a_recording_that_is_whole(
     call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free = iter([*[650_000_000] * 2, 521_000_000, 510_000_000])
-    left = [0]
-
-    def shrinking(folder: Path) -> int:
-        left[0] = next(free, 499_000_000)
-        return left[0]
-
-    monkeypatch.setattr(space, "free_bytes", shrinking)
+    free = iter([650_000_000, 650_000_000, 521_500_000, 511_500_000])
+    monkeypatch.setattr(space, "free_bytes", lambda folder: next(free, 499_000_000))
     with pytest.raises(StorageError) as caught:
         await call.record("--plain")
     assert caught.value.code == "disk_full"
     said = capsys.readouterr().err
-    assert said.index("ALARM: Room on the disk runs low: 21 MB") < said.index("ALARM: The disk is nearly full: 10.0 MB")
+    assert said.index("ALARM: Room on the disk runs low: 21 MB") < said.index("ALARM: The disk is nearly full: 11 MB")
     summary = render(call.folder)
     assert (summary.stopped, summary.complete) == ("disk_full", True)
     assert [alarm.kind for alarm in summary.alarms] == ["disk_low", "disk_nearly_full"]

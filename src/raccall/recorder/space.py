@@ -33,6 +33,9 @@ SILENT_BYTES_PER_S = 500
 """Of the mix or one track, with its picture on the page, while nobody speaks: 50 packets of 4 bytes, and peaks."""
 
 
+PAGE_BYTES = 100_000
+"""Of index.html and what else is small, however short the recording."""
+
 LONG_PACKET_S = 0.06
 """The longest packet in common use; most last a third of it."""
 
@@ -100,7 +103,7 @@ def render_bytes(written_bytes: int, seconds: float, speakers: int, spoken_s: fl
     spoken_s: the sum of all packets' lengths.
     """
     mix = min(spoken_s, seconds) * MIX_BYTES_PER_S
-    return written_bytes + int(mix + seconds * SILENT_BYTES_PER_S * (speakers + 1))
+    return PAGE_BYTES + written_bytes + int(mix + seconds * SILENT_BYTES_PER_S * (speakers + 1))
 
 
 class Space:

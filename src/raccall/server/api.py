@@ -213,6 +213,7 @@ def _add_sockets(app: FastAPI, service: Service, on_change: Callable[[], None]) 
                 await say(link, event)
             else:
                 service.hub.on_event(link, event)
+                on_change()
 
         await _serve(link, on_event, service.hub.on_lost, on_change)
 

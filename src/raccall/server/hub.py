@@ -234,7 +234,7 @@ class Hub:
             self.tell_room(room.id, control.MemberJoined(room_id=str(room.id), member=member_info(room, member)))
             if user.recorder:
                 room.recorded_since = room.recorded_since or self._wall().isoformat(timespec="milliseconds")
-                self._uplinks_due = self._uplinks_due or Nanos(0)  # at once: the first look begins to count
+                self._uplinks_due = self._uplinks_due or Nanos(0)  # at once: loss is counted from the first look on
                 self._tell_recording(room)
             self.watcher(room)
         else:

@@ -16,7 +16,7 @@ class Uplinks:
         """counts: by user id. Returns the loss in percent since the last look, of those from whom anything came."""
         loss_pct = {}
         for user_id, (received, lost) in counts.items():
-            before = self._before.get(user_id, (0, 0))
+            before = self._before.get(user_id, (received, lost))
             if received < before[0]:  # a new voice session
                 before = (0, 0)
             came, missing = received - before[0], max(lost - before[1], 0)  # a late packet takes a loss back
