@@ -1,17 +1,33 @@
 """Where packets belong in the recording, whatever the network and the sender's clock did."""
 
+import asyncio
 import itertools
 import random
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
+import numpy as np
 import pytest
-from calls import START, Sender, over_network
+from calls import START, WALL_NS, Sender, over_network
 
-from raccall.recorder.timeline import LEAD_IN_SAMPLES, Placed, Timeline
-from raccall.units import NANOS_PER_MS, Nanos, Ssrc
-from raccall.voice.tap import Packets, TappedPacket
+from raccall.recorder import JournalReader, Note, Recorder, recorder
+from raccall.recorder.timeline import LEAD_IN_SAMPLES, Placed, PlacedBatch, Timeline
+from raccall.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos, Ssrc
+from raccall.voice.tap import Packets, TappedPacket, Tick
 
 DELAY_MS = 40.0
+
+
+@dataclass
+class OneTick:
+    """A Tap that hands out everything at once."""
+
+    packets: list[TappedPacket]
+
+    async def __aiter__(self) -> AsyncIterator[Tick]:
+        yield Tick(self.packets[-1].arrival, self.packets)
 
 
 def payloads(count: int, seed: int = 0) -> list[bytes]:
@@ -135,3 +151,63 @@ def test_malformed_payloads_are_counted_and_left_out() -> None:
     packets = over_network([Sender(1, [b"\xfa\xff", b"", *payloads(5)])], seed=1)
     timeline, placed = place(packets)
     assert (len(placed), timeline.counts.malformed) == (5, 2)
+
+
+def test_a_wall_clock_set_back_in_the_call_moves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packets = over_network([Sender(1, payloads(500))], seed=11, jitter_ms=30)
+    walls = (datetime.fromtimestamp(WALL_NS / NANOS_PER_SECOND - 3600 * hour, UTC) for hour in itertools.count())
+    monkeypatch.setattr(recorder, "wall_now", lambda: next(walls))
+
+    async def record() -> None:
+        async with Recorder(tmp_path / "call") as recording:
+            for some in (packets[:250], packets[250:]):
+                await recording.run(OneTick(some))
+                recording.event(Note(now=recording.now, text="the clock was set back"))
+
+    asyncio.run(record())
+    assert list(JournalReader(tmp_path / "call/journal.pcapng").packets()) == packets
+
+
+def test_a_batch_may_hold_packets_of_many_people() -> None:
+    people = [Sender(ssrc, payloads(200, ssrc), ssrc * 7.0) for ssrc in (1, 2)]
+    packets = over_network(people, seed=12, jitter_ms=30)
+    batch = Packets.of(packets).batch
+    for ssrc in (1, 2):
+        alone, together = Timeline(START), Timeline(START)
+        alone.push(Packets.of([packet for packet in packets if packet.ssrc == ssrc]).batch)
+        together.push(batch, np.flatnonzero(batch.ssrc == ssrc))
+        assert [entry.payload for entry in together.finish()] == [entry.payload for entry in alone.finish()]
+        assert together.counts == alone.counts
+    for index in (400, -1):
+        with pytest.raises(IndexError):
+            Timeline(START).push(batch, np.array([index]))
+
+
+def test_a_placed_batch_says_the_same_in_columns_and_in_items() -> None:
+    timeline = Timeline(START)
+    timeline.push(Packets.of(over_network([Sender(1, payloads(300))], seed=13, loss=0.1, jitter_ms=30)).batch)
+    batch = timeline.finish()
+    assert len(batch) == timeline.counts.placed
+    for columns in (batch, PlacedBatch(list(batch))):
+        items = list(columns)
+        assert columns.position.tolist() == [item.position for item in items]
+        assert columns.exact.tolist() == [item.exact for item in items]
+        assert columns.samples.tolist() == [item.samples for item in items]
+        assert columns.lost.tolist() == [item.lost for item in items]
+        assert columns.in_track.tolist() == [item.in_track for item in items]
+        assert [columns.payload(index) for index in range(len(items))] == [item.payload for item in items]
+    assert timeline.end == batch[len(batch) - 1].position + 960
+    with pytest.raises(IndexError):
+        batch.payload(len(batch))
+
+
+def test_everything_moved_or_left_out_is_a_correction_with_its_reason() -> None:
+    drifting = Sender(1, payloads(6000), drift_ppm=300.0, pauses_ms={3550: 400.0})
+    begun_anew = Sender(2, payloads(200, 2), 125_000.0)
+    still_there = Sender(1, payloads(50, 3), 126_000.0, sequence=90_000, timestamp=2**32)
+    timeline, _ = place(over_network([drifting, begun_anew, still_there], seed=14, jitter_ms=10))
+    reasons = {shift.reason for shift in timeline.shifts}
+    assert reasons == {"drift_in_speech", "drift_in_silence", "overlapping_source"}
+    for shift in timeline.shifts:
+        assert (shift.samples != 0) != (shift.left_out != 0)
+        assert timeline.position_of(START) <= shift.position <= timeline.end

@@ -127,6 +127,8 @@ struct Before {
 pub struct Timeline {
     start: Nanos,
     runs: Runs,
+    /// SSRC, arrival and timestamp of the packet that came last.
+    newest: Option<(u32, i64, i64)>,
     waiting: VecDeque<Waiting>,
     before: Option<Before>,
     clock: ClockEstimate,
@@ -157,6 +159,7 @@ impl Timeline {
         Self {
             start,
             runs: Runs::default(),
+            newest: None,
             waiting: VecDeque::new(),
             before: None,
             clock: ClockEstimate::default(),
@@ -208,8 +211,8 @@ impl Timeline {
             self.report.counts.malformed += 1;
             return;
         };
-        let (arrival, samples) = (self.position_of(packet.arrival), samples as i64);
-        let (sequence, timestamp) = (packet.sequence as i64, packet.timestamp as i64);
+        let (samples, sequence, timestamp) = (samples as i64, packet.sequence as i64, packet.timestamp as i64);
+        let arrival = self.checked_arrival(packet.ssrc, self.position_of(packet.arrival), timestamp);
         let Some(run) = self.runs.of(packet.ssrc, sequence, arrival, arrival - timestamp) else {
             self.report.left_out(arrival, samples, Reason::OverlappingSource);
             return;
@@ -256,6 +259,20 @@ impl Timeline {
         while !self.waiting.is_empty() {
             self.place_first(out);
         }
+    }
+
+    /// A time of arrival that goes back is wrong: a wall clock was set while the packet lay in the socket. Then it is
+    /// taken as late as the packet before.
+    fn checked_arrival(&mut self, ssrc: u32, arrival: i64, timestamp: i64) -> i64 {
+        let arrival = match self.newest {
+            Some((newest_ssrc, newest, newest_timestamp)) if arrival < newest => {
+                let since = if ssrc == newest_ssrc { timestamp - newest_timestamp } else { 0 };
+                newest + since.clamp(0, SAMPLE_RATE_HZ)
+            }
+            _ => arrival,
+        };
+        self.newest = Some((ssrc, arrival, timestamp));
+        arrival
     }
 
     fn place_first(&mut self, out: &mut PlacedBatch) {

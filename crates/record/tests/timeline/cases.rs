@@ -294,6 +294,19 @@ fn a_sound_card_that_stops_now_and_then_is_followed() {
 }
 
 #[test]
+fn a_wall_clock_that_is_set_moves_nothing() {
+    let mut person = Person::new(19, 100.0);
+    person.talk(60.0, &mut jitter(LEAST_DELAY_MS, 10.0, 0.0));
+    let mut arrived = person.arrived();
+    for packet in &mut arrived[1000..1003] {
+        packet.arrival -= 3600.0 * SECOND; // set forward after these were stamped; backward is clipped by the receiver
+    }
+    let outcome = Outcome::of_arrived(&person, &arrived);
+    outcome.within(10.0, 1.0);
+    assert_eq!((outcome.placed, outcome.reasons().contains(&Reason::ClockRestarted)), (3000, false));
+}
+
+#[test]
 fn of_two_sources_of_one_person_the_newer_is_heard() {
     let mut old = Person::new(14, 0.0);
     old.talk(60.0, &mut jitter(LEAST_DELAY_MS, 10.0, 0.0));

@@ -9,7 +9,7 @@ use raccall_record::{Batch, LEAD_IN_SAMPLES, Nanos, PlacedBatch, Received, Timel
 use raccall_wire::sequence::{Extended16, Extended32};
 
 /// When the recording began.
-pub const START: Nanos = 1_000_000_000_000;
+pub const START: Nanos = 100_000_000_000_000;
 pub const SECOND: f64 = 48_000.0;
 pub const MS: f64 = 48.0;
 
@@ -150,7 +150,7 @@ pub fn place(arrived: &[Flying]) -> (Timeline, PlacedBatch) {
     let mut extended = HashMap::<u32, (Extended16, Extended32)>::new(); // as a tap does
     let mut step = START;
     for packet in arrived {
-        let arrival = START + (packet.arrival * 1e9 / SECOND) as Nanos;
+        let arrival = START.saturating_add_signed((packet.arrival * 1e9 / SECOND) as i64);
         if arrival > step {
             batch.iter().for_each(|packet| timeline.push(packet));
             timeline.pull(arrival, &mut placed);
