@@ -172,7 +172,8 @@ fn extended<'a>(
 
 /// Whole blocks of a pcapng file; skips to the next right packet block after damage.
 struct Blocks<R> {
-    file: R,
+    /// None, and so closed, once it is read to its end.
+    file: Option<R>,
     window: Vec<u8>,
     at: usize,
     begun: bool,
@@ -185,7 +186,15 @@ const PACKET_MARK: [u8; 4] = PACKET.to_le_bytes();
 
 impl<R: Read> Blocks<R> {
     fn new(file: R) -> Self {
-        Self { file, window: Vec::new(), at: 0, begun: false, other_capture: false, places: 0, lost_bytes: 0 }
+        Self {
+            file: Some(file),
+            window: Vec::new(),
+            at: 0,
+            begun: false,
+            other_capture: false,
+            places: 0,
+            lost_bytes: 0,
+        }
     }
 
     /// Type and body; None at the end.
@@ -216,7 +225,11 @@ impl<R: Read> Blocks<R> {
             self.window.drain(..self.at);
             self.at = 0;
             let more = WINDOW_BYTES.max(size) - self.window.len();
-            (&mut self.file).take(more as u64).read_to_end(&mut self.window)?;
+            if let Some(file) = &mut self.file
+                && file.take(more as u64).read_to_end(&mut self.window)? < more
+            {
+                self.file = None;
+            }
         }
         Ok(self.window.len() - self.at >= size)
     }
