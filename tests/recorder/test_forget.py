@@ -26,7 +26,7 @@ from raccall.recorder import (
     read_summary,
     render,
 )
-from raccall.recorder.journal import Damage, JournalWriter
+from raccall.recorder.journal import Damage, JournalWriter, TimeBase
 from raccall.voice.tap import TappedPacket
 
 ANNA_AGAIN, STRANGER = 0xAA, 0xC
@@ -203,6 +203,39 @@ def test_a_full_disk_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(StorageError, match="No space left"):
         forget(folder, "anna")
     assert files(folder) == before
+
+
+def test_what_a_killed_rendering_left_goes_as_well(folder: Path) -> None:
+    (folder / ".rendering" / "tracks").mkdir(parents=True)
+    (folder / ".rendering" / "tracks" / "anna.opus").write_bytes(b"anna")
+    assert forget(folder, "anna").untouched == ()
+    assert not (folder / ".rendering").exists()
+
+
+def test_a_recording_that_still_goes_on_is_refused(tmp_path: Path) -> None:
+    recorder = JournalWriter(tmp_path / "journal.pcapng", TimeBase(START, WALL_NS), application="test")
+    (tmp_path / "events.jsonl").touch()
+    with pytest.raises(InputError) as caught:
+        forget(tmp_path, "anna")
+    recorder.close()
+    assert caught.value.code == "folder_in_use"
+
+
+def test_without_a_journal_their_track_goes_and_the_mix(folder: Path, packets: list[TappedPacket]) -> None:
+    render(folder)
+    for name in ("journal.pcapng", "events.jsonl"):
+        (folder / name).unlink()
+    ben = (folder / "tracks/ben.opus").read_bytes()
+    gone = forget(folder, "anna")
+    assert (gone.name, gone.user_id, gone.mix_lost, gone.untouched) == ("anna", "17", True, ())
+    left = files(folder)
+    assert sorted(left) == ["segments.json", "summary.json", "tracks/ben.opus", "tracks/unknown-0000000c.opus"]
+    assert left["tracks/ben.opus"] == ben
+    assert not [name for name, data in left.items() if b"anna" in data or b'"17"' in data]
+    assert not [data for data in left.values() for payload in payloads(packets, ANNA, ANNA_AGAIN) if payload in data]
+    with pytest.raises(InputError) as caught:
+        forget(folder, "anna")
+    assert caught.value.code == "speaker_unknown"
 
 
 def test_a_folder_without_a_recording_is_refused(tmp_path: Path) -> None:

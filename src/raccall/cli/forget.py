@@ -27,6 +27,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _as_text(folder: Path, gone: Forgotten) -> str:
     lines = [f"{printable(gone.name)} is gone from {folder}: {gone.packets} packets, {gone.events} events"]
+    if gone.mix_lost:
+        lines.append("  mix and page are gone, too: without the journal, which was not kept, they cannot be made anew")
     if gone.unreadable:
         lines.append(f"  {gone.unreadable} damaged places are gone, too: nobody can say whose they were")
     if gone.unknown:

@@ -25,11 +25,12 @@ from raccall.recorder.events import (
     Start,
     read_events,
 )
+from raccall.recorder.forget_track import forget_track
 from raccall.recorder.journal import JournalReader, JournalWriter, TimeBase
 from raccall.recorder.lock import is_locked
-from raccall.recorder.placement import EVENTS, JOURNAL, Progress, check_recording
-from raccall.recorder.render import PRODUCTS, render
-from raccall.recorder.replace import replacing
+from raccall.recorder.placement import EVENTS, JOURNAL, Progress, check_recording, has_begun
+from raccall.recorder.render import PRODUCTS, UNFINISHED, render
+from raccall.recorder.replace import finish_replacing, replacing
 from raccall.units import Nanos
 from raccall.voice.tap import Packets
 
@@ -49,6 +50,8 @@ class Forgotten:
     """Voices without an owner that are still there: perhaps theirs as well."""
     untouched: tuple[str, ...]
     """Files in the folder that Raccall did not make there: perhaps with their voice."""
+    mix_lost: bool = False
+    """The journal was not kept, so that the mix is gone and cannot be made anew."""
 
 
 def forget(folder: Path, speaker: str, *, progress: Progress | None = None) -> Forgotten:
@@ -60,6 +63,10 @@ def forget(folder: Path, speaker: str, *, progress: Progress | None = None) -> F
     StorageError. Then the recording is as it was.
     """
     try:
+        finish_replacing(folder)
+        if not has_begun(folder):
+            person = forget_track(folder, lambda speakers: choose(speaker, speakers, ()))
+            return Forgotten(person.name, person.user_id, person.packets, 0, 0, (), _foreign(folder), mix_lost=True)
         check_recording(folder)
         if is_locked(folder / JOURNAL):
             raise InputError("folder_in_use", f"A call is being recorded into {folder}; end that first.")
@@ -78,7 +85,7 @@ def _forget(folder: Path, wanted: str, progress: Progress) -> Forgotten:
     person = choose(wanted, voices, log.events)
     rendered = any((folder / name).exists() for name in PRODUCTS)
 
-    with replacing(folder, gone=PRODUCTS) as made:
+    with replacing(folder, gone=(*PRODUCTS, UNFINISHED)) as made:
         packets, end = _copy_packets(reader, made / JOURNAL, attribution, person)
         events = _copy_events(log, made / EVENTS, person, end)
         progress(0.2)
@@ -93,9 +100,7 @@ def _forget(folder: Path, wanted: str, progress: Progress) -> Forgotten:
         events=events,
         unreadable=max(damage.places, damage.lost_packets) + log.unread_lines,
         unknown=tuple(voice.file_name for voice in voices if not voice.user_id and voice != person),
-        untouched=tuple(
-            sorted(path.name for path in folder.iterdir() if path.name not in (JOURNAL, EVENTS, *PRODUCTS))
-        ),
+        untouched=_foreign(folder),
     )
 
 
@@ -118,7 +123,7 @@ def choose(wanted: str, voices: Iterable[Speaker], events: Iterable[Event]) -> S
 
     if wanted in people:
         return people[wanted]
-    called = [person for user_id, person in people.items() if wanted in names.get(user_id, [])]
+    called = [who for user_id, who in people.items() if wanted == who.name or wanted in names.get(user_id, [])]
     if len(called) > 1:
         ids = ", ".join(sorted(person.user_id for person in called))
         raise InputError(
@@ -167,3 +172,8 @@ def _is_about(event: Event, person: Speaker) -> bool:
     if isinstance(event, Alarm):
         return person.name in event.text
     return bool(person.user_id) and getattr(event, "user_id", "") == person.user_id
+
+
+def _foreign(folder: Path) -> tuple[str, ...]:
+    """Names of what Raccall did not make in the folder."""
+    return tuple(sorted(path.name for path in folder.iterdir() if path.name not in (JOURNAL, EVENTS, *PRODUCTS)))

@@ -33,7 +33,7 @@ MIX = "mix.opus"
 PRODUCTS = (TRACKS, MIX, SEGMENTS, PAGE, SUMMARY)
 """Files and folders that rendering makes."""
 
-_UNFINISHED = ".rendering"
+UNFINISHED = ".rendering"
 _DRAFT = "mix.f16"
 
 
@@ -75,7 +75,7 @@ def render(folder: Path, *, progress: Progress | None = None) -> Summary:
     progress: called with the share done, 0 to 1. Raises InputError when the folder is no recording, StorageError when
     the result cannot be written.
     """
-    unfinished = folder / _UNFINISHED
+    unfinished = folder / UNFINISHED
     try:
         placement = Placement(folder)
         shutil.rmtree(unfinished, ignore_errors=True)
