@@ -5,10 +5,11 @@ conversation (seeded), and tracks, peaks and page are made by the recorder's own
 then opens the page from disk.
 
 - *Opened*: from the start of the navigation to the first frame after every lane was drawn, by the page's own clock.
-- *Memory*: after playing, zooming and jumping to 20 places. Proportional set size (PSS, /proc/PID/smaps_rollup): what
-  several processes share counts in parts. Once of the page's own renderer process, and once what all processes of
-  Chromium (browser, GPU, network, audio, ...) have grown by since they showed an empty page. Each jump leaves something
-  behind in Chromium's media code (not on the page's heap, 4 MB); after some 130 jumps, at 350 MB, it grew no more.
+- *Memory*: after playing, zooming and jumping to 20 places where two talk at once. Proportional set size (PSS,
+  /proc/PID/smaps_rollup): what several processes share counts in parts. Once of the page's own renderer process, and
+  once what all processes of Chromium (browser, GPU, network, audio, ...) have grown by since they showed an empty page.
+  Each jump leaves something behind in Chromium's media code (not on the page's heap, 4 MB); after some 130 jumps, at
+  350 MB, it grew no more.
 - *Apart*: how far the elements that are heard are apart, the most of all looks, in ms.
 """
 
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +104,8 @@ def look(folder: Path, chromium: str, jumps: int) -> list[float]:
         opened_s = page.evaluate("() => window.drawnAt") / 1000
         apart = [play(page)]
         chance = random.Random(1)
-        for _ in range(jumps):
-            at, zoom = chance.uniform(0, HOURS * 3600 - 60), chance.choice((0.5, 2, 4))
+        for at in chance.sample(overlaps(turns(random.Random(1))), jumps):
+            zoom = chance.choice((0.5, 2, 4))
             page.evaluate(f"() => {{ raccall.player.seek({at}); raccall.view.zoom({zoom}, {at}); }}")
             apart.append(settle(page, at))
         own, everything = memory_mb(browser)
@@ -210,6 +212,12 @@ def turns(chance: random.Random) -> list[Segment]:
         found.append(Segment(str(who), name_of(who), name_of(who), round(at, 2), round(at + length, 2)))
         at, before = at + length + chance.uniform(-0.8, 2.5), who
     return found
+
+
+def overlaps(segments: list[Segment]) -> list[float]:
+    """Where two talk at once within the second after the next half: what `settle` looks at."""
+    pairs = pairwise(segments)
+    return [later.begin_s - 0.7 for before, later in pairs if before.end_s - later.begin_s > 0.4 and later.begin_s > 1]
 
 
 def write_track(path: Path, loop: list[bytes], said: list[Segment]) -> int:
