@@ -117,3 +117,14 @@ def test_two_voices_of_one_person_are_one_line() -> None:
     sources = [Counts(received=10, level_db=-40), Counts(Ssrc(9), received=5, level_db=-12)]
     health.look(Nanos(START + HALF), Observation(people=(ANNA,), owners=owners, sources=sources))
     assert (speaker(health, "anna").packets, speaker(health, "anna").level_db) == (15, -12)
+
+
+@pytest.mark.parametrize(("person", "alarms"), [(ANNA, ["no_sound"]), (BEN, []), (replace(ANNA, kept=False), [])])
+def test_only_who_agreed_and_is_not_muted_could_be_heard(person: Person, alarms: list[str]) -> None:
+    health = Health(START, silence_s=2.0)
+    changes = [
+        alarm.kind
+        for second in range(5)
+        for alarm in health.look(Nanos(START + second * NANOS_PER_SECOND), Observation(people=(person,)))
+    ]
+    assert changes == alarms == [alarm.kind for alarm in health.report.alarms]
