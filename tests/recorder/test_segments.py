@@ -69,7 +69,10 @@ def test_speech_is_found_and_an_open_microphones_noise_is_not(noise_db: float) -
 
 def test_noise_alone_is_no_speech() -> None:
     for level_db in (-60, -40, -30):
-        assert found(noise(30, level_db)) == []
+        hiss = noise(30, level_db)
+        assert found(hiss) == []
+        wavering = 1 + 0.5 * np.sin(np.arange(len(hiss)) / 48_000 * 2 * np.pi * 0.7).astype(np.float32)
+        assert found(hiss * wavering) == []
 
 
 def test_a_click_is_no_speech() -> None:

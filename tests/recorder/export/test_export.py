@@ -3,6 +3,7 @@
 import itertools
 import json
 import resource
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -199,6 +200,12 @@ def test_an_unknown_speaker_is_told_who_there_is(call: Call, tmp_path: Path) -> 
 
 def test_a_folder_without_a_recording_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, tmp_path / "out") == "not_a_recording"
+
+
+def test_a_recording_of_which_only_tracks_were_kept_says_so(call: Call, tmp_path: Path) -> None:
+    kept = shutil.copytree(call.folder, tmp_path / "kept")
+    (kept / "journal.pcapng").unlink()
+    assert refused(kept, tmp_path / "out") == "journal_not_kept"
 
 
 def test_nothing_is_overwritten(call: Call, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from raccall.recorder.export.plan import Loudness, SoundFile, plan_files
 from raccall.recorder.export.projects import Editor, check_project_format, data_folder
 from raccall.recorder.export.sounds import write_sounds
 from raccall.recorder.export.texts import SegmentFormat, project_texts, segment_texts
-from raccall.recorder.placement import Progress
+from raccall.recorder.placement import JOURNAL, Progress
+from raccall.recorder.render import TRACKS
 from raccall.recorder.sound import RecordedSound
 from raccall.units import SAMPLE_RATE_HZ
 
@@ -75,15 +76,16 @@ def export(
     segments, projects: beside the sound. A project needs `tracks`, which then lie in NAME_data.
     progress: called with the share done, 0 to 1.
 
-    Raises InputError: "not_a_recording", "speaker_unknown", "range_invalid", "depth_unsupported", "project_format",
-    "lufs_out_of_range", "nothing_to_export", "output_exists". Raises StorageError "export_failed" when something cannot
-    be read or written; nothing is left behind then.
+    Raises InputError: "not_a_recording", "recording_sealed", "journal_not_kept", "speaker_unknown", "range_invalid",
+    "depth_unsupported", "project_format", "lufs_out_of_range", "nothing_to_export", "output_exists". Raises
+    StorageError "export_failed" when something cannot be read or written; nothing is left behind then.
     """
     format, depth, gains_db = Format(format), Depth(depth), gains_db or {}
     editors, kinds = [Editor(editor) for editor in projects], [SegmentFormat(kind) for kind in segments]
     check_depth(format, depth)
     if editors:
         check_project_format(format)
+    _check_journal(folder)
     with _storage_errors(out):
         sound = RecordedSound(folder, speakers=speakers, gains_db=gains_db, begin_s=begin_s, end_s=end_s)
         files: list[SoundFile] = []
@@ -124,6 +126,13 @@ def export(
     made = [ExportedFile(paths[f.name], f.title if f.speaker else "", round(gains[f.name], 2)) for f in files]
     made += [ExportedFile(file_name, "", 0.0) for file_name in texts]
     return Exported(out, sound.frames / SAMPLE_RATE_HZ, tuple(made))
+
+
+def _check_journal(folder: Path) -> None:
+    """Say it well when only the tracks of a recording were kept: there is nothing to decode anew."""
+    if (folder / TRACKS).is_dir() and not (folder / JOURNAL).exists():
+        sentence = f"{folder} kept only what was made of it, without {JOURNAL}: take its tracks and mix as they are."
+        raise InputError("journal_not_kept", sentence)
 
 
 def _check_free(out: Path, contents: Collection[str], *, zip: bool) -> None:
