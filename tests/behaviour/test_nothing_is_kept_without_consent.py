@@ -13,7 +13,7 @@ from raccall.bots.keep import KeptCall, keep_call
 from raccall.client import RecordingStarted, Session, connect
 from raccall.clock import monotonic_now
 from raccall.errors import RefusedError
-from raccall.recorder import ConsentGiven, ConsentWithdrawn, Event, read_events
+from raccall.recorder import ConsentGiven, ConsentWithdrawn, Event, read_events, render
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.units import NANOS_PER_MS, SAMPLE_RATE_HZ, Ssrc
@@ -120,6 +120,8 @@ async def test_changing_ones_mind_takes_effect_within_100_ms(house: House, ben: 
     await until(lambda: kept.recorder.counts.packets > before)
     await kept.close()
     told = [(type(event), event.user_id) for event in consents(house.folder)]  # type: ignore[union-attr]
+    (person,) = (await asyncio.to_thread(render, house.folder)).people
+    assert person.lost == 0, "what was not to be kept was not lost"
     changes = (ConsentGiven, ConsentWithdrawn, ConsentGiven)
     assert told == [(change, talker.user_id) for change in changes]
 

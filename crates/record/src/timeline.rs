@@ -204,6 +204,11 @@ impl Timeline {
         (self.drifted_in >= MIN_DRIFT_SPAN_SAMPLES).then(|| self.drifted / self.drifted_in as f64 * 1e6)
     }
 
+    /// What is sent until the next packet is not for us: nothing of it counts as lost, nor is concealed.
+    pub fn begin_anew(&mut self) {
+        self.runs.begin_anew();
+    }
+
     /// Takes a packet of any of this speaker's sources, in order of arrival.
     pub fn push(&mut self, packet: Received<'_>) {
         let payload = packet.payload();

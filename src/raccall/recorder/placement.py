@@ -10,7 +10,7 @@ from pathlib import Path
 
 from raccall.errors import InputError
 from raccall.recorder.attribution import Attribution, Speaker
-from raccall.recorder.events import Start, read_events
+from raccall.recorder.events import ConsentWithdrawn, Start, read_events
 from raccall.recorder.journal import JournalReader, TimeBase
 from raccall.recorder.opus_packet import STEREO_FLAG
 from raccall.recorder.replace import finish_replacing
@@ -27,6 +27,8 @@ Progress = Callable[[float], None]
 """Called with the share done, 0 to 1, never less than before."""
 
 _STEP: int = 4 * NANOS_PER_SECOND
+_UNDER_WAY: int = 200 * NANOS_PER_MS
+"""Packets may still be on their way when it is told that no more will come."""
 _SETTLED_AFTER: int = LOOK_AHEAD + 8 * NANOS_PER_SECOND
 """A packet that a stalled network held back belongs some seconds before those that arrived with it."""
 _AFTER_LAST: int = 400 * NANOS_PER_MS
@@ -91,13 +93,28 @@ class Placement:
             pass
         return max((timeline.end for timeline in self.timelines.values()), default=0)
 
+    def _withdrawals(self) -> dict[str, list[int]]:
+        """user id → when their last packets had come, each time they no longer agreed to being recorded."""
+        withdrawn: dict[str, list[int]] = {}
+        for event in self.log.events:
+            if isinstance(event, ConsentWithdrawn):
+                withdrawn.setdefault(event.user_id, []).append(event.now + _UNDER_WAY)
+        return withdrawn
+
     def steps(self) -> Iterator[Step]:
         """All packets, each speaker's in order and without overlap."""
         clock = Timeline(self.begin)
         timelines = self.timelines = {speaker: Timeline(self.begin) for speaker in self.speakers}
+        withdrawn = self._withdrawals()
         done = settled = 0
         for batch in self.reader.batches(_STEP):
             for speaker, indices in self._attribution.split(batch):
+                withdrawals = withdrawn.get(speaker.user_id, [])
+                while withdrawals and batch.arrival[indices[-1]] >= withdrawals[0]:
+                    before = batch.arrival[indices] < withdrawals.pop(0)
+                    timelines[speaker].push(batch, indices[before])
+                    timelines[speaker].begin_anew()
+                    indices = indices[~before]
                 timelines[speaker].push(batch, indices)
             now = Nanos(int(batch.arrival.max()))
             done += len(batch)

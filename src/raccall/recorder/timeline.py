@@ -74,6 +74,10 @@ class Timeline:
         """Take packets of any of this speaker's sources, in order of arrival: all, or those of `indices`."""
         self._native.push(packets, indices)
 
+    def begin_anew(self) -> None:
+        """What is sent until the next packet is not for us: nothing of it counts as lost, nor is concealed."""
+        self._native.begin_anew()
+
     def pull(self, now: Nanos) -> PlacedBatch:
         """Everything whose look-ahead has passed at `now`."""
         return self._native.pull(now)

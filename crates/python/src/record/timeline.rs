@@ -50,6 +50,10 @@ impl Timeline {
         .map_err(|text: &str| PyIndexError::new_err(text))
     }
 
+    fn begin_anew(&self) {
+        self.lock().begin_anew();
+    }
+
     fn pull(&self, py: Python<'_>, now_ns: u64) -> PlacedBatch {
         let mut placed = raccall_record::PlacedBatch::default();
         py.detach(|| self.lock().pull(now_ns, &mut placed));

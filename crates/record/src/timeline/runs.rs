@@ -44,6 +44,11 @@ pub struct Runs {
 }
 
 impl Runs {
+    /// Whatever packet comes next begins a run.
+    pub fn begin_anew(&mut self) {
+        self.begun += 1;
+    }
+
     /// The run of a packet; nothing when it speaks while a newer source does. `arrival` and `delay` in samples.
     pub fn of(&mut self, ssrc: u32, sequence: i64, arrival: i64, delay: i64) -> Option<Run> {
         let Some(index) = self.sources.iter().position(|source| source.ssrc == ssrc) else {
