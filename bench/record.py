@@ -28,8 +28,9 @@ REPEATS, SECONDS, HOURS = 7, 4, 12
 QUICK_REPEATS, QUICK_SECONDS, QUICK_HOURS = 1, 3, 1
 TALKED_S = 4
 """The generator runs so much longer than is measured: start and warming up."""
-LEAST_RECORDED = 0.97
-"""Of the packets that were sent; with fewer the recorder did less than the peer."""
+LEAST_RECORDED = 0.9
+"""Of the packets that were due in the time measured; with fewer the machine was too busy for the real rate. Packets that
+were lost on the way count as none recorded."""
 
 CPU_ROW = f"{TALKERS} talkers, µs a packet"
 
@@ -52,7 +53,7 @@ def compare(repeats: int, seconds: int) -> Row:
             packets, cost_us = measure_once(example, seconds, is_bare=costs is bare)
             fewest = min(fewest, packets / (TALKERS * 50 * seconds))
             costs.append(cost_us)
-    problem = f"only {fewest:.0%} of the packets were recorded" if fewest < LEAST_RECORDED else ""
+    problem = f"only {fewest:.0%} of the packets came in time, or some were lost" if fewest < LEAST_RECORDED else ""
     return Row.of_repeats(name=CPU_ROW, value=ours, against=bare, kind="peer", limit=LIMIT, problem=problem)
 
 
