@@ -29,8 +29,8 @@ QUICK_REPEATS, QUICK_SECONDS, QUICK_HOURS = 1, 3, 1
 TALKED_S = 4
 """The generator runs so much longer than is measured: start and warming up."""
 LEAST_RECORDED = 0.9
-"""Of the packets that were due in the time measured; with fewer the machine was too busy for the real rate. Packets that
-were lost on the way count as none recorded."""
+"""Of the packets that were due in the time measured; with fewer the machine was too busy for the real rate. Were any
+lost on the way, none count."""
 
 CPU_ROW = f"{TALKERS} talkers, µs a packet"
 
