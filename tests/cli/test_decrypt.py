@@ -64,6 +64,9 @@ def test_damage_is_told(folder: Path, key: Path, tmp_path: Path, capsys: pytest.
     ("words", "code"),
     [
         (["render", "{folder}"], "recording_sealed"),
+        (["recover", "{folder}"], "recording_sealed"),
+        (["forget", "{folder}", "--speaker", "anna"], "recording_sealed"),
+        (["export", "{folder}", "--out", "{out}"], "recording_sealed"),
         (["decrypt", "{folder}", "--identity", "{folder}", "--out", "{out}"], "key_file_unreadable"),
         (["decrypt", "{out}", "--identity", "{key}", "--out", "{out}"], "not_sealed"),
         (["keygen", "{key}"], "file_exists"),

@@ -132,11 +132,16 @@ def check_recording(folder: Path) -> None:
     finish_replacing(folder)
     if (folder / JOURNAL).is_file() and (folder / EVENTS).is_file():
         return
-    if (folder / (JOURNAL + SEALED)).is_file():
-        raise InputError("recording_sealed", f"{folder} is encrypted; `raccall decrypt` makes it readable.")
+    refuse_sealed(folder)
     raise InputError("not_a_recording", f"{folder} holds no recording: {JOURNAL} or {EVENTS} is missing.")
 
 
 def has_begun(folder: Path) -> bool:
     """Whether a recording was begun there, in clear or encrypted."""
     return (folder / JOURNAL).exists() or (folder / (JOURNAL + SEALED)).exists()
+
+
+def refuse_sealed(folder: Path) -> None:
+    """Raises InputError "recording_sealed" for an encrypted recording."""
+    if (folder / (JOURNAL + SEALED)).is_file():
+        raise InputError("recording_sealed", f"{folder} is encrypted; `raccall decrypt` makes it readable.")

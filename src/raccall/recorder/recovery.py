@@ -10,7 +10,7 @@ from raccall.recorder.attribution import Attribution, Speaker
 from raccall.recorder.events import EventLog, EventWriter, Start, Stop, read_events
 from raccall.recorder.journal import JournalReader, TimeBase
 from raccall.recorder.lock import is_locked
-from raccall.recorder.placement import EVENTS, JOURNAL
+from raccall.recorder.placement import EVENTS, JOURNAL, refuse_sealed
 from raccall.recorder.render import PRODUCTS
 from raccall.recorder.replace import finish_replacing
 from raccall.recorder.summary import FILE_NAME as SUMMARY
@@ -59,11 +59,13 @@ class Findings(msgspec.Struct, kw_only=True, frozen=True):
 def examine(folder: Path) -> Findings:
     """Read journal and events through once.
 
-    Raises InputError ("not_a_recording", "still_recording", "recording_too_new", "not_a_journal") or OSError.
+    Raises InputError ("not_a_recording", "recording_sealed", "still_recording", "recording_too_new", "not_a_journal")
+    or OSError.
     """
     finish_replacing(folder)
     journal, events = folder / JOURNAL, folder / EVENTS
     if not journal.is_file():
+        refuse_sealed(folder)
         raise InputError("not_a_recording", f"{folder} holds no recording: {JOURNAL} is missing.")
     if is_locked(journal):
         raise InputError("still_recording", f"A call is being recorded into {folder}; stop that first.")
