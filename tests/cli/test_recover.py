@@ -84,7 +84,7 @@ def test_a_journal_without_events_gets_them_back(folder: Path, capsys: pytest.Ca
 
 
 def test_a_whole_recording_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = write_recording(tmp_path / "call", [], [*people(), Stop(now=10**13, reason="stopped")])
+    whole = write_recording(tmp_path / "call", [], [*people(), Stop(now=10**12 + 10**9, reason="stopped")])
     assert recover(whole, capsys)["complete"] is True
 
 
