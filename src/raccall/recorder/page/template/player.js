@@ -5,6 +5,7 @@
 
 const TICK_MS = 50;
 const CLOCK_STEP_S = 0.01; // in a tick, towards where the voices are
+const CLOCK_FAR_S = 0.1;
 const START_WITHIN_MS = 1000;
 const MOST_OPEN = 6; // elements kept open, unless more talk at once: each holds a decoder and what was read of its file
 const SKIP_FROM_S = 1.2; // a shorter pause is left as it is
@@ -146,13 +147,17 @@ class Player extends EventTarget {
     this.#keepStep(now);
   }
 
-  /** What all have in common is the clock's error; the rest is each voice's own. Those that are heard decide. */
+  /**
+   * What all have in common is the clock's error; the rest is each voice's own. Those that are heard decide. Far from
+   * them the clock goes where they are at once: a sound system may need a second before it begins.
+   */
   #keepStep(now) {
     const measured = this.voices.map((voice) => [voice, voice.aheadOf(now)]).filter(([, ahead]) => ahead !== null);
     if (measured.length === 0) return;
     const heard = measured.filter(([voice]) => voice.heardAt(now));
     const common = median((heard.length ? heard : measured).map(([, ahead]) => ahead));
-    this.#moveTo(now + clamp(common, -CLOCK_STEP_S, CLOCK_STEP_S));
+    const far = heard.length > 0 && Math.abs(common) > CLOCK_FAR_S;
+    this.#moveTo(now + (far ? common : clamp(common, -CLOCK_STEP_S, CLOCK_STEP_S)));
     for (const [voice, ahead] of measured) voice.correct(ahead - common, now, this.#rate);
   }
 
