@@ -558,6 +558,9 @@ class LoudnessMeter:
 # ---- record: sound ----
 # What becomes of losses, pauses and hostile bytes is told in crates/record/src/sound/mod.rs.
 
+def int16_of(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Samples of shape (frames, channels) within ±1 as 16 bit integers, rounded; what lies beyond is clipped."""
+
 @final
 class SpeakerSound:
     """One speaker's placed packets in, sound out: float32, 48 kHz. Works without the GIL.

@@ -1,5 +1,6 @@
 """A recording as sound in blocks: what mix, export, page and library stand on."""
 
+import threading
 from collections.abc import Collection
 from pathlib import Path
 
@@ -69,6 +70,33 @@ def test_a_part_sounds_exactly_like_the_whole(folder: Path) -> None:
     assert (blocks[0].position, part.frames) == (120_000, 84_000)
     _, mix = joined(blocks)
     assert np.array_equal(mix, whole[120_000:204_000])
+
+
+def test_the_number_of_workers_changes_no_sample(folder: Path) -> None:
+    alone = list(RecordedSound(folder, workers=1).blocks())
+    for workers in (2, 5):
+        for mine, theirs in zip(RecordedSound(folder, workers=workers).blocks(), alone, strict=True):
+            assert mine.position == theirs.position
+            assert all(np.array_equal(mine.voices[name], voice) for name, voice in theirs.voices.items())
+
+
+def test_a_reader_who_stops_early_leaves_nothing_running(folder: Path) -> None:
+    before = threading.active_count()
+    blocks = RecordedSound(folder, workers=3).blocks()
+    next(blocks)
+    blocks.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_a_hundred_speakers_of_whom_most_say_a_word(tmp_path: Path) -> None:
+    payloads = encode(speech(2, 1), tmp_path)
+    senders = [Sender(ssrc, payloads if ssrc < 10 else payloads[:10], 37.0 * ssrc) for ssrc in range(100)]
+    call = write_recording(tmp_path / "call", over_network(senders, seed=1), [people()[0]])
+    sound = RecordedSound(call)
+    voices, mix = joined(list(sound.blocks()))
+    assert len(sound.speakers) == len(voices) == 100
+    assert all(voice.any() for voice in voices.values())
+    assert np.abs(mix - np.sum(list(voices.values()), axis=0)).max() < 1e-4
 
 
 def test_an_end_after_the_end_is_the_end(folder: Path) -> None:

@@ -5,12 +5,14 @@ mod batch;
 pub mod journal;
 mod loudness;
 mod packet;
+mod pcm;
 mod sound;
 mod timeline;
 
 pub use batch::Batch;
 pub use loudness::LoudnessMeter;
 pub use packet::{Nanos, Received, SAMPLE_RATE_HZ};
+pub use pcm::int16_of;
 pub use sound::{SoundCounts, SpeakerSound};
 pub use timeline::{
     ClockEstimate, Counts, GRID_SAMPLES, LEAD_IN_SAMPLES, LOOK_AHEAD, MAX_SHIFTS, MAX_WAITING_PACKETS, Placed,

@@ -55,7 +55,7 @@ class AlignedLimiter:
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """`samples`: float32, shape (n, channels), any n. Returns what is ready: its beginning comes first."""
-        sound = samples if self._rest is None else np.concatenate([self._rest, samples])
+        sound = np.concatenate([self._rest, samples]) if self._rest is not None and len(self._rest) else samples
         whole = len(sound) - len(sound) % BLOCK_SAMPLES
         self._rest = sound[whole:]
         return self._process(sound[:whole]) if whole else sound[:0]

@@ -24,6 +24,9 @@ const BETA: f64 = 8.0;
 /// Old input is thrown away in lumps of this many frames.
 const LUMP: usize = 9_600;
 
+/// What is put out at once beyond what was asked for: a packet of 120 ms and a concealed gap.
+const MOST_BEYOND: usize = 3 * 5_760;
+
 type Filter = [f32; TAPS];
 
 /// For phases from -MARGIN / PHASES to 1 + MARGIN / PHASES.
@@ -115,7 +118,8 @@ impl Resampler {
         if self.output.len() < length {
             self.output.resize(length, 0.0);
         }
-        let mut rest = Vec::with_capacity(self.output.len());
+        // Room for as much again, and for a packet that goes beyond: growing would copy it all.
+        let mut rest = Vec::with_capacity(length + MOST_BEYOND * self.channels);
         rest.extend_from_slice(&self.output[length..]);
         self.output.truncate(length);
         self.position = self.position.max(end);

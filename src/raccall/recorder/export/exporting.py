@@ -64,6 +64,7 @@ def export(
     segments: Collection[SegmentFormat | str] = (),
     projects: Collection[Editor | str] = (),
     zip: bool = False,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Make files of a recording.
@@ -71,7 +72,7 @@ def export(
     folder: a recording. out: a folder, made if needed, in which no file may be overwritten; with `zip` a new file.
     format, depth: of every sound file; depth for WAV and FLAC.
     tracks, mix: one file per speaker; one of everybody. All begin at the same sample and are equally long.
-    speakers, gains_db, begin_s, end_s: as in RecordedSound.
+    speakers, gains_db, begin_s, end_s, workers: as in RecordedSound.
     lufs: see plan.Loudness. A limiter keeps all from clipping, but for floating point at its own loudness.
     segments, projects: beside the sound. A project needs `tracks`, which then lie in NAME_data.
     progress: called with the share done, 0 to 1.
@@ -87,7 +88,9 @@ def export(
         check_project_format(format)
     _check_journal(folder)
     with _storage_errors(out):
-        sound = RecordedSound(folder, speakers=speakers, gains_db=gains_db, begin_s=begin_s, end_s=end_s)
+        sound = RecordedSound(
+            folder, speakers=speakers, gains_db=gains_db, begin_s=begin_s, end_s=end_s, workers=workers
+        )
         files: list[SoundFile] = []
         if tracks or mix:
             whole = begin_s == 0 and end_s is None

@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from raccall._native import int16_of
 from raccall.errors import InputError, StorageError
 from raccall.recorder.export.opus_file import OpusFile
 from raccall.units import SAMPLE_RATE_HZ
@@ -105,16 +106,18 @@ class _LibsndfileFile:
     def __init__(self, path: Path, container: str, encoding: str, channels: int, tags: dict[str, str]) -> None:
         path.open("xb").close()  # says why in words; libsndfile says "System error."
         self._path = path
+        self._in_int16 = encoding == "PCM_16"  # libsndfile's own way from floating point takes many times as long
         try:
             self._file = soundfile.SoundFile(path, "w", SAMPLE_RATE_HZ, channels, encoding, format=container)
             for name, value in tags.items():
-                setattr(self._file, name, value)
+                if value:  # libsndfile takes no empty text
+                    setattr(self._file, name, value)
         except soundfile.LibsndfileError as error:
             raise self._failed() from error
 
     def write(self, frames: Samples) -> None:
         try:
-            self._file.write(frames)
+            self._file.write(int16_of(frames) if self._in_int16 else frames)
         except (soundfile.LibsndfileError, AssertionError) as error:  # soundfile asserts that all was written
             raise self._failed() from error
 
