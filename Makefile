@@ -18,9 +18,8 @@ help:
 	@echo "make test    all tests"
 	@echo "make run     start the server and print where to go"
 	@echo "make check   format, lint, types, layers and tests: what CI runs"
-	@echo "make soak    hours of a call in virtual time: minutes"
+	@echo "make soak    six hours of calls in virtual time, a recorder killed 200 times (a quarter of an hour)"
 	@echo "make bench   every claim about speed, each against a peer of the same run"
-	@echo "make soak    a recorder killed 200 times under load (a quarter of an hour)"
 	@echo "make wheel   a wheel for this system in dist/"
 
 setup: $(BUILT)
@@ -65,12 +64,10 @@ types: setup
 
 soak: setup
 	cargo test --release --package raccall-record --test timeline six_hours -- --ignored --nocapture
+	$(BIN)/python -m bench kills
 
 bench: setup
 	$(BIN)/python -m bench all
-
-soak: setup
-	$(BIN)/python -m bench kills
 
 wheel: setup
 	$(BIN)/maturin build --release --out dist
