@@ -52,7 +52,7 @@ def settle_members(relay: Relay, members: list[Member]) -> None:
         time.sleep(LOOK_INTERVAL_S)
         seen = [member for member in members if (relay.session_stats(member.id) or {})["observed"]]
         for member in seen:
-            relay.set_address(member.id, member.address)
+            relay.set_address(member.id, member.address, proven=True)
         members = [member for member in members if member not in seen]
 
 
@@ -65,7 +65,7 @@ def main() -> int:
     members = read_members(options.static_sessions)
     host, _, port = options.bind.rpartition(":")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    relay = Relay([(host.strip("[]"), int(port))], portable=options.portable)
+    relay = Relay([(host.strip("[]"), int(port))], portable=options.portable, limited=False)
     try:
         add_members(relay, members)
         settle_members(relay, members)

@@ -197,12 +197,18 @@ class Relay:
     """
 
     def __init__(
-        self, bind: list[tuple[str, int]], *, receive_buffer_bytes: int = 8 << 20, portable: bool = False
+        self,
+        bind: list[tuple[str, int]],
+        *,
+        receive_buffer_bytes: int = 8 << 20,
+        portable: bool = False,
+        limited: bool = True,
     ) -> None:
         """Bind one socket per (IP address, port) and start.
 
         receive_buffer_bytes: asked of the system, for a burst must fit while the thread is not running.
         portable: one system call per datagram, as on systems without recvmmsg. Slower; for tests.
+        limited: False lets one address send without end; for benchmarks.
         Raises OSError (with errno) if an address is busy or not ours, ValueError for a host that is no IP address.
         """
     @property
@@ -221,8 +227,12 @@ class Relay:
     def remove_session(self, session_id: int) -> None: ...
     def set_route(self, session_id: int, destinations: list[int]) -> None:
         """Who hears this session from now on: sessions that exist. The sender itself is left out."""
-    def set_address(self, session_id: int, address: tuple[str, int]) -> None:
-        """Send there from now on. Refused (`not_observed`) unless IP discovery has seen the session's SSRC there."""
+    def set_address(self, session_id: int, address: tuple[str, int], *, proven: bool) -> None:
+        """Send there from now on. Refused (`not_observed`) unless IP discovery has seen the session's SSRC there.
+
+        proven: the member is known to be at this IP address. Else it is sent at most three times what it sent, until
+        a fresh packet with a valid seal comes from there; for discovery can be forged.
+        """
     def counters(self) -> dict[str, int]:
         """Counts since the start by reason: received, opened, forwarded, sent, bad_seal, replayed, kernel_drops …
 
@@ -245,7 +255,7 @@ class RelayCore:
     def add_session(self, session_id: int, ssrc: int, mode: str, key: bytes) -> None: ...
     def remove_session(self, session_id: int) -> None: ...
     def set_route(self, session_id: int, destinations: list[int]) -> None: ...
-    def set_address(self, session_id: int, address: tuple[str, int]) -> None: ...
+    def set_address(self, session_id: int, address: tuple[str, int], *, proven: bool) -> None: ...
     def forward(self, now: int, datagram: bytes, address: tuple[str, int]) -> list[tuple[bytes, tuple[str, int]]]:
         """Handle one datagram that came from `address` at `now` (monotonic ns). Returns what is to be sent, and where.
 

@@ -59,7 +59,7 @@ def key_of(member: int) -> bytes:
 
 def join(relay: Relay, member: int, sound: Sound) -> Engine:
     engine = Engine(relay.addresses[0])
-    relay.set_address(member, engine.discover(member))
+    relay.set_address(member, engine.discover(member), proven=True)
     engine.start(ssrc=member, mode=MODE, key=key_of(member), sound=sound)
     return engine
 

@@ -22,7 +22,7 @@ def test_members_of_a_file_hear_their_own_room(tmp_path: Path) -> None:
     add_members(core, members)
     for member in members:
         core.forward(0, bytes([0, 1, 0, 70]) + member.ssrc.to_bytes(4, "big") + bytes(66), member.address)
-        core.set_address(member.id, member.address)
+        core.set_address(member.id, member.address, proven=True)
     header = bytes([0x80, 120]) + bytes(6) + (1000).to_bytes(4, "big")
     nonce = bytes(4)
     datagram = header + AESGCM(b"\x0a" * 32).encrypt(nonce + bytes(8), b"speech", header) + nonce

@@ -35,8 +35,8 @@ class FakeRelay:
     def set_route(self, session_id, destinations):
         self.commands.append(("route", session_id, destinations))
 
-    def set_address(self, session_id, address):
-        self.commands.append(("address", session_id, address))
+    def set_address(self, session_id, address, *, proven):
+        self.commands.append(("address", session_id, address, proven))
 
     def counters(self):
         return {"commands": len(self.commands)}
@@ -57,6 +57,7 @@ class FakeLink:
 
     host = "192.0.2.9"
     port = 7420
+    peer = "192.0.2.1"
 
     def __init__(self, core):
         self.core = core

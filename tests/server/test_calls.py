@@ -34,7 +34,19 @@ def test_the_relay_knows_a_session_before_ip_discovery_and_routes_it_after(house
     assert description[1]["secret_key"] == list(key) and description[1]["mode"] == OFFERED_MODES[1]
     assert who == {"user_ids": []}
     rekeyed = ("add", session, ssrc, OFFERED_MODES[1], key)
-    assert house.relay.take() == [rekeyed, ("address", session, ("192.0.2.1", 5000))]
+    assert house.relay.take() == [rekeyed, ("address", session, ("192.0.2.1", 5000), True)]
+
+
+@pytest.mark.parametrize(
+    ("peer", "proven"),
+    [("192.0.2.1", True), ("::ffff:192.0.2.1", True), ("192.0.2.2", False), ("fe80::1%eth0", False), (None, False)],
+)
+def test_only_the_address_of_the_tcp_connection_proves_that_of_the_voice(house, peer, proven):
+    anna, server = member(house, 1, "Anna")
+    voice = house.voice()
+    voice.link.peer = peer
+    voice.connect(anna.user, server)
+    assert house.relay.take()[-1][-1] is proven
 
 
 def test_a_late_joiner_is_told_who_is_there_and_whose_voice_is_whose(house):

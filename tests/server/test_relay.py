@@ -24,7 +24,7 @@ def test_what_a_client_selects_is_never_raised() -> None:
     try:
         relay.add_session(1, 7, "aead_aes256_gcm_rtpsize", bytes(32))
         for address in [("not an address", 5), ("192.0.2.1", 70000), ("192.0.2.1", -1), ("192.0.2.1", 9)]:
-            relay.set_address(1, address)
+            relay.set_address(1, address, proven=True)
         stats = relay.session_stats(1)
         assert stats is not None and not stats["has_address"]
         assert relay.counters()["not_observed"] == 4

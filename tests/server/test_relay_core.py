@@ -65,7 +65,7 @@ class Room:
         for member in self.members:
             self.core.add_session(member.id, member.ssrc, GCM, member.key)
             self.send(member, member.discovery())
-            self.core.set_address(member.id, member.address)
+            self.core.set_address(member.id, member.address, proven=True)
         for member in self.members:
             self.core.set_route(member.id, [other.id for other in self.members])
 
@@ -107,7 +107,7 @@ def test_the_two_aead_modes_meet_in_one_room() -> None:
     room.core.add_session(3, 1003, "aead_xchacha20_poly1305_rtpsize", bytes(32))
     room.core.set_route(anna.id, [ben.id, 3])
     room.send(anna, struct.pack(">HHI66x", 1, 70, 1003), ("192.0.2.3", 1))
-    room.core.set_address(3, ("192.0.2.3", 1))
+    room.core.set_address(3, ("192.0.2.3", 1), proven=True)
     sent = room.send(anna, anna.seal(anna.rtp(1)))
     assert set(sent) == {ben.address, ("192.0.2.3", 1)}
 
@@ -189,8 +189,8 @@ def test_discovery_answers_to_where_the_question_came_from() -> None:
 def test_only_an_observed_address_can_be_selected() -> None:
     room = Room(2)
     anna, ben = room.members
-    room.core.set_address(ben.id, ("203.0.113.9", 9))  # a victim who never asked
-    room.core.set_address(ben.id, anna.address)  # observed, but for another session
+    room.core.set_address(ben.id, ("203.0.113.9", 9), proven=True)  # a victim who never asked
+    room.core.set_address(ben.id, anna.address, proven=True)  # observed, but for another session
     assert room.count("not_observed") == (2,)
     assert set(room.send(anna, anna.seal(anna.rtp(1)))) == {ben.address}
 
@@ -252,6 +252,104 @@ def test_an_unproven_address_is_no_target_to_flood() -> None:
     assert set(room.send(anna, anna.seal(anna.rtp(100)))) == {victim}
 
 
+def test_discovery_alone_proves_no_address() -> None:
+    room = Room(2)
+    anna, ben = room.members
+    victim = ("203.0.113.9", 9)
+    room.send(ben, ben.discovery(), victim)  # forged
+    room.core.set_address(ben.id, victim, proven=False)
+    flood = [room.send(anna, anna.seal(anna.rtp(sequence))) for sequence in range(50)]
+    received = sum(len(datagram) for sent in flood for datagram in sent.get(victim, []))
+    assert 0 < received <= 3 * 74
+    assert room.count("held_back")[0] > 40
+    room.send(ben, ben.seal(ben.rtp(1)), victim)  # it was Ben after all
+    assert set(room.send(anna, anna.seal(anna.rtp(100)))) == {victim}
+
+
+def test_an_address_that_is_known_otherwise_hears_at_once() -> None:
+    room = Room(2)
+    anna, ben = room.members
+    other = ("192.0.2.2", 9)
+    room.send(ben, ben.discovery(), other)
+    room.core.set_address(ben.id, other, proven=True)
+    assert all(set(room.send(anna, anna.seal(anna.rtp(sequence)))) == {other} for sequence in range(50))
+
+
+def test_a_copied_datagram_steals_a_session_for_one_packet_at_most() -> None:
+    room = Room(2)
+    anna, ben = room.members
+    thief = ("198.51.100.66", 6)
+    copied = ben.seal(ben.rtp(1))
+    room.send(ben, copied, thief)  # and it overtook the original
+    assert room.count("roamed") == (1,)
+    room.now += NANOS_PER_MS
+    room.send(ben, copied)
+    assert set(room.send(anna, anna.seal(anna.rtp(1)))) == {thief}
+    room.now += 20 * NANOS_PER_MS
+    room.send(ben, ben.seal(ben.rtp(2)))
+    assert set(room.send(anna, anna.seal(anna.rtp(2)))) == {ben.address}
+    assert room.count("roamed", "replayed") == (2, 1)
+
+
+def test_after_a_rebinding_of_the_nat_the_gap_is_one_packet() -> None:
+    room = Room(2)
+    anna, ben = room.members
+    heard = []
+    for step in range(100):  # both talk; Ben's NAT takes another port after a second
+        room.now += 20 * NANOS_PER_MS
+        mapped = ben.address if step < 50 else (ben.address[0], 40001)
+        heard += room.send(anna, anna.seal(anna.rtp(step))).get(mapped, [])
+        room.send(ben, ben.seal(ben.rtp(step)), mapped)
+    assert len(heard) == 99
+
+
+def test_a_stranger_is_looked_at_far_less_than_a_member() -> None:
+    room = Room(2)
+    anna, _ = room.members
+    for number in range(1000):
+        room.send(anna, b"\x80\x78" + bytes(40), ("198.51.100.1", 1000 + number % 3))
+    assert room.count("unknown_ssrc", "stranger_limited") == (300, 700)
+    for sequence in range(1000):
+        assert room.send(anna, anna.seal(anna.rtp(sequence)))
+    assert not room.send(anna, anna.seal(anna.rtp(1001)))
+    assert room.count("rate_limited") == (1,)
+    room.now += 20 * NANOS_PER_MS
+    assert room.send(anna, anna.seal(anna.rtp(1002)))
+
+
+def test_a_flooder_behind_the_same_nat_silences_nobody() -> None:
+    room = Room(2)
+    anna, ben = room.members
+    for port in range(1024, 6024):
+        room.send(anna, b"\x80\x78" + bytes(60), (anna.address[0], port))
+    assert room.count("stranger_limited")[0] > 3900
+    assert room.send(anna, anna.seal(anna.rtp(1)))  # from where she was
+    room.send(anna, anna.seal(anna.rtp(2)), (anna.address[0], 7000))  # and with the port that her NAT gave her now
+    room.send(anna, anna.seal(anna.rtp(3)), (anna.address[0], 7000))
+    assert set(room.send(ben, ben.seal(ben.rtp(1)))) == {(anna.address[0], 7000)}
+
+
+def test_an_answer_to_discovery_is_as_long_as_the_question_and_rare() -> None:
+    room = Room(1)
+    anna = room.members[0]
+    room.now += NANOS_PER_SECOND
+    answers = [
+        answer
+        for host in range(200)
+        for answers in room.send(anna, anna.discovery(), (f"198.51.100.{host}", 1)).values()
+        for answer in answers
+    ]
+    assert {len(answer) for answer in answers} == {74}
+    assert len(answers) == 20
+    assert room.count("discovery_limited") == (180,)
+
+
+def test_a_keepalive_of_other_programs_is_no_fault() -> None:
+    room = Room(1)
+    room.send(room.members[0], struct.pack(">Q", 7))
+    assert room.count("keepalive", "malformed") == (1, 0)
+
+
 def test_a_listener_roams_by_its_reports() -> None:
     room = Room(2)
     anna, ben = room.members
@@ -290,7 +388,7 @@ def test_routes_change_at_once() -> None:
     dora = Member(4, ("192.0.2.4", 4))
     room.core.add_session(dora.id, dora.ssrc, GCM, dora.key)  # takes Ben's place in the table, not his packets
     room.send(dora, dora.discovery())
-    room.core.set_address(dora.id, dora.address)
+    room.core.set_address(dora.id, dora.address, proven=True)
     assert not room.send(anna, anna.seal(anna.rtp(3)))
     room.core.set_route(anna.id, [dora.id, cora.id])
     assert set(room.send(anna, anna.seal(anna.rtp(4)))) == {dora.address, cora.address}

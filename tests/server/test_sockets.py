@@ -18,6 +18,7 @@ class FakeSocket:
         self.incoming = list(incoming)
         self.stuck = stuck
         self.sent, self.closed_with = [], None
+        self.client = None
 
     async def receive(self):
         if self.incoming:

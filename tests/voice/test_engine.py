@@ -150,7 +150,7 @@ class Call:
             self.relay.set_route(member, [other for other in self.engines if other != member])
         address = engine.discover(ssrc)
         assert address == engine.local_address
-        self.relay.set_address(ssrc, address)
+        self.relay.set_address(ssrc, address, proven=True)
         engine.start(ssrc=ssrc, mode=mode, key=key, sound=sound, complexity=5)
         return engine
 

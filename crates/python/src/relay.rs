@@ -19,10 +19,16 @@ struct Relay(raccall_relay::Relay);
 #[pymethods]
 impl Relay {
     #[new]
-    #[pyo3(signature = (bind, *, receive_buffer_bytes = 8 << 20, portable = false))]
-    fn new(py: Python<'_>, bind: Vec<Address>, receive_buffer_bytes: usize, portable: bool) -> PyResult<Self> {
+    #[pyo3(signature = (bind, *, receive_buffer_bytes = 8 << 20, portable = false, limited = true))]
+    fn new(
+        py: Python<'_>,
+        bind: Vec<Address>,
+        receive_buffer_bytes: usize,
+        portable: bool,
+        limited: bool,
+    ) -> PyResult<Self> {
         let bind = bind.iter().map(parse_address).collect::<PyResult<Vec<_>>>()?;
-        let options = Options { receive_buffer_bytes, portable };
+        let options = Options { receive_buffer_bytes, portable, limited };
         py.detach(|| raccall_relay::Relay::start(&bind, options)).map(Self).map_err(os_error)
     }
 
@@ -48,8 +54,9 @@ impl Relay {
         self.command(py, Command::SetRoute { id: session_id, destinations })
     }
 
-    fn set_address(&self, py: Python<'_>, session_id: u64, address: Address) -> PyResult<()> {
-        self.command(py, Command::SetAddress { id: session_id, address: parse_address(&address)? })
+    #[pyo3(signature = (session_id, address, *, proven))]
+    fn set_address(&self, py: Python<'_>, session_id: u64, address: Address, proven: bool) -> PyResult<()> {
+        self.command(py, Command::SetAddress { id: session_id, address: parse_address(&address)?, proven })
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -98,8 +105,9 @@ impl RelayCore {
         self.table.apply(Command::SetRoute { id: session_id, destinations });
     }
 
-    fn set_address(&mut self, session_id: u64, address: Address) -> PyResult<()> {
-        self.table.apply(Command::SetAddress { id: session_id, address: parse_address(&address)? });
+    #[pyo3(signature = (session_id, address, *, proven))]
+    fn set_address(&mut self, session_id: u64, address: Address, proven: bool) -> PyResult<()> {
+        self.table.apply(Command::SetAddress { id: session_id, address: parse_address(&address)?, proven });
         Ok(())
     }
 

@@ -40,8 +40,13 @@ pub enum Command {
         destinations: Vec<SessionId>,
     },
     /// Sent there from now on, if IP discovery has seen this session's SSRC at this address; else refused (`not_observed`).
+    ///
+    /// A source address can be forged, so discovery alone proves nothing. `proven`: the member is known to be at this IP
+    /// address (its TCP connection comes from there). Else it is sent no more than three times what it sent, until a
+    /// fresh packet with a valid seal comes from there.
     SetAddress {
         id: SessionId,
         address: SocketAddr,
+        proven: bool,
     },
 }

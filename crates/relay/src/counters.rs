@@ -57,6 +57,14 @@ reasons! {
     NoAddress "no_address",
     /// `SetAddress` with an address that IP discovery has not seen for this session.
     NotObserved "not_observed",
+    /// More from a session's address than a voice can need.
+    RateLimited "rate_limited",
+    /// More from an address of no session, or from its host, than is looked at.
+    StrangerLimited "stranger_limited",
+    /// More IP discovery for one session than is answered.
+    DiscoveryLimited "discovery_limited",
+    /// Eight bytes from a session's address, with which other people's clients keep their NAT open.
+    Keepalive "keepalive",
     /// Not sent because the listener's nonces are used up, or a client used the relay's: it needs a new key.
     NeedsRekey "needs_rekey",
     /// IP discovery answered.

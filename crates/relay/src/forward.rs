@@ -6,18 +6,23 @@
 //! 3. Else the SSRC names a session and the seal must prove it. So a member that changed its network goes on speaking, and a
 //!    member that sends another's SSRC is refused for want of the key.
 //!
+//! Before that, `limits` says whether it is looked at at all.
+//!
 //! A new address is adopted when the packet from there is also the newest of its session, at most once a second. Until a
 //! second fresh packet arrives from there it is sent no more than three times what it sent: a forged source address makes
-//! the relay no amplifier.
+//! the relay no amplifier. A fresh packet from the former address takes the session back at once until then.
 
 use raccall_wire::replay::Verdict;
 use raccall_wire::transport::{OpenError, is_relay_nonce};
 use raccall_wire::{Nanos, discovery, rtcp, rtp};
 
+use crate::limits::{self, Admission, same_host};
 use crate::{Endpoint, Outbox, Reason, Table};
 
 /// Longer datagrams are refused: no voice packet fills an Ethernet frame.
 pub const MAX_DATAGRAM_BYTES: usize = 1500;
+/// A counter that Discord's own clients send now and then. It needs no answer: it only has to pass their NAT.
+const KEEPALIVE_BYTES: usize = 8;
 
 /// Handles one received datagram: adds what is to be sent to `out`, counts everything in the table.
 ///
@@ -34,8 +39,10 @@ fn take(now: Nanos, datagram: &[u8], from: Endpoint, table: &mut Table, out: &mu
         return Err(Reason::TooLong);
     }
     let known = table.by_address.get(&from).copied();
-    let Some(ssrc) = rtp::ssrc(datagram) else {
-        return take_question(datagram, from, known.is_some(), table, out);
+    let ssrc = rtp::ssrc(datagram);
+    admit(now, ssrc, known, from, table)?;
+    let Some(ssrc) = ssrc else {
+        return take_question(now, datagram, from, known.is_some(), table, out);
     };
     let slot = match known {
         Some(slot) if table.session(slot).ssrc == ssrc => slot,
@@ -61,8 +68,27 @@ fn take(now: Nanos, datagram: &[u8], from: Endpoint, table: &mut Table, out: &mu
     }
 }
 
+/// Whether this address may have one more datagram looked at (`limits`).
+fn admit(now: Nanos, ssrc: Option<u32>, known: Option<usize>, from: Endpoint, table: &mut Table) -> Result<(), Reason> {
+    let Some(strangers) = &mut table.strangers else { return Ok(()) };
+    if let Some(slot) = known {
+        let allowed = table.session_mut(slot).pace.allow(now, &limits::MEMBER);
+        return if allowed { Ok(()) } else { Err(Reason::RateLimited) };
+    }
+    match strangers.admit(now, from) {
+        Admission::Granted => return Ok(()),
+        Admission::Refused => return Err(Reason::StrangerLimited),
+        Admission::HostRefused => {}
+    }
+    let slot = ssrc.and_then(|ssrc| table.by_ssrc.get(&ssrc).copied()).ok_or(Reason::StrangerLimited)?;
+    let session = table.session_mut(slot);
+    let lives_there = session.endpoint.is_some_and(|own| same_host(own.address.ip(), from.address.ip()));
+    if lives_there && session.moving.allow(now, &limits::MOVING) { Ok(()) } else { Err(Reason::StrangerLimited) }
+}
+
 /// Anything that is not RTP or RTCP by its first byte.
 fn take_question(
+    now: Nanos,
     datagram: &[u8],
     from: Endpoint,
     known: bool,
@@ -71,7 +97,11 @@ fn take_question(
 ) -> Result<(), Reason> {
     if let Some(ssrc) = discovery::parse_request(datagram) {
         let slot = *table.by_ssrc.get(&ssrc).ok_or(Reason::UnknownSsrc)?;
-        table.session_mut(slot).observe(from);
+        let session = table.session_mut(slot);
+        if !session.discovery.allow(now, &limits::DISCOVERY) {
+            return Err(Reason::DiscoveryLimited);
+        }
+        session.observe(from);
         let answer = discovery::response(ssrc, from.address);
         let sent = out.push(from, answer.len(), |bytes| {
             bytes.copy_from_slice(&answer);
@@ -87,6 +117,7 @@ fn take_question(
         {
             Reason::Stun
         }
+        _ if known && datagram.len() == KEEPALIVE_BYTES => Reason::Keepalive,
         _ if known => Reason::Malformed,
         _ => Reason::UnknownAddress,
     })
@@ -162,7 +193,7 @@ fn came_from(now: Nanos, slot: usize, newest: bool, datagram_bytes: usize, from:
     let session = table.session_mut(slot);
     if session.endpoint == Some(from) {
         session.confirm();
-    } else if newest && session.may_move(now) {
+    } else if newest && session.may_move(now, from) {
         table.own_address(slot, from);
         table.session_mut(slot).roam(now, from, datagram_bytes);
         table.counters.add(Reason::Roamed, 1);

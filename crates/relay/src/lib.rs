@@ -10,6 +10,7 @@
 mod command;
 mod counters;
 mod forward;
+mod limits;
 #[cfg(target_os = "linux")]
 mod mmsg;
 mod outbox;

@@ -21,11 +21,13 @@ pub struct Options {
     pub receive_buffer_bytes: usize,
     /// One system call per datagram even where batches exist: what other systems than Linux do.
     pub portable: bool,
+    /// Off only for a benchmark: then one address may send without end.
+    pub limited: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { receive_buffer_bytes: 8 << 20, portable: false }
+        Self { receive_buffer_bytes: 8 << 20, portable: false, limited: true }
     }
 }
 
@@ -72,9 +74,10 @@ impl Relay {
         let counters = Arc::new(Counters::default());
         let addresses = sockets.iter().map(|bound| bound.address).collect();
         let receive_buffer_bytes = sockets.iter().map(|bound| bound.receive_buffer_bytes).min().unwrap_or(0);
+        let table = Table::new(counters.clone());
         let worker = Worker {
             poll,
-            table: Table::new(counters.clone()),
+            table: if options.limited { table } else { table.without_limits() },
             batch: Batch::new(options.portable, sockets.len()),
             readable: vec![true; sockets.len()],
             sockets,

@@ -1,9 +1,10 @@
 //! One session: a key, an address, a route, and what came from it.
 
-use raccall_wire::Nanos;
 use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
 use raccall_wire::transport::{Cipher, Mode, RelayNonces, SealError};
+use raccall_wire::{Nanos, discovery};
 
+use crate::limits::Pace;
 use crate::uplink::Uplink;
 use crate::{Counters, Endpoint, Outbox, Reason, SessionId};
 
@@ -28,12 +29,18 @@ pub(crate) struct Session {
     needs_rekey: bool,
     pub(crate) endpoint: Option<Endpoint>,
     trial: Option<Trial>,
+    /// Where it was before the address on trial.
+    former: Option<Endpoint>,
     moved: Option<Nanos>,
     observed: [Option<Endpoint>; OBSERVED],
     observed_next: usize,
     pub(crate) route: Vec<Destination>,
     pub(crate) uplink: Uplink,
     answered: Option<Nanos>,
+    /// Of its own address, of others of its host, of IP discovery.
+    pub(crate) pace: Pace,
+    pub(crate) moving: Pace,
+    pub(crate) discovery: Pace,
     received: Amount,
     sent: Amount,
     heard: ReportBlock,
@@ -117,12 +124,16 @@ impl Session {
             needs_rekey: false,
             endpoint: None,
             trial: None,
+            former: None,
             moved: None,
             observed: [None; OBSERVED],
             observed_next: 0,
             route: Vec::new(),
             uplink: Uplink::new(),
             answered: None,
+            pace: Pace::default(),
+            moving: Pace::default(),
+            discovery: Pace::default(),
             received: Amount::default(),
             sent: Amount::default(),
             heard: ReportBlock::default(),
@@ -155,19 +166,25 @@ impl Session {
         self.observed.iter().flatten().find(|endpoint| endpoint.address == address).copied()
     }
 
-    pub(crate) fn may_move(&self, now: Nanos) -> bool {
-        self.endpoint.is_none() || self.moved.is_none_or(|moved| now.saturating_sub(moved) >= MOVE_INTERVAL_NS)
+    /// At most once a second, but back to where it was at once while the new address has not proved itself: whoever
+    /// copied one datagram and sent it first has won nothing.
+    pub(crate) fn may_move(&self, now: Nanos, to: Endpoint) -> bool {
+        self.endpoint.is_none()
+            || self.moved.is_none_or(|moved| now.saturating_sub(moved) >= MOVE_INTERVAL_NS)
+            || (self.trial.is_some() && self.former == Some(to))
     }
 
     /// The client named this address itself, after discovery had seen it.
-    pub(crate) fn settle(&mut self, endpoint: Endpoint) {
+    pub(crate) fn settle(&mut self, endpoint: Endpoint, proven: bool) {
+        let trial = Trial { received_bytes: discovery::BYTES as u64, sent_bytes: 0 };
+        self.trial = (!proven && self.endpoint != Some(endpoint)).then_some(trial);
         self.endpoint = Some(endpoint);
-        self.trial = None;
+        self.former = None;
     }
 
     /// A fresh packet of `bytes` came from an address that was not ours yet.
     pub(crate) fn roam(&mut self, now: Nanos, endpoint: Endpoint, bytes: usize) {
-        self.endpoint = Some(endpoint);
+        self.former = self.endpoint.replace(endpoint);
         self.moved = Some(now);
         self.trial = Some(Trial { received_bytes: bytes as u64, sent_bytes: 0 });
     }
@@ -175,6 +192,7 @@ impl Session {
     /// A second fresh packet came from the session's address.
     pub(crate) fn confirm(&mut self) {
         self.trial = None;
+        self.former = None;
     }
 
     pub(crate) fn count_received(&mut self, bytes: usize) {
@@ -270,7 +288,7 @@ mod tests {
         let counters = Counters::default();
         let mut out = Outbox::new();
         let mut session = Session::new(1, 7, Mode::Aes256GcmRtpSize, &[1; 32]);
-        session.settle(Endpoint::from(std::net::SocketAddr::from(([127, 0, 0, 1], 9))));
+        session.settle(Endpoint::from(std::net::SocketAddr::from(([127, 0, 0, 1], 9))), true);
         let packet = [0x80, 120, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 1, 2, 3];
         assert!(session.send(&packet, &mut out, &counters));
         session.nonces = used_up();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use raccall_wire::discovery::STUN_COOKIE;
 
 use crate::forward::MAX_DATAGRAM_BYTES;
+use crate::limits::Strangers;
 use crate::session::{Destination, Session};
 use crate::{Command, Counters, Endpoint, Reason, SessionId, SessionStats};
 
@@ -16,6 +17,8 @@ pub struct Table {
     by_id: HashMap<SessionId, usize>,
     pub(crate) by_ssrc: HashMap<u32, usize>,
     pub(crate) by_address: HashMap<Endpoint, usize>,
+    /// None: whoever sends may send all it can (a benchmark's load generator).
+    pub(crate) strangers: Option<Strangers>,
     pub(crate) counters: Arc<Counters>,
     /// The packet being forwarded, opened.
     pub(crate) plain: Box<[u8; MAX_DATAGRAM_BYTES]>,
@@ -35,9 +38,15 @@ impl Table {
             by_id: HashMap::new(),
             by_ssrc: HashMap::new(),
             by_address: HashMap::new(),
+            strangers: Some(Strangers::new()),
             counters,
             plain: Box::new([0; MAX_DATAGRAM_BYTES]),
         }
+    }
+
+    /// Looks at everything that comes, however much: only for a benchmark.
+    pub fn without_limits(self) -> Self {
+        Self { strangers: None, ..self }
     }
 
     pub fn counters(&self) -> &Counters {
@@ -53,7 +62,7 @@ impl Table {
             Command::AddSession { id, ssrc, mode, key } => self.add(id, ssrc, mode, &key),
             Command::RemoveSession { id } => self.remove(id),
             Command::SetRoute { id, destinations } => self.set_route(id, &destinations),
-            Command::SetAddress { id, address } => self.set_address(id, address),
+            Command::SetAddress { id, address, proven } => self.set_address(id, address, proven),
         }
         .err();
         if let Some(reason) = refused {
@@ -110,11 +119,11 @@ impl Table {
         Ok(())
     }
 
-    fn set_address(&mut self, id: SessionId, address: std::net::SocketAddr) -> Result<(), Reason> {
+    fn set_address(&mut self, id: SessionId, address: std::net::SocketAddr, proven: bool) -> Result<(), Reason> {
         let slot = *self.by_id.get(&id).ok_or(Reason::CommandRefused)?;
         let endpoint = self.session(slot).observed_at(address).ok_or(Reason::NotObserved)?;
         self.own_address(slot, endpoint);
-        self.session_mut(slot).settle(endpoint);
+        self.session_mut(slot).settle(endpoint, proven);
         Ok(())
     }
 

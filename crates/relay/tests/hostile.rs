@@ -22,6 +22,10 @@ const OUTCOMES: &[Reason] = &[
     Reason::UnknownAddress,
     Reason::UnknownSsrc,
     Reason::WrongSource,
+    Reason::RateLimited,
+    Reason::StrangerLimited,
+    Reason::DiscoveryLimited,
+    Reason::Keepalive,
     Reason::Replayed,
     Reason::TooOld,
 ];
@@ -35,7 +39,7 @@ fn room(mode: Mode) -> (Table, Outbox) {
     for (id, ssrc) in [(1, SSRC), (2, SSRC + 1)] {
         table.apply(Command::AddSession { id, ssrc, mode, key: KEY });
         forward(0, &discovery::request(ssrc), address(id as u8).into(), &mut table, &mut out);
-        table.apply(Command::SetAddress { id, address: address(id as u8) });
+        table.apply(Command::SetAddress { id, address: address(id as u8), proven: true });
         table.apply(Command::SetRoute { id, destinations: vec![1, 2, 3] });
     }
     (table, out)

@@ -27,7 +27,7 @@ impl Member {
         member.socket.send(&discovery::request(id)).unwrap();
         let seen = discovery::parse_response(&member.receive()).unwrap();
         assert_eq!(seen, (id, member.socket.local_addr().unwrap()));
-        relay.command(Command::SetAddress { id: id.into(), address: seen.1 }).unwrap();
+        relay.command(Command::SetAddress { id: id.into(), address: seen.1, proven: true }).unwrap();
         member
     }
 
@@ -69,7 +69,7 @@ impl Member {
 }
 
 fn options(portable: bool) -> Options {
-    Options { receive_buffer_bytes: 1 << 20, portable }
+    Options { receive_buffer_bytes: 1 << 20, portable, ..Options::default() }
 }
 
 /// A room over IPv4 and IPv6 at once, more packets than one batch holds.

@@ -8,6 +8,7 @@ difference to the last one.
 """
 
 import hmac
+import ipaddress
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -206,7 +207,8 @@ class Calls:
         session.mode = event.mode
         session.connected = True
         self.reroute()
-        self._relay.set_address(session.id, (event.address, event.port))
+        proven = link.peer is not None and _same_address(link.peer, event.address)
+        self._relay.set_address(session.id, (event.address, event.port), proven=proven)
         link.core.describe(mode=session.mode, key=session.key, media_session_id=str(session.id))
         others = list(self._others(session))
         self._tell(session, ClientsConnect(user_ids=[str(other.user_id) for other in others]))
@@ -294,6 +296,17 @@ class Calls:
 
 def _speaking(session: VoiceSession, speaking: int) -> UserSpeaking:
     return UserSpeaking(user_id=str(session.user_id), ssrc=session.ssrc, speaking=speaking)
+
+
+def _same_address(peer: str, address: str) -> bool:
+    """Whether a TCP connection from `peer` proves that its client is at `address` (an IP literal) for UDP."""
+    try:
+        known = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(known, ipaddress.IPv6Address) and known.ipv4_mapped is not None:
+        known = known.ipv4_mapped
+    return known == ipaddress.ip_address(address)
 
 
 def _same(given: str, expected: str) -> bool:

@@ -19,5 +19,9 @@ class Link(Protocol, Generic[Core]):
     @property
     def port(self) -> int: ...
 
+    @property
+    def peer(self) -> str | None:
+        """The IP address that the connection comes from: the client's, or that of a proxy before the server."""
+
     def wake(self) -> None:
         """The core has something to send, or was closed."""

@@ -41,10 +41,10 @@ class MediaRelay:
     def set_route(self, session_id: int, destinations: list[int]) -> None:
         self._native.set_route(session_id, destinations)
 
-    def set_address(self, session_id: int, address: tuple[str, int]) -> None:
+    def set_address(self, session_id: int, address: tuple[str, int], *, proven: bool) -> None:
         """The address comes from a client: one that is none was not observed either."""
         try:
-            self._native.set_address(session_id, address)
+            self._native.set_address(session_id, address, proven=proven)
         except (ValueError, OverflowError):
             self._foreign_hosts += 1
 

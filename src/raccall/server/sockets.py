@@ -34,12 +34,16 @@ C = TypeVar("C", bound=ServerCore[object])
 
 
 class SocketLink(Generic[C]):
-    """One accepted WebSocket and its core. `host` and `port` are the server's, as this client reached it."""
+    """One accepted WebSocket and its core.
+
+    `host` and `port` are the server's, as this client reached it; `peer` is the IP address that it comes from.
+    """
 
     def __init__(self, socket: WebSocket, core: C, host: str, port: int) -> None:
         self.core = core
         self.host = host
         self.port = port
+        self.peer = socket.client.host if socket.client else None
         self._socket = socket
         self._news = asyncio.Event()
 
