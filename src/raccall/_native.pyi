@@ -345,8 +345,14 @@ class Engine:
 
     @property
     def local_address(self) -> tuple[str, int]: ...
-    def discover(self, ssrc: int, timeout_ms: int = 3000) -> tuple[str, int]:
-        """Ask as which address the relay sees this socket, again every 250 ms, without the GIL. TimeoutError."""
+    def open_tunnel(self, carrier: tuple[str, int]) -> tuple[str, int]:
+        """Open, before `start`, the engine's end of a tunnel: a UDP socket of this machine, connected to `carrier`, an
+        IP address and port, who takes datagrams to the relay by another way. The engine decides which way to go: it
+        falls back when UDP is silent, and returns. Returns its own address."""
+
+    def discover(self, ssrc: int, timeout_ms: int = 3000, *, tunnel: bool = False) -> tuple[str, int]:
+        """Ask as which address the relay sees us, by UDP or by the tunnel, again every 250 ms, without the GIL.
+        `start` begins with the way that was answered last. TimeoutError."""
 
     def start(
         self,

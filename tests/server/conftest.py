@@ -19,6 +19,7 @@ ROOM = 7
 
 class FakeRelay:
     shortage = None
+    addresses = (("127.0.0.1", 9),)
 
     def __init__(self, bind=()):
         self.bind = list(bind)

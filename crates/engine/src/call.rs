@@ -10,12 +10,15 @@ use std::sync::{Arc, Mutex};
 
 use raccall_media::{LinkReport, Pushed, ReceiveChain, ReceiveReport, SendChain, round_trip_ms};
 use raccall_wire::Nanos;
+use raccall_wire::discovery::parse_response;
 use raccall_wire::rtcp::{self, Rtcp};
 use rtrb::Consumer;
 
 use crate::clock;
+use crate::link::Link;
+use crate::path::Route;
 use crate::priority;
-use crate::socket::{Receiver, Sender};
+use crate::socket::Receiver;
 use crate::sound::{CAPTURE_FRAME, LentEnd, PLAYBACK_FRAME, SoundEnd};
 use crate::tap::TapWriter;
 
@@ -24,6 +27,10 @@ const SOUND_TICK: Nanos = 10 * NANOS_PER_MS;
 const LISTEN_TICK: Nanos = 20 * NANOS_PER_MS;
 const BATCH_INTERVAL: Nanos = 20 * NANOS_PER_MS;
 const REPORT_INTERVAL: Nanos = 1000 * NANOS_PER_MS;
+/// After a change of the route a few reports come faster: the relay trusts a new address from the second packet on, and
+/// who only listens sends nothing else.
+const HASTY_INTERVAL: Nanos = 100 * NANOS_PER_MS;
+const HASTY_REPORTS: u32 = 5;
 const STATS_INTERVAL: Nanos = 100 * NANOS_PER_MS;
 
 /// A sound card with 20 ms buffered and one frame ahead would have run dry by now.
@@ -50,6 +57,8 @@ pub struct Stats {
     /// When the first voice packet left.
     pub first_sent: Option<Nanos>,
     pub received_packets: u64,
+    pub route: Route,
+    pub route_changes: u64,
     /// Told by the relay's reports.
     pub uplink_loss_pct: Option<f32>,
     pub round_trip_ms: Option<f32>,
@@ -64,7 +73,7 @@ pub struct Stats {
 
 pub struct Call {
     pub ssrc: u32,
-    pub sender: Sender,
+    pub link: Link,
     pub send: SendChain,
     pub receive: ReceiveChain,
     pub sound: Option<LentEnd>,
@@ -75,16 +84,20 @@ pub struct Call {
 }
 
 /// Runs the call until it is closed.
-pub fn run(call: Call, mut receiver: Receiver) {
+/// `tunnel`: where the tunnel's datagrams come from, if there is one.
+pub fn run(call: Call, mut receiver: Receiver, mut tunnel: Option<Receiver>) {
     priority::raise();
     let mut thread = Thread::new(call, clock::monotonic_now());
     while thread.take_commands() {
-        receiver.receive_until(thread.next_tick, |datagram, arrival| thread.receive(datagram, arrival));
+        receiver.receive_until(thread.next_tick, |datagram, arrival| thread.receive(Route::Udp, datagram, arrival));
+        if let Some(tunnel) = &mut tunnel {
+            tunnel.drain(|datagram, arrival| thread.receive(Route::Tunnel, datagram, arrival));
+        }
         thread.catch_up(clock::monotonic_now());
-        thread.publish_stats(&receiver);
+        thread.publish_stats(&receiver, tunnel.as_ref());
     }
     thread.next_stats = 0;
-    thread.publish_stats(&receiver);
+    thread.publish_stats(&receiver, tunnel.as_ref());
 }
 
 struct Thread {
@@ -94,6 +107,7 @@ struct Thread {
     next_batch: Nanos,
     next_report: Nanos,
     next_stats: Nanos,
+    hasty_reports: u32,
     late_ticks: u64,
     stats: Stats,
 }
@@ -108,6 +122,7 @@ impl Thread {
             next_batch: now,
             next_report: now,
             next_stats: now,
+            hasty_reports: 0,
             late_ticks: 0,
             stats: Stats::default(),
         }
@@ -134,7 +149,10 @@ impl Thread {
         matches!(self.call.sound.as_deref(), Some(SoundEnd::Clocked(_)))
     }
 
-    fn receive(&mut self, datagram: &[u8], arrival: Nanos) {
+    fn receive(&mut self, by: Route, datagram: &[u8], arrival: Nanos) {
+        if parse_response(datagram).is_some_and(|(ssrc, _)| ssrc == self.call.ssrc) {
+            return self.call.link.answered(by, arrival);
+        }
         if self.is_clocked() && arrival.saturating_sub(self.next_tick) < LOST {
             self.tick_until(arrival);
         }
@@ -147,6 +165,7 @@ impl Thread {
             }
             Pushed::Rtcp(plain) => {
                 if let Some(link) = link_report(plain, self.call.ssrc, arrival) {
+                    self.call.link.answered(by, arrival);
                     self.stats.uplink_loss_pct = Some(link.uplink_loss_pct);
                     self.stats.round_trip_ms = link.round_trip_ms.or(self.stats.round_trip_ms);
                     self.call.send.apply(&link);
@@ -166,6 +185,10 @@ impl Thread {
             self.tick(now);
             let tick = if self.call.sound.is_some() { SOUND_TICK } else { LISTEN_TICK };
             self.next_tick += tick * (1 + late / tick);
+        }
+        if self.call.link.tick(self.call.ssrc, now) {
+            self.hasty_reports = HASTY_REPORTS;
+            self.next_report = now;
         }
     }
 
@@ -193,7 +216,9 @@ impl Thread {
         if is_due(&mut self.next_batch, now, BATCH_INTERVAL) {
             self.call.taps.retain_mut(TapWriter::publish);
         }
-        if is_due(&mut self.next_report, now, REPORT_INTERVAL) {
+        let interval = if self.hasty_reports > 0 { HASTY_INTERVAL } else { REPORT_INTERVAL };
+        if is_due(&mut self.next_report, now, interval) {
+            self.hasty_reports = self.hasty_reports.saturating_sub(1);
             self.report(now);
         }
     }
@@ -212,13 +237,13 @@ impl Thread {
     }
 
     fn speak(&mut self, now: Nanos) {
-        let Call { sound, send, sender, .. } = &mut self.call;
+        let Call { sound, send, link, .. } = &mut self.call;
         let mut frame = [0.0; CAPTURE_FRAME];
         match sound.as_deref_mut() {
             None => {}
             Some(SoundEnd::Device(device)) => {
                 while device.capture(&mut frame) {
-                    send_frame(send, sender, &frame, now, &mut self.stats.first_sent);
+                    send_frame(send, link, &frame, now, &mut self.stats.first_sent);
                 }
             }
             Some(SoundEnd::Clocked(clocked)) => {
@@ -227,7 +252,7 @@ impl Thread {
                     frame.fill(0.0);
                     send.set_muted(true);
                 }
-                send_frame(send, sender, &frame, now, &mut self.stats.first_sent);
+                send_frame(send, link, &frame, now, &mut self.stats.first_sent);
             }
         }
     }
@@ -235,11 +260,11 @@ impl Thread {
     fn report(&mut self, now: Nanos) {
         let blocks = self.call.receive.report_blocks();
         if let Some(datagram) = self.call.send.report_datagram(&blocks, now) {
-            self.call.sender.send(datagram);
+            self.call.link.send(datagram);
         }
     }
 
-    fn publish_stats(&mut self, receiver: &Receiver) {
+    fn publish_stats(&mut self, receiver: &Receiver, tunnel: Option<&Receiver>) {
         if !is_due(&mut self.next_stats, clock::monotonic_now(), STATS_INTERVAL) {
             return;
         }
@@ -251,8 +276,11 @@ impl Thread {
         self.stats.capture_overruns = overruns;
         self.stats.sent_packets = self.call.send.sent_packets();
         self.stats.sent_bytes = self.call.send.sent_bytes();
-        self.stats.kernel_drops = receiver.kernel_drops();
-        self.stats.socket_errors = receiver.errors() + self.call.sender.errors();
+        let both = |count: fn(&Receiver) -> u64| count(receiver) + tunnel.map_or(0, count);
+        self.stats.kernel_drops = both(Receiver::kernel_drops);
+        self.stats.socket_errors = both(Receiver::errors) + self.call.link.errors();
+        self.stats.route = self.call.link.route();
+        self.stats.route_changes = self.call.link.route_changes();
         self.stats.receive = self.call.receive.report();
         self.stats.cpu = clock::thread_cpu();
         self.call.published.lock().expect("never poisoned").clone_from(&self.stats);
@@ -270,13 +298,13 @@ fn is_due(next: &mut Nanos, now: Nanos, interval: Nanos) -> bool {
 
 fn send_frame(
     send: &mut SendChain,
-    sender: &mut Sender,
+    link: &mut Link,
     frame: &[f32; CAPTURE_FRAME],
     now: Nanos,
     first: &mut Option<Nanos>,
 ) {
     if let Some(datagram) = send.push(frame, now)
-        && sender.send(datagram)
+        && link.send(datagram)
     {
         first.get_or_insert_with(clock::monotonic_now);
     }
@@ -343,7 +371,7 @@ mod tests {
         };
         let call = Call {
             ssrc: 1,
-            sender: socket::split(socket).unwrap().0,
+            link: Link::new(socket::split(socket).unwrap().0, None, Route::Udp, START),
             send: SendChain::new(send_config(1)).unwrap(),
             receive: ReceiveChain::new(receive),
             sound: sound.lend_end(),
@@ -373,7 +401,7 @@ mod tests {
             let sound = Sound::clocked(None, true);
             let (mut thread, _relay) = thread(&sound);
             for (datagram, arrival) in &datagrams {
-                thread.receive(datagram, *arrival);
+                thread.receive(Route::Udp, datagram, *arrival);
                 if in_time {
                     thread.catch_up(*arrival);
                 }
@@ -422,7 +450,7 @@ mod tests {
         let (mut plain, mut datagram) = (Vec::new(), Vec::new());
         rtcp::write(&report, &mut plain);
         Cipher::new(MODE, &KEY).seal(&plain, [0, 0, 0, 1], &mut datagram).unwrap();
-        thread.receive(&datagram, sent + 40 * NANOS_PER_MS);
+        thread.receive(Route::Udp, &datagram, sent + 40 * NANOS_PER_MS);
         assert_eq!(thread.stats.uplink_loss_pct, Some(50.0));
         assert!((thread.stats.round_trip_ms.unwrap() - 40.0).abs() < 0.1);
     }

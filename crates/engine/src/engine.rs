@@ -13,7 +13,10 @@ use raccall_wire::transport::Mode;
 use rtrb::{Producer, RingBuffer};
 
 use crate::call::{self, Call, Command, Stats};
+use crate::clock;
 use crate::discovery;
+use crate::link::Link;
+use crate::path::Route;
 use crate::socket;
 use crate::sound::LentEnd;
 use crate::tap::{TapReader, TapWriter, tap};
@@ -36,6 +39,7 @@ pub enum EngineError {
     Closed,
     AlreadyStarted,
     NotStarted,
+    NoTunnel,
     Media(MediaError),
     Io(io::Error),
 }
@@ -46,6 +50,7 @@ impl std::fmt::Display for EngineError {
             Self::Closed => f.write_str("the engine is closed"),
             Self::AlreadyStarted => f.write_str("the engine is running already; discover and start come once, before"),
             Self::NotStarted => f.write_str("the engine is not started yet"),
+            Self::NoTunnel => f.write_str("no tunnel was opened"),
             Self::Media(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
         }
@@ -110,7 +115,7 @@ impl Session {
 }
 
 enum State {
-    Open { socket: UdpSocket, taps: Vec<TapWriter> },
+    Open { socket: UdpSocket, tunnel: Option<UdpSocket>, route: Route, taps: Vec<TapWriter> },
     Running { commands: Producer<Command>, thread: JoinHandle<()> },
     Closed,
 }
@@ -129,7 +134,7 @@ impl Engine {
         let (socket, receive_buffer_bytes) = socket::connect(address, receive_buffer_bytes)?;
         Ok(Self {
             local_address: socket.local_addr()?,
-            state: Mutex::new(State::Open { socket, taps: Vec::new() }),
+            state: Mutex::new(State::Open { socket, tunnel: None, route: Route::Udp, taps: Vec::new() }),
             closing: AtomicBool::new(false),
             published: Arc::default(),
             receive_buffer_bytes,
@@ -145,17 +150,39 @@ impl Engine {
         self.receive_buffer_bytes
     }
 
-    /// Asks the relay as which address it sees this socket. Blocks; see `discovery::discover`.
-    pub fn discover(&self, ssrc: u32, timeout: Duration) -> Result<SocketAddr, EngineError> {
-        let socket = match &*self.state() {
-            State::Open { socket, .. } => socket.try_clone()?,
-            State::Running { .. } => return Err(EngineError::AlreadyStarted),
-            State::Closed => return Err(EngineError::Closed),
+    /// Opens the engine's end of a tunnel, before `start`: a socket on this machine, connected to `carrier`, who takes
+    /// datagrams to the relay and back by another way than UDP. Returns its address. Again: replaces it.
+    pub fn open_tunnel(&self, carrier: SocketAddr) -> Result<SocketAddr, EngineError> {
+        match &mut *self.state() {
+            State::Open { tunnel, .. } => {
+                let (socket, _) = socket::connect(carrier, self.receive_buffer_bytes)?;
+                let address = socket.local_addr()?;
+                *tunnel = Some(socket);
+                Ok(address)
+            }
+            State::Running { .. } => Err(EngineError::AlreadyStarted),
+            State::Closed => Err(EngineError::Closed),
+        }
+    }
+
+    /// Asks the relay as which address it sees us by this route. Blocks; see `discovery::discover`. The call starts with
+    /// the route that was answered last.
+    pub fn discover(&self, ssrc: u32, timeout: Duration, by: Route) -> Result<SocketAddr, EngineError> {
+        let socket = match (&*self.state(), by) {
+            (State::Open { socket, .. }, Route::Udp) => socket.try_clone()?,
+            (State::Open { tunnel: Some(socket), .. }, Route::Tunnel) => socket.try_clone()?,
+            (State::Open { tunnel: None, .. }, Route::Tunnel) => return Err(EngineError::NoTunnel),
+            (State::Running { .. }, _) => return Err(EngineError::AlreadyStarted),
+            (State::Closed, _) => return Err(EngineError::Closed),
         };
-        discovery::discover(&socket, ssrc, timeout, &self.closing).map_err(|error| match error.kind() {
+        let found = discovery::discover(&socket, ssrc, timeout, &self.closing).map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted => EngineError::Closed,
             _ => EngineError::Io(error),
-        })
+        })?;
+        if let State::Open { route, .. } = &mut *self.state() {
+            *route = by;
+        }
+        Ok(found)
     }
 
     /// Starts the thread. Without a sound it only listens: packets go to the taps and nothing is decoded.
@@ -169,15 +196,17 @@ impl Engine {
         let send = SendChain::new(session.send_config())?;
         let mut receive = ReceiveChain::new(session.receive_config());
         receive.set_decoding(sound.is_some());
-        let State::Open { socket, taps } = std::mem::replace(&mut *state, State::Closed) else {
+        let State::Open { socket, tunnel, route, taps } = std::mem::replace(&mut *state, State::Closed) else {
             unreachable!("checked above, under the same lock")
         };
-        let (sender, receiver) = socket::split(socket)?;
+        let (udp, receiver) = socket::split(socket)?;
+        let (tunnel, tunnel_receiver) = tunnel.map(socket::split).transpose()?.unzip();
+        let link = Link::new(udp, tunnel, route, clock::monotonic_now());
         let (commands, taken) = RingBuffer::new(COMMANDS);
         let published = self.published.clone();
         let call = Call {
             ssrc: session.ssrc,
-            sender,
+            link,
             send,
             receive,
             sound,
@@ -186,7 +215,9 @@ impl Engine {
             commands: taken,
             published,
         };
-        let thread = thread::Builder::new().name("raccall-engine".into()).spawn(move || call::run(call, receiver))?;
+        let thread = thread::Builder::new()
+            .name("raccall-engine".into())
+            .spawn(move || call::run(call, receiver, tunnel_receiver))?;
         *state = State::Running { commands, thread };
         Ok(())
     }

@@ -8,6 +8,8 @@ mod callback;
 mod clock;
 mod discovery;
 mod engine;
+mod link;
+mod path;
 mod priority;
 mod socket;
 pub mod sound;
@@ -15,3 +17,4 @@ pub mod tap;
 
 pub use call::{Command, Stats};
 pub use engine::{Engine, EngineError, Session};
+pub use path::Route;

@@ -109,11 +109,16 @@ mod linux {
         }
 
         /// Waits until `deadline`, then hands every datagram that came, in order, to `take` with its arrival time.
-        pub fn receive_until(&mut self, deadline: Nanos, mut take: impl FnMut(&[u8], Nanos)) {
+        pub fn receive_until(&mut self, deadline: Nanos, take: impl FnMut(&[u8], Nanos)) {
             let wait = deadline.saturating_sub(clock::monotonic_now());
             if wait > 0 {
                 std::thread::sleep(Duration::from_nanos(wait));
             }
+            self.drain(take);
+        }
+
+        /// Hands over what came, without waiting.
+        pub fn drain(&mut self, mut take: impl FnMut(&[u8], Nanos)) {
             for _ in 0..MAX_BATCHES {
                 match self.receive_batch(&mut take) {
                     Ok(BATCH) => {}
@@ -210,6 +215,9 @@ mod portable {
     use super::*;
     use crate::clock;
 
+    /// Of one tick, as MAX_BATCHES elsewhere.
+    const MAX_DRAINED: usize = 4096;
+
     pub struct Receiver {
         socket: Arc<UdpSocket>,
         buffer: Box<[u8; MAX_DATAGRAM_BYTES]>,
@@ -240,6 +248,20 @@ mod portable {
                 match self.socket.recv(&mut self.buffer[..]) {
                     Ok(bytes) => take(&self.buffer[..bytes], clock::monotonic_now()),
                     Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                    Err(_) => self.errors += 1,
+                }
+            }
+        }
+
+        /// Hands over what came, without waiting; its arrival is now.
+        pub fn drain(&mut self, mut take: impl FnMut(&[u8], Nanos)) {
+            if self.socket.set_nonblocking(true).is_err() {
+                return;
+            }
+            for _ in 0..MAX_DRAINED {
+                match self.socket.recv(&mut self.buffer[..]) {
+                    Ok(bytes) => take(&self.buffer[..bytes], clock::monotonic_now()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                     Err(_) => self.errors += 1,
                 }
             }

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use raccall_engine::sound::Sound;
-use raccall_engine::{Command, Engine, EngineError, Session};
+use raccall_engine::{Command, Engine, EngineError, Route, Session};
 use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
 use raccall_wire::transport::{Cipher, Mode, RelayNonces};
 use raccall_wire::{discovery, rtp};
@@ -178,11 +178,11 @@ fn mute_stops_packets_and_unmute_starts_them() {
 fn discovery_comes_before_the_start_and_nothing_after_the_end() {
     let peer = Peer::start();
     let engine = peer.engine();
-    assert_eq!(engine.discover(7, Duration::from_secs(5)).unwrap(), engine.local_address());
+    assert_eq!(engine.discover(7, Duration::from_secs(5), Route::Udp).unwrap(), engine.local_address());
     assert!(matches!(engine.command(Command::SetMuted(true)), Err(EngineError::NotStarted)));
     engine.start(session(7), None).unwrap();
     assert!(matches!(engine.start(session(7), None), Err(EngineError::AlreadyStarted)));
-    assert!(matches!(engine.discover(7, Duration::ZERO), Err(EngineError::AlreadyStarted)));
+    assert!(matches!(engine.discover(7, Duration::ZERO, Route::Udp), Err(EngineError::AlreadyStarted)));
     engine.close();
     engine.close();
     assert!(matches!(engine.start(session(7), None), Err(EngineError::Closed)));

@@ -1,6 +1,6 @@
 //! `Engine`, `PacketTap` and `Sound`.
 
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use raccall_engine::sound::{self, LentEnd};
 use raccall_engine::tap::TapReader;
-use raccall_engine::{Command, EngineError, Session};
+use raccall_engine::{Command, EngineError, Route, Session};
 use raccall_media::SourceReport;
 use raccall_record::{Batch, Received};
 use raccall_wire::transport::Mode;
@@ -44,9 +44,18 @@ impl Engine {
         (address.ip().to_string(), address.port())
     }
 
-    #[pyo3(signature = (ssrc, timeout_ms = 3000))]
-    fn discover(&self, py: Python<'_>, ssrc: u32, timeout_ms: u64) -> PyResult<(String, u16)> {
-        let found = py.detach(|| self.0.discover(ssrc, Duration::from_millis(timeout_ms))).map_err(to_python)?;
+    fn open_tunnel(&self, py: Python<'_>, carrier: (String, u16)) -> PyResult<(String, u16)> {
+        let ip: IpAddr =
+            carrier.0.parse().map_err(|_| PyValueError::new_err(format!("no IP address: {:?}", carrier.0)))?;
+        let own = py.detach(|| self.0.open_tunnel(SocketAddr::new(ip, carrier.1))).map_err(to_python)?;
+        Ok((own.ip().to_string(), own.port()))
+    }
+
+    #[pyo3(signature = (ssrc, timeout_ms = 3000, *, tunnel = false))]
+    fn discover(&self, py: Python<'_>, ssrc: u32, timeout_ms: u64, tunnel: bool) -> PyResult<(String, u16)> {
+        let by = if tunnel { Route::Tunnel } else { Route::Udp };
+        let timeout = Duration::from_millis(timeout_ms);
+        let found = py.detach(|| self.0.discover(ssrc, timeout, by)).map_err(to_python)?;
         Ok((found.ip().to_string(), found.port()))
     }
 
@@ -99,6 +108,8 @@ impl Engine {
         dict.set_item("sent_bytes", stats.sent_bytes)?;
         dict.set_item("first_sent_ns", stats.first_sent)?;
         dict.set_item("received_packets", stats.received_packets)?;
+        dict.set_item("route", stats.route.name())?;
+        dict.set_item("route_changes", stats.route_changes)?;
         dict.set_item("uplink_loss_pct", stats.uplink_loss_pct)?;
         dict.set_item("round_trip_ms", stats.round_trip_ms)?;
         dict.set_item("kernel_drops", stats.kernel_drops)?;

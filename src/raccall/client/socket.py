@@ -1,8 +1,10 @@
 """WebSockets for the two protocol cores: open one, and carry a core's messages over it until one of them ends."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -17,6 +19,8 @@ OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
 MAX_MESSAGE_BYTES = 1 << 20
 """A Ready that lists many full rooms is the longest message."""
+UNSENT_BYTES = 4 << 10
+"""Held back before a sender waits, in this process and again in the kernel: half a second of one's voice."""
 
 E_co = TypeVar("E_co", covariant=True)
 E = TypeVar("E")
@@ -35,10 +39,11 @@ class Core(Protocol[E_co]):
 
 
 async def open_socket(url: str, tls: ssl.SSLContext | None) -> ClientConnection:
-    """Raises ConnectionFailed with a sentence. Heartbeats are the protocol's own, so WebSocket pings are off."""
+    """Raises ConnectionFailed with a sentence. Heartbeats are the protocol's own, so WebSocket pings are off; little
+    waits inside, for voice may go this way."""
     place = url.split("/")[2]
     try:
-        return await connect(
+        connection = await connect(
             url,
             ssl=tls,
             proxy=None,  # voice cannot take the proxy's way either: better to fail here than half
@@ -47,7 +52,12 @@ async def open_socket(url: str, tls: ssl.SSLContext | None) -> ClientConnection:
             close_timeout=CLOSE_TIMEOUT_S,
             ping_interval=None,
             max_size=MAX_MESSAGE_BYTES,
+            write_limit=UNSENT_BYTES,
         )
+        with suppress(AttributeError, OSError):  # Linux and macOS
+            sock = connection.transport.get_extra_info("socket")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        return connection
     except (InvalidHandshake, InvalidURI):
         raise ConnectionFailed("server_unsuitable", f"What answers at {place} is not a Raccall server.") from None
     except OSError as error:
@@ -65,6 +75,8 @@ class Carrier(Generic[E]):
         self._handle = handle
         self._woken = asyncio.Event()
         self._socket: ClientConnection | None = None
+        self.on_binary: Callable[[bytes], bool] = lambda message: False
+        """Gets each binary message first, at once, also while a handler waits; True: it was its own."""
 
     def wake(self) -> None:
         """The core has something to send."""
@@ -79,6 +91,12 @@ class Carrier(Generic[E]):
                 await self._socket.send(text)
         except ConnectionClosed:
             pass  # the reader notices, too, and knows the close code
+
+    async def send_binary(self, message: bytes) -> None:
+        """Beside the core, in the order of calls; nothing is sent while there is no WebSocket."""
+        if self._socket is not None:
+            with suppress(ConnectionClosed):
+                await self._socket.send(message)
 
     async def run(self, socket: ClientConnection) -> None:
         """Until the WebSocket ends or the core gives it up. What a handler raises ends it, too."""
@@ -106,8 +124,10 @@ class Carrier(Generic[E]):
     async def _read(self, socket: ClientConnection) -> None:
         try:
             while True:
-                self._core.receive(await socket.recv(), monotonic_now())
-                self._woken.set()
+                message = await socket.recv()
+                if isinstance(message, str) or not self.on_binary(message):
+                    self._core.receive(message, monotonic_now())
+                    self._woken.set()
         except ConnectionClosed:
             self._core.lost(socket.close_code, monotonic_now())
             self._woken.set()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from raccall.client import events
 from raccall.client.events import Event
 from raccall.client.socket import Carrier, open_socket
+from raccall.client.tunnel import Tunnel
 from raccall.errors import ConnectionFailed
 from raccall.units import Ssrc
 from raccall.voice.engine import Engine, EngineStats, PacketTap, Sound, read_stats
@@ -27,6 +28,8 @@ MODES = (
 MAX_RESUMES = 5
 """Attempts to reach the gateway of a session before asking for a new session; about 8 s."""
 DISCOVERY_TIMEOUT_MS = 3000
+UDP_TIMEOUT_MS = 2000
+"""The same where a tunnel can be tried next."""
 
 
 def retry_delay_s(attempt: int) -> float:
@@ -77,6 +80,7 @@ class VoiceCall:
         self._media_address = ("", 0)
         self._closed: gateway.Closed | None = None
         self._attempt = 0
+        self._tunnel: Tunnel | None = None
         self.engine: Engine | None = None
         """None before Ready and after the end."""
         self.started = False
@@ -93,6 +97,8 @@ class VoiceCall:
                 self._attempt += 1
                 await asyncio.sleep(retry_delay_s(self._attempt))
         finally:
+            if self._tunnel is not None:
+                self._tunnel.close()
             if self.engine is not None:
                 await asyncio.to_thread(self.engine.close)
 
@@ -145,13 +151,25 @@ class VoiceCall:
         host, port = self._media_address = self._settings.media_address or ready.address
         try:
             self.engine = engine = await asyncio.to_thread(Engine, (host, port))
-            address, own_port = await asyncio.to_thread(engine.discover, ready.ssrc, DISCOVERY_TIMEOUT_MS)
+            if ready.tunnel:
+                self._tunnel = await Tunnel.open(engine, self._carrier.send_binary)
+                self._carrier.on_binary = self._tunnel.take
+            address, own_port = await self._discover(engine, ready.ssrc)
         except OSError as error:  # TimeoutError is one, too
             raise ConnectionFailed(
                 "media_unreachable",
                 f"Nothing answers at {host}, UDP port {port}; a firewall may let the web through and not the voice.",
             ) from error
         self._core.select_protocol(address, own_port, mode)
+
+    async def _discover(self, engine: Engine, ssrc: Ssrc) -> tuple[str, int]:
+        """How the relay sees us: by UDP, else through the tunnel. Raises TimeoutError."""
+        if self._tunnel is None:
+            return await asyncio.to_thread(engine.discover, ssrc, DISCOVERY_TIMEOUT_MS)
+        try:
+            return await asyncio.to_thread(engine.discover, ssrc, UDP_TIMEOUT_MS)
+        except TimeoutError:
+            return await asyncio.to_thread(engine.discover, ssrc, DISCOVERY_TIMEOUT_MS, tunnel=True)
 
     async def _start_media(self, description: gateway.SessionDescription) -> None:
         assert self.engine is not None and self._ready is not None, "a description follows Ready"

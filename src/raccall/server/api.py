@@ -20,7 +20,8 @@ from raccall.server.rooms import Room
 from raccall.server.service import Service
 from raccall.server.settings import MAX_RETENTION_DAYS
 from raccall.server.sockets import SocketLink
-from raccall.voice.gateway.server import VoiceGatewayServer
+from raccall.server.tunnel import Tunnel
+from raccall.voice.gateway.server import Tunnelled, VoiceGatewayServer
 from raccall.wire import control
 from raccall.wire.control import RecordingPolicy
 
@@ -233,10 +234,18 @@ def _add_sockets(app: FastAPI, service: Service, on_change: Callable[[], None]) 
     async def voice_gateway(socket: WebSocket, v: Annotated[str | None, Query()] = None) -> None:
         link = await _accept(service, socket, VoiceGatewayServer(monotonic_now(), version=v))
 
-        async def on_event(event: Any) -> None:
-            service.calls.on_event(link, event)
+        tunnel = Tunnel(service.relay_address(), socket.send_bytes, service.tunnels)
 
-        await _serve(link, on_event, service.calls.on_lost, on_change)
+        async def on_event(event: Any) -> None:
+            if isinstance(event, Tunnelled):
+                await tunnel.to_relay(event.datagram)
+            else:
+                service.calls.on_event(link, event)
+
+        try:
+            await _serve(link, on_event, service.calls.on_lost, on_change)
+        finally:
+            tunnel.close()
 
 
 C = TypeVar("C", ControlGatewayServer, VoiceGatewayServer)

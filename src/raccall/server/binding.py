@@ -13,6 +13,9 @@ from raccall.server.routing import RelayHandle
 ATTEMPTS = 50
 """To find a port number that is free for TCP and UDP, when any will do."""
 
+UNSENT_BYTES = 16 << 10
+"""What the kernel takes for one connection before the rest waits where old voice can be dropped (Linux and macOS)."""
+
 StartRelay = Callable[[list[tuple[str, int]]], RelayHandle]
 """Binds UDP to these addresses and starts. Raises OSError."""
 
@@ -76,6 +79,8 @@ def _listen(host: str, port: int) -> socket.socket:
         if ":" in host:
             with suppress(AttributeError):
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        with suppress(AttributeError, OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         sock.bind((host, port))
         sock.listen(128)
         sock.setblocking(False)

@@ -23,7 +23,6 @@ from raccall.voice.gateway.messages import ClientDisconnect, ClientsConnect, Clo
 from raccall.voice.gateway.replay import ReplayBuffer
 from raccall.voice.gateway.server import (
     OFFERED_MODES,
-    Event,
     Identified,
     ProtocolSelected,
     ResumeRequested,
@@ -42,6 +41,7 @@ STUN_COOKIE = 0x2112A442
 """Never an SSRC: an IP discovery request with it would look like STUN."""
 
 VoiceLink = Link[VoiceGatewayServer]
+SessionEvent = Identified | ResumeRequested | ProtocolSelected | SpeakingChanged
 Announcement = ClientsConnect | ClientDisconnect | UserSpeaking
 
 
@@ -137,7 +137,7 @@ class Calls:
 
     # ---- what happens on voice connections ----
 
-    def on_event(self, link: VoiceLink, event: Event) -> None:
+    def on_event(self, link: VoiceLink, event: SessionEvent) -> None:
         """One event of a link's core."""
         match event:
             case Identified():

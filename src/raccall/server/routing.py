@@ -77,6 +77,10 @@ class RelayHandle(Protocol):
     def session_stats(self, session_id: int) -> dict[str, int] | None: ...
 
     @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """(IP address, port) of its sockets."""
+
+    @property
     def shortage(self) -> str | None:
         """One sentence for the owner if the system gave it less than it asked for."""
 

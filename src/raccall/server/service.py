@@ -1,5 +1,6 @@
 """Everything a running server has, joined: store, tokens, rooms, calls, hub. Knows no HTTP."""
 
+import ipaddress
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from raccall.server.rooms import Room, Rooms
 from raccall.server.routing import RelayHandle
 from raccall.server.settings import INVITE_LASTS, ServerSettings, join_address, split_address
 from raccall.server.tokens import Tokens, User
+from raccall.server.tunnel import TunnelCounts
 from raccall.store import Snowflakes, Store, StoredMessage, StoredRoom, StoredUser
 from raccall.units import Nanos
 from raccall.voice.gateway.limit import RateLimit
@@ -62,6 +64,7 @@ class Service:
         self.calls = Calls(relay, self.rooms)
         self.hub = Hub(self.rooms, self.calls, self.tokens)
         self.store_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self.tunnels = TunnelCounts()
         self._snowflakes = Snowflakes()
         self._guest_limits: OrderedDict[str, RateLimit] = OrderedDict()
         for room in store.rooms():
@@ -150,6 +153,14 @@ class Service:
         except InputError:
             return local, self.port
         return (local, port) if host == "localhost" else (host, port)
+
+    def relay_address(self) -> tuple[str, int]:
+        """Where this machine reaches the relay."""
+        host, port = self.relay.addresses[0]
+        ip = ipaddress.ip_address(host)
+        if ip.is_unspecified:
+            host = "::1" if ip.version == 6 else "127.0.0.1"
+        return host, port
 
     def new_id(self) -> int:
         return self._snowflakes.new(wall_now())

@@ -20,15 +20,17 @@ Address = tuple[str, int]
 class BadNetwork:
     """A link to `server` with `conditions` in each direction; `address` is where the client sends.
 
+    `blocked` may be set at any time: then nothing goes through, as behind a firewall that knows no UDP.
     Queue: EmulatedNetwork's, the newest dropped beyond it. Use as an async context manager.
     """
 
     def __init__(self, server: Address, conditions: NetworkConditions, seed: int) -> None:
         self.up = EmulatedNetwork(conditions, 2 * seed)
         self.down = EmulatedNetwork(conditions, 2 * seed + 1)
+        self.blocked = False
         self._server = server
-        self._inner = _Side(self.up)
-        self._outer = _Side(self.down)
+        self._inner = _Side(self.up, self._open)
+        self._outer = _Side(self.down, self._open)
 
     @property
     def address(self) -> Address:
@@ -51,6 +53,9 @@ class BadNetwork:
         for side in (self._inner, self._outer):
             side.close()
 
+    def _open(self) -> bool:
+        return not self.blocked
+
     def _to_client(self, datagram: bytes) -> None:
         if self._inner.peer is not None:
             self._inner.transport.sendto(datagram, self._inner.peer)
@@ -61,8 +66,9 @@ class _Side(asyncio.DatagramProtocol):
 
     transport: asyncio.DatagramTransport
 
-    def __init__(self, network: EmulatedNetwork) -> None:
+    def __init__(self, network: EmulatedNetwork, is_open: Callable[[], bool]) -> None:
         self.network = network
+        self._is_open = is_open
         self.deliver: Callable[[bytes], None] = lambda datagram: None  # set once both sockets are open
         self.peer: Address | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -72,8 +78,9 @@ class _Side(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         self.peer = addr
-        self.network.send(data, monotonic_now())
-        self._arm()
+        if self._is_open():
+            self.network.send(data, monotonic_now())
+            self._arm()
 
     def error_received(self, exc: Exception) -> None:
         """The other end is gone for the moment (an ICMP error): a network drops, it does not fail."""

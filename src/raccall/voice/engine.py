@@ -49,6 +49,9 @@ class EngineStats:
     """When the first voice packet left."""
     received_packets: int
     """Voice packets, opened and seen for the first time."""
+    route: str
+    """Which way packets go: "udp", or "tunnel" (through the voice gateway's WebSocket) where UDP is blocked."""
+    route_changes: int
     uplink_loss_pct: float | None
     """Told by the relay; None before its first report."""
     round_trip_ms: float | None

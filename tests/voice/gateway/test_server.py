@@ -81,7 +81,7 @@ def test_the_whole_handshake():
     assert sent(core) == [{"op": 8, "d": {"heartbeat_interval": HEARTBEAT_INTERVAL_MS, "v": 8}}]
     assert core.next_event() == Identified("1", "2", "s", "t")
     core.accept_identify(ssrc=77, host="192.0.2.9", port=7420, replay=ReplayBuffer())
-    ready = {"ssrc": 77, "ip": "192.0.2.9", "port": 7420, "modes": list(OFFERED_MODES)}
+    ready = {"ssrc": 77, "ip": "192.0.2.9", "port": 7420, "modes": list(OFFERED_MODES), "raccall_tunnel": 1}
     assert sent(core) == [{"op": 2, "d": ready}]
     tell(core, select())
     assert core.next_event() == ProtocolSelected("192.0.2.1", 4000, OFFERED_MODES[1])

@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from raccall.units import NANOS_PER_MS, Nanos, Ssrc
-from raccall.voice.gateway import messages
+from raccall.voice.gateway import messages, tunnel
 from raccall.voice.gateway.messages import NO_SEQ, CloseCode, VoiceMalformed
 
 HELLO_TIMEOUT_MS = 10_000
@@ -72,6 +72,8 @@ class VoiceReady:
     """Host (a name or an IP address) and UDP port of the relay."""
     modes: tuple[str, ...]
     """Transport modes in the server's order of preference."""
+    tunnel: bool = False
+    """The server takes datagrams by this WebSocket too (`gateway.tunnel`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +237,11 @@ class VoiceGatewayClient:
                 if nonce == self._nonce and self._unanswered_since is not None:
                     self.round_trip_ms = (now - self._unanswered_since) / NANOS_PER_MS
                     self._unanswered_since = None
-            case messages.Ready(ssrc=ssrc, ip=host, port=port, modes=modes):
+            case messages.Ready(ssrc=ssrc, ip=host, port=port, modes=modes, raccall_tunnel=version):
                 if not (0 < ssrc < 1 << 32 and 0 < port < 1 << 16) or self._ssrc:
                     raise ValueError("no such SSRC or port, or ready twice")
                 self._ssrc = Ssrc(ssrc)
-                self._events.append(VoiceReady(self._ssrc, (host, port), tuple(modes)))
+                self._events.append(VoiceReady(self._ssrc, (host, port), tuple(modes), version == tunnel.VERSION))
             case messages.SessionDescription(mode=mode):
                 event = SessionDescription(mode, message.key)
                 if not self._ssrc or self._described:

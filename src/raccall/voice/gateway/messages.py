@@ -162,6 +162,8 @@ class Ready(_Message, frozen=True, kw_only=True):
     """Where media goes: UDP."""
     modes: list[str]
     """In the server's order of preference."""
+    raccall_tunnel: int = 0
+    """Version of `tunnel` that the server speaks; no field of the published protocol."""
 
 
 class SessionDescription(_Message, frozen=True, kw_only=True):

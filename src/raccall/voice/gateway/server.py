@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from raccall.units import NANOS_PER_MS, Nanos
+from raccall.voice.gateway import tunnel
 from raccall.voice.gateway.limit import RateLimit
 from raccall.voice.gateway.messages import (
     GATEWAY_VERSION,
@@ -52,6 +53,9 @@ IDENTIFY_WITHIN_MS = 10_000
 RATE_BURST = 60
 RATE_PER_SECOND = 5.0
 """A client's own traffic is a heartbeat every 14 s and a handful of messages at the start."""
+TUNNEL_BURST = 200
+TUNNEL_PER_SECOND = 150.0
+"""Datagrams in a tunnel: 50 a second of voice, and reports. More is dropped."""
 
 MAX_OUTGOING = 1000
 """Messages a client has not taken yet. One more and the connection is closed, to be resumed."""
@@ -100,7 +104,14 @@ class SpeakingChanged:
     """Bits of `messages.Speaking`."""
 
 
-Event = Identified | ResumeRequested | ProtocolSelected | SpeakingChanged
+@dataclass(frozen=True, slots=True)
+class Tunnelled:
+    """A datagram that the client could not send by UDP."""
+
+    datagram: bytes
+
+
+Event = Identified | ResumeRequested | ProtocolSelected | SpeakingChanged | Tunnelled
 
 
 class _State(Enum):
@@ -132,6 +143,7 @@ class VoiceGatewayServer:
         self._outgoing: list[str] = []
         self._replay = ReplayBuffer()
         self._limit = RateLimit(now, burst=RATE_BURST, per_second=RATE_PER_SECOND)
+        self._tunnel_limit = RateLimit(now, burst=TUNNEL_BURST, per_second=TUNNEL_PER_SECOND)
         self._heartbeat_by = Nanos(now + self._patience)
         self._identify_by = Nanos(now + IDENTIFY_WITHIN_MS * NANOS_PER_MS)
         if version != str(GATEWAY_VERSION):
@@ -144,6 +156,9 @@ class VoiceGatewayServer:
     def receive(self, data: str | bytes, now: Nanos) -> None:
         """One message of the client. Anything wrong with it closes the connection with a code; nothing is raised."""
         if self.closed:
+            return
+        if isinstance(data, bytes) and (datagram := tunnel.from_client(data)) is not None:
+            self._on_datagram(datagram, now)
             return
         if not self._limit.allow(now):
             self.close(CloseCode.RATE_LIMITED)
@@ -202,7 +217,7 @@ class VoiceGatewayServer:
         self._expect(_State.ASKED)
         self._replay = replay
         self._state = _State.READY
-        self._send(Ready(ssrc=ssrc, ip=host, port=port, modes=list(self._modes)))
+        self._send(Ready(ssrc=ssrc, ip=host, port=port, modes=list(self._modes), raccall_tunnel=tunnel.VERSION))
 
     def describe(self, *, mode: str, key: bytes, media_session_id: str) -> None:
         """Hand over the transport key: the client may send from now on."""
@@ -241,6 +256,12 @@ class VoiceGatewayServer:
         if message.seq_ack != NO_SEQ:
             self._replay.acknowledge(_extend(message.seq_ack, self._replay))
         self._send(HeartbeatAck(t=message.t))
+
+    def _on_datagram(self, datagram: bytes, now: Nanos) -> None:
+        if self._state in (_State.NEW, _State.ASKED):
+            self.close(CloseCode.NOT_AUTHENTICATED)
+        elif self._tunnel_limit.allow(now):
+            self._events.append(Tunnelled(datagram))
 
     def _on_identity(self, message: Identify | Resume) -> None:
         if self._state is not _State.NEW:
