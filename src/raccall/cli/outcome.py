@@ -54,6 +54,7 @@ def _as_json(folder: Path, summary: Summary) -> dict[str, object]:
     return {
         "event": "recorded",
         "recording": str(folder),
+        "page": str(folder / "index.html"),
         "mix": str(folder / "mix.opus"),
         "duration_s": summary.duration_s,
         "stopped": summary.stopped,
@@ -76,7 +77,9 @@ def _as_text(folder: Path, summary: Summary) -> str:
     for alarm in summary.alarms:
         if not alarm.ended:
             lines.append(f"  alarm: {alarm.text}")
-    return "\n".join([*lines, f"  everyone: {folder / 'mix.opus'}"])
+    return "\n".join(
+        [*lines, f"  everyone: {folder / 'mix.opus'}", f"  to listen in a browser: {folder / 'index.html'}"]
+    )
 
 
 def _print(text: str) -> None:

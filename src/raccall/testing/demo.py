@@ -174,6 +174,7 @@ def _result(
     begins = [person.stats.first_sent for person in people if person.stats and person.stats.first_sent]
     return {
         "recording": str(folder / "recording"),
+        "page": str(folder / "recording" / "index.html"),
         "mix": str(folder / "recording" / "mix.opus"),
         "loss_pct": options.loss,
         "jitter_ms": options.jitter_ms,
@@ -219,7 +220,8 @@ def _table(result: dict[str, Any]) -> str:
     ]
     listen = [
         "",
-        f"Listen: {result['mix']}",
+        f"Listen: {result['page']} (in a browser)",
+        f"        {result['mix']} (everyone)",
         *(f"        {s['track']} ({s['name']} alone)" for s in result["speakers"] if s["track"]),
         *(f"        {s['heard']} (what {s['name']} heard)" for s in result["speakers"]),
     ]
