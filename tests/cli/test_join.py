@@ -82,7 +82,8 @@ async def test_a_file_is_spoken_lines_are_said_and_the_end_is_told(link: str, se
 async def test_what_was_heard_is_complete_also_when_interrupted(link: str, tmp_path: Path) -> None:
     heard = tmp_path / "heard.wav"
     speech = read_samples(SPEECH)[:SAMPLE_RATE_HZ]
-    sound = Sound.clocked(speech, keep_playback=False)
+    # What was said last is still on its way when it has been sent: half a second of silence lets it arrive.
+    sound = Sound.clocked(np.append(speech, np.zeros(SAMPLE_RATE_HZ // 2, np.float32)), keep_playback=False)
     async with connect(link, name="ben") as ben:
         process = await join(link, "--name", "anna", "--speaker", heard)
         assert process.stdout is not None
