@@ -190,7 +190,7 @@ class ReceiveChain:
 # ---- relay: forwarding ----
 
 class Relay:
-    """A running relay: one native thread that owns the sockets and never takes the GIL. Any thread may call it.
+    """A running relay: native threads that own the sockets and never take the GIL. Any thread may call it.
 
     Commands take effect in their order before the next batch of datagrams, well under a millisecond later. A command
     that contradicts the table (unknown session, SSRC in use) is not raised but counted as `command_refused`.
@@ -201,15 +201,19 @@ class Relay:
         bind: list[tuple[str, int]],
         *,
         receive_buffer_bytes: int = 8 << 20,
+        threads: int = 1,
         portable: bool = False,
         limited: bool = True,
     ) -> None:
-        """Bind one socket per (IP address, port) and start.
+        """Bind each (IP address, port) and start.
 
         receive_buffer_bytes: asked of the system, for a burst must fit while the thread is not running.
+        threads: 1 to 256, elsewhere than on Linux always one. The lowest byte of an SSRC, modulo their number, is the
+        session's thread, so all sources of a room must have the same byte: sessions of other threads are not heard.
         portable: one system call per datagram, as on systems without recvmmsg. Slower; for tests.
         limited: False lets one address send without end; for benchmarks.
-        Raises OSError (with errno) if an address is busy or not ours, ValueError for a host that is no IP address.
+        Raises OSError (with errno) if an address is busy or not ours, ValueError for a host that is no IP address or
+        a number of threads that is none.
         """
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -217,6 +221,9 @@ class Relay:
     @property
     def receive_buffer_bytes(self) -> int:
         """What the system granted per socket; less than asked for means that a long stall loses packets."""
+    @property
+    def threads(self) -> int:
+        """How many there are: one where the kernel cannot hand out datagrams by room."""
     def add_session(self, session_id: int, ssrc: int, mode: str, key: bytes) -> None:
         """Add a session; with an id and SSRC that exist: give it a new key, keeping address, route and replay window.
 
@@ -246,7 +253,7 @@ class Relay:
         observed, has_address, needs_rekey: 0 or 1.
         """
     def stop(self) -> None:
-        """End the thread and close the sockets. Again: no effect."""
+        """End the threads and close the sockets. Again: no effect."""
 
 class RelayCore:
     """Table and forwarding of the relay without thread, clock and socket: for tests in virtual time. As Relay else."""

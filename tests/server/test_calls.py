@@ -3,6 +3,7 @@
 import pytest
 
 from raccall.server.calls import GRACE_MS
+from raccall.server.routing import lane
 from raccall.voice.gateway.messages import ClientSpeaking, CloseCode, Opcode, Resume
 from raccall.voice.gateway.server import OFFERED_MODES
 
@@ -62,6 +63,12 @@ def test_a_late_joiner_is_told_who_is_there_and_whose_voice_is_whose(house):
     ]
     assert early.take() == [(Opcode.CLIENTS_CONNECT, {"user_ids": ["2"]})]
     assert [c for c in house.relay.take() if c[0] == "route"] == [("route", 1, [2]), ("route", 2, [1])]
+
+
+def test_all_voices_of_a_room_have_its_lane(house):
+    ssrcs = [in_call(house, user_id, name)[3] for user_id, name in [(1, "Anna"), (2, "Ben")]]
+    assert ssrcs[0] != ssrcs[1]
+    assert {ssrc % 256 for ssrc in ssrcs} == {lane(ROOM)}
 
 
 def test_speaking_is_told_to_the_others_only(house):

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raccall.server.routing import AddSession, RemoveSession, SetRoute, Voice, apply, diff, plan
+from raccall.server.routing import AddSession, RemoveSession, SetRoute, Voice, apply, diff, lane, plan
 
 KEY = bytes(32)
 
@@ -92,3 +92,8 @@ def test_differences_lead_a_relay_from_any_table_to_any_other(states):
         table = new
         assert relay.routes == {session_id: entry.destinations for session_id, entry in table.items()}
         assert relay.sessions == {session_id: (e.ssrc, e.mode, e.key) for session_id, e in table.items()}
+
+
+def test_rooms_are_spread_over_the_lanes():
+    """Snowflakes made in one second, a millisecond apart: their low bits are all the same."""
+    assert len({lane((1_700_000_000_000 + ms) << 22) for ms in range(1000)}) > 200

@@ -3,7 +3,7 @@ use std::net::{IpAddr, SocketAddr};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use raccall_relay::{Command, Counters, Endpoint, Options, Outbox, SessionStats, Stopped, Table};
+use raccall_relay::{Command, Counters, Endpoint, MAX_THREADS, Options, Outbox, SessionStats, Stopped, Table};
 use raccall_wire::transport::Mode;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -19,16 +19,20 @@ struct Relay(raccall_relay::Relay);
 #[pymethods]
 impl Relay {
     #[new]
-    #[pyo3(signature = (bind, *, receive_buffer_bytes = 8 << 20, portable = false, limited = true))]
+    #[pyo3(signature = (bind, *, receive_buffer_bytes = 8 << 20, threads = 1, portable = false, limited = true))]
     fn new(
         py: Python<'_>,
         bind: Vec<Address>,
         receive_buffer_bytes: usize,
+        threads: usize,
         portable: bool,
         limited: bool,
     ) -> PyResult<Self> {
+        if !(1..=MAX_THREADS).contains(&threads) {
+            return Err(PyValueError::new_err(format!("a relay has 1 to {MAX_THREADS} threads, not {threads}")));
+        }
         let bind = bind.iter().map(parse_address).collect::<PyResult<Vec<_>>>()?;
-        let options = Options { receive_buffer_bytes, portable, limited };
+        let options = Options { receive_buffer_bytes, threads, portable, limited };
         py.detach(|| raccall_relay::Relay::start(&bind, options)).map(Self).map_err(os_error)
     }
 
@@ -40,6 +44,11 @@ impl Relay {
     #[getter]
     fn receive_buffer_bytes(&self) -> usize {
         self.0.receive_buffer_bytes()
+    }
+
+    #[getter]
+    fn threads(&self) -> usize {
+        self.0.threads()
     }
 
     fn add_session(&self, py: Python<'_>, session_id: u64, ssrc: u32, mode: &str, key: &[u8]) -> PyResult<()> {
@@ -60,7 +69,7 @@ impl Relay {
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        counters(py, self.0.counters())
+        counters(py, &self.0.counters())
     }
 
     fn session_stats<'py>(&self, py: Python<'py>, session_id: u64) -> PyResult<Option<Bound<'py, PyDict>>> {

@@ -75,11 +75,13 @@ reasons! {
     Rtcp "rtcp",
     /// Receiver reports sent.
     RtcpAnswered "rtcp_answered",
+    /// A fault of the relay itself: the datagram or command that led to it was given up, the thread went on.
+    Panics "panics",
     /// A command that contradicts the table.
     CommandRefused "command_refused",
 }
 
-/// One number per reason. Written by the relay's thread alone, read by anyone at any time.
+/// One number per reason. Written by one thread alone, read by anyone at any time.
 #[derive(Default)]
 pub struct Counters([AtomicU64; Reason::ALL.len()]);
 
@@ -88,6 +90,17 @@ impl Counters {
     pub(crate) fn add(&self, reason: Reason, count: u64) {
         let cell = &self.0[reason as usize];
         cell.store(cell.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+    }
+
+    /// A snapshot of several threads' counters together.
+    pub(crate) fn sum<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
+        let sum = Self::default();
+        for part in parts {
+            for reason in Reason::ALL {
+                sum.add(*reason, part.get(*reason));
+            }
+        }
+        sum
     }
 
     pub fn get(&self, reason: Reason) -> u64 {

@@ -147,21 +147,23 @@ fn take_voice(
 }
 
 fn copy_to_listeners(slot: usize, length: usize, table: &mut Table, out: &mut Outbox) {
-    // The route leaves the table for the loop, so that the listeners can be changed meanwhile: two moves, no copy.
-    let route = std::mem::take(&mut table.session_mut(slot).route);
-    let packet = &table.plain[..length];
+    #[cfg(test)]
+    let fault = &table.fault;
+    let Table { sessions, routes, plain, counters, .. } = table;
+    let packet = &plain[..length];
     let mut copies = 0;
-    for destination in &route {
-        match &mut table.sessions[destination.slot] {
+    for destination in &routes[slot] {
+        match &mut sessions[destination.slot] {
             Some(listener) if listener.id == destination.id => {
-                copies += u64::from(listener.send(packet, out, &table.counters))
+                copies += u64::from(listener.send(packet, out, counters));
+                #[cfg(test)]
+                assert_ne!(*fault, rtp::ssrc(packet), "a fault that a test asked for");
             }
             _ => {} // it left; the control plane's next route will not name it
         }
     }
-    table.session_mut(slot).route = route;
-    table.counters.add(Reason::Opened, 1);
-    table.counters.add(Reason::Forwarded, copies);
+    counters.add(Reason::Opened, 1);
+    counters.add(Reason::Forwarded, copies);
 }
 
 /// RTCP ends here: the sender is told how it arrives, and what it hears is kept for the statistics.

@@ -3,28 +3,34 @@
 //! ```text
 //! commands ─▶ Table ◀─ forward(now, datagram, from, table, outbox) ─▶ Outbox      pure: table, session, uplink, forward, outbox
 //!               ▲                        ▲                              │
-//!         Relay (handle) ────────▶ one thread: recv 64 · forward · send 64          relay, socket, portable, mmsg
+//!         Relay (handle) ────────▶ each thread: recv 64 · forward · send 64         relay, worker, socket, portable, mmsg
 //! ```
+//! A room lives in one thread, and the kernel hands its datagrams to it (`steer`).
 //! Policy never reaches the packet path: the control plane turns rooms into routes, and a packet only looks its route up.
 
 mod command;
 mod counters;
 mod forward;
+mod hash;
 mod limits;
 #[cfg(target_os = "linux")]
 mod mmsg;
 mod outbox;
+mod panics;
 mod portable;
 mod relay;
 mod session;
 mod socket;
+#[cfg(target_os = "linux")]
+mod steer;
 mod table;
 mod uplink;
+mod worker;
 
 pub use command::{Command, Endpoint, SessionId};
 pub use counters::{Counters, Reason};
 pub use forward::{MAX_DATAGRAM_BYTES, forward};
 pub use outbox::Outbox;
-pub use relay::{Options, Relay, Stopped};
+pub use relay::{MAX_THREADS, Options, Relay, Stopped};
 pub use session::SessionStats;
-pub use table::Table;
+pub use table::{Share, Table};

@@ -33,20 +33,31 @@ struct Control([u8; CONTROL_BYTES]);
 /// Asks for buffers beyond the system's limit, which needs CAP_NET_ADMIN. Whether the receive buffer was granted.
 pub(crate) fn force_buffers(socket: &socket2::Socket, bytes: usize) -> bool {
     let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
-    let forced = set_option(socket, libc::SO_RCVBUFFORCE, bytes).is_ok();
-    forced && set_option(socket, libc::SO_SNDBUFFORCE, bytes).is_ok()
+    let forced = set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes).is_ok();
+    forced && set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes).is_ok()
 }
 
 /// From now on each received message tells how many the kernel has dropped before it, if any.
 pub(crate) fn count_kernel_drops(socket: &socket2::Socket) -> io::Result<()> {
-    set_option(socket, libc::SO_RXQ_OVFL, 1)
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
 }
 
-fn set_option(socket: &socket2::Socket, option: c_int, value: c_int) -> io::Result<()> {
+/// Datagrams leave whole or not at all, whatever a forged ICMP message says of the path: no voice packet fills an Ethernet
+/// frame. And a packet that is never cut needs no number of its own, which the kernel would otherwise hash from its
+/// address and count up (6 % of a relay's time).
+pub(crate) fn never_fragment(socket: &socket2::Socket, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv4() {
+        set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
+    } else {
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)
+    }
+}
+
+fn set_option(socket: &socket2::Socket, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     // SAFETY: the value is a c_int that lives through the call, and its size is told.
     let result = unsafe {
         let value = from_ref(&value).cast();
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, value, size_of::<c_int>() as libc::socklen_t)
+        libc::setsockopt(socket.as_raw_fd(), level, option, value, size_of::<c_int>() as libc::socklen_t)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -238,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_dropped_is_counted() {
-        let bound = Bound::open("127.0.0.1:0".parse().unwrap(), 4096).unwrap();
+        let bound = crate::socket::open("127.0.0.1:0".parse().unwrap(), 4096, 1).unwrap().remove(0);
         let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let (mut inbound, counters) = (Inbound::new(1), Counters::default());
         let mut received = 0;

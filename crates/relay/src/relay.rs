@@ -1,33 +1,38 @@
-//! The thread that owns sockets and table, and the handle of those who command it.
+//! The handle of those who command the relay, and how its threads are started.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Poll, Token, Waker};
 
-use crate::socket::{BATCH, Bound};
-use crate::{Command, Counters, Endpoint, Outbox, SessionId, SessionStats, Table, forward, portable};
+use crate::socket::Bound;
+use crate::worker::{Message, Worker};
+use crate::{Command, Counters, SessionId, SessionStats, Share, Table, socket};
 
-/// Commands under way. The relay takes them between two batches, so a full queue means a wait of microseconds.
+/// Commands under way. A thread takes them between two batches, so a full queue means a wait of microseconds.
 const COMMAND_QUEUE: usize = 1024;
+/// Lanes are a byte, so more threads would have no room.
+pub const MAX_THREADS: usize = 256;
 
-/// How to open the sockets.
+/// How to open the sockets and who serves them.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub receive_buffer_bytes: usize,
     /// One system call per datagram even where batches exist: what other systems than Linux do.
     pub portable: bool,
+    /// 1 to MAX_THREADS. Where the kernel cannot hand datagrams out by room (Linux can) there is one in any case.
+    pub threads: usize,
     /// Off only for a benchmark: then one address may send without end.
     pub limited: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { receive_buffer_bytes: 8 << 20, portable: false, limited: true }
+        Self { receive_buffer_bytes: 8 << 20, portable: false, threads: 1, limited: true }
     }
 }
 
@@ -43,51 +48,44 @@ impl std::fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-enum Message {
-    Command(Command),
-    Stats(SessionId, SyncSender<Option<SessionStats>>),
-    Stop,
-}
-
 /// A running relay. Every method may be called from any thread. Dropping it stops it.
 pub struct Relay {
+    threads: Vec<Thread>,
+    /// The thread of each session: the one that its SSRC's lane names.
+    homes: Mutex<HashMap<SessionId, usize>>,
+    addresses: Vec<SocketAddr>,
+    receive_buffer_bytes: usize,
+}
+
+struct Thread {
     messages: SyncSender<Message>,
     waker: Arc<Waker>,
     counters: Arc<Counters>,
-    addresses: Vec<SocketAddr>,
-    receive_buffer_bytes: usize,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    handle: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Relay {
-    /// Binds one socket per address (port 0: any free one) and starts the thread.
+    /// Binds each address (port 0: any free one) and starts the threads.
     pub fn start(bind: &[SocketAddr], options: Options) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let mut sockets = Vec::with_capacity(bind.len());
+        let wanted = options.threads.clamp(1, MAX_THREADS);
+        let mut sockets: Vec<Vec<Bound>> = Vec::new();
+        sockets.resize_with(wanted, Vec::new);
         for address in bind {
-            let mut bound = Bound::open(*address, options.receive_buffer_bytes)?;
-            poll.registry().register(&mut bound.socket, Token(sockets.len()), Interest::READABLE)?;
-            sockets.push(bound);
+            let group = socket::open(*address, options.receive_buffer_bytes, wanted)?;
+            if group.len() < wanted {
+                drop((group, sockets));
+                return Self::start(bind, Options { threads: 1, ..options });
+            }
+            sockets.iter_mut().zip(group).for_each(|(thread, bound)| thread.push(bound));
         }
-        let waker = Arc::new(Waker::new(poll.registry(), Token(sockets.len()))?);
-        let (messages, inbox) = sync_channel(COMMAND_QUEUE);
-        let counters = Arc::new(Counters::default());
-        let addresses = sockets.iter().map(|bound| bound.address).collect();
-        let receive_buffer_bytes = sockets.iter().map(|bound| bound.receive_buffer_bytes).min().unwrap_or(0);
-        let table = Table::new(counters.clone());
-        let worker = Worker {
-            poll,
-            table: if options.limited { table } else { table.without_limits() },
-            batch: Batch::new(options.portable, sockets.len()),
-            readable: vec![true; sockets.len()],
-            sockets,
-            inbox,
-            outbox: Outbox::new(),
-            started: Instant::now(),
-        };
-        let thread = std::thread::Builder::new().name("relay".into()).spawn(move || worker.run())?;
-        let thread = Mutex::new(Some(thread));
-        Ok(Self { messages, waker, counters, addresses, receive_buffer_bytes, thread })
+        let addresses = sockets[0].iter().map(|bound| bound.address).collect();
+        let receive_buffer_bytes = sockets[0].iter().map(|bound| bound.receive_buffer_bytes).min().unwrap_or(0);
+        let count = wanted as u16;
+        let threads = (0..)
+            .zip(sockets)
+            .map(|(thread, sockets)| Thread::start(Share { thread, threads: count }, sockets, &options));
+        let threads = threads.collect::<io::Result<_>>()?;
+        Ok(Self { threads, homes: Mutex::default(), addresses, receive_buffer_bytes })
     }
 
     pub fn local_addresses(&self) -> &[SocketAddr] {
@@ -99,36 +97,49 @@ impl Relay {
         self.receive_buffer_bytes
     }
 
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    /// How many there are, which may be less than what was asked for.
+    pub fn threads(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// The counts of all threads together, now.
+    pub fn counters(&self) -> Counters {
+        Counters::sum(self.threads.iter().map(|thread| &*thread.counters))
     }
 
     /// Takes effect before the next batch of datagrams; commands keep their order.
     pub fn command(&self, command: Command) -> Result<(), Stopped> {
-        self.post(Message::Command(command))
+        let thread = match &command {
+            Command::AddSession { id, ssrc, .. } => *self.homes().entry(*id).or_insert(self.lane(*ssrc)),
+            Command::RemoveSession { id } => self.homes().remove(id).unwrap_or(0),
+            Command::SetRoute { id, .. } | Command::SetAddress { id, .. } => self.home(*id),
+        };
+        self.threads[thread].post(Message::Command(command))
     }
 
     /// `None` if there is no such session.
     pub fn session_stats(&self, id: SessionId) -> Result<Option<SessionStats>, Stopped> {
         let (reply, answer) = sync_channel(1);
-        self.post(Message::Stats(id, reply))?;
+        self.threads[self.home(id)].post(Message::Stats(id, reply))?;
         answer.recv().map_err(|_| Stopped)
     }
 
-    /// Ends the thread and closes the sockets. Again: no effect.
+    /// Ends the threads and closes the sockets. Again: no effect.
     pub fn stop(&self) {
-        let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = self.post(Message::Stop); // fails only if the thread has ended already
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
+        self.threads.iter().for_each(Thread::stop);
     }
 
-    fn post(&self, message: Message) -> Result<(), Stopped> {
-        self.messages.send(message).map_err(|_| Stopped)?;
-        self.waker.wake().map_err(|_| Stopped)
+    fn lane(&self, ssrc: u32) -> usize {
+        ssrc as usize % 256 % self.threads.len()
+    }
+
+    /// Of a session that does not exist, the first thread is as good as any to refuse the command.
+    fn home(&self, id: SessionId) -> usize {
+        self.homes().get(&id).copied().unwrap_or(0)
+    }
+
+    fn homes(&self) -> MutexGuard<'_, HashMap<SessionId, usize>> {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,129 +151,105 @@ impl Drop for Relay {
     }
 }
 
-struct Worker {
-    poll: Poll,
-    sockets: Vec<Bound>,
-    /// Sockets that may hold more: readiness is told once, when it begins.
-    readable: Vec<bool>,
-    inbox: Receiver<Message>,
-    table: Table,
-    batch: Batch,
-    outbox: Outbox,
-    started: Instant,
-}
-
-impl Worker {
-    fn run(mut self) {
-        let mut events = Events::with_capacity(16);
-        loop {
-            let timeout = self.readable.contains(&true).then_some(Duration::ZERO);
-            match self.poll.poll(&mut events, timeout) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => panic!("waiting for datagrams failed: {error}"),
-            }
-            for event in &events {
-                if let Some(readable) = self.readable.get_mut(event.token().0) {
-                    *readable = true;
-                }
-            }
-            if !self.obey() {
-                return;
-            }
-            self.relay_one_batch();
-        }
+impl Thread {
+    fn start(share: Share, sockets: Vec<Bound>, options: &Options) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), Token(sockets.len()))?);
+        let (messages, inbox) = sync_channel(COMMAND_QUEUE);
+        let counters = Arc::new(Counters::default());
+        let table = Table::new(counters.clone(), share);
+        let table = if options.limited { table } else { table.without_limits() };
+        let worker = Worker::new(poll, sockets, inbox, table, options.portable)?;
+        let name = format!("relay {}", share.thread);
+        let handle = std::thread::Builder::new().name(name).spawn(move || worker.run())?;
+        Ok(Self { messages, waker, counters, handle: Mutex::new(Some(handle)) })
     }
 
-    /// Carries out what was commanded. Whether to go on.
-    fn obey(&mut self) -> bool {
-        loop {
-            match self.inbox.try_recv() {
-                Ok(Message::Command(command)) => self.table.apply(command),
-                Ok(Message::Stats(id, reply)) => drop(reply.send(self.table.session_stats(id))),
-                Ok(Message::Stop) | Err(TryRecvError::Disconnected) => return false,
-                Err(TryRecvError::Empty) => return true,
-            }
-        }
+    fn post(&self, message: Message) -> Result<(), Stopped> {
+        self.messages.send(message).map_err(|_| Stopped)?;
+        self.waker.wake().map_err(|_| Stopped)
     }
 
-    /// One batch of each socket that has something: none of them starves another, nor the commands.
-    fn relay_one_batch(&mut self) {
-        for index in 0..self.sockets.len() {
-            if !self.readable[index] {
-                continue;
-            }
-            self.readable[index] = self.batch.receive(index, &self.sockets[index], self.table.counters());
-            let now = self.started.elapsed().as_nanos() as u64;
-            for message in 0..self.batch.len() {
-                let (datagram, address) = self.batch.get(message);
-                forward(now, datagram, Endpoint { address, socket: index as u16 }, &mut self.table, &mut self.outbox);
-                if self.outbox.len() >= BATCH {
-                    self.batch.send(&self.sockets, &mut self.outbox, self.table.counters());
-                }
-            }
-            self.batch.send(&self.sockets, &mut self.outbox, self.table.counters());
+    fn stop(&self) {
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(handle) = handle {
+            let _ = self.post(Message::Stop); // fails only if the thread has ended already
+            let _ = handle.join(); // its panics were caught and counted
         }
     }
 }
 
-/// How datagrams pass the border to the kernel.
-enum Batch {
-    #[cfg(target_os = "linux")]
-    Mmsg {
-        inbound: crate::mmsg::Inbound,
-        outbound: crate::mmsg::Outbound,
-    },
-    Portable(portable::Inbound),
-}
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::time::Duration;
 
-impl Batch {
-    #[cfg(target_os = "linux")]
-    fn new(portable: bool, sockets: usize) -> Self {
-        if portable {
-            return Self::Portable(portable::Inbound::new());
-        }
-        Self::Mmsg { inbound: crate::mmsg::Inbound::new(sockets), outbound: crate::mmsg::Outbound::new() }
+    use raccall_wire::discovery;
+    use raccall_wire::transport::{Cipher, ClientNonces, Mode};
+
+    use super::*;
+    use crate::Reason;
+
+    const MODE: Mode = Mode::Aes256GcmRtpSize;
+    const ANNA: u32 = 1;
+    const BEN: u32 = 2;
+    const CARL: u32 = 3;
+
+    fn seal(ssrc: u32, sequence: u16, nonces: &mut ClientNonces) -> Vec<u8> {
+        let mut packet = vec![0x80, 120];
+        packet.extend(sequence.to_be_bytes());
+        packet.extend([0; 4]);
+        packet.extend(ssrc.to_be_bytes());
+        packet.push(sequence as u8);
+        let mut datagram = Vec::new();
+        Cipher::new(MODE, &[ssrc as u8; 32]).seal(&packet, nonces.next().unwrap(), &mut datagram).unwrap();
+        datagram
     }
 
-    #[cfg(not(target_os = "linux"))]
-    fn new(_portable: bool, _sockets: usize) -> Self {
-        Self::Portable(portable::Inbound::new())
-    }
-
-    /// Fetches one batch. Whether there may be more.
-    #[cfg_attr(not(target_os = "linux"), expect(unused_variables))]
-    fn receive(&mut self, index: usize, bound: &Bound, counters: &Counters) -> bool {
-        match self {
-            #[cfg(target_os = "linux")]
-            Self::Mmsg { inbound, .. } => inbound.receive(index, bound, counters),
-            Self::Portable(inbound) => inbound.receive(bound),
+    #[test]
+    fn a_panic_costs_the_packet_that_caused_it() {
+        let relay = Relay::start(&["127.0.0.1:0".parse().unwrap()], Options::default()).unwrap();
+        let sockets = [ANNA, BEN, CARL].map(|ssrc| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.connect(relay.local_addresses()[0]).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let id = ssrc.into();
+            relay.command(Command::AddSession { id, ssrc, mode: MODE, key: [ssrc as u8; 32] }).unwrap();
+            socket.send(&discovery::request(ssrc)).unwrap();
+            socket.recv(&mut [0; 100]).unwrap();
+            relay.command(Command::SetAddress { id, address: socket.local_addr().unwrap(), proven: true }).unwrap();
+            socket
+        });
+        for ssrc in [ANNA, BEN] {
+            relay.command(Command::SetRoute { id: ssrc.into(), destinations: vec![CARL.into()] }).unwrap();
         }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            #[cfg(target_os = "linux")]
-            Self::Mmsg { inbound, .. } => inbound.len(),
-            Self::Portable(inbound) => inbound.len(),
+        let [anna, ben, carl] = &sockets;
+        relay.threads[0].post(Message::Fault(ANNA)).unwrap();
+        assert!(relay.session_stats(1).is_ok());
+        let mut nonces = [ClientNonces::new(), ClientNonces::new()];
+        for sequence in 0..100 {
+            anna.send(&seal(ANNA, sequence, &mut nonces[0])).unwrap();
+            ben.send(&seal(BEN, sequence, &mut nonces[1])).unwrap();
         }
-    }
-
-    fn get(&self, index: usize) -> (&[u8], SocketAddr) {
-        match self {
-            #[cfg(target_os = "linux")]
-            Self::Mmsg { inbound, .. } => inbound.get(index),
-            Self::Portable(inbound) => inbound.get(index),
+        let hear = || {
+            let (mut datagram, mut packet) = ([0; 100], Vec::new());
+            let length = carl.recv(&mut datagram).unwrap();
+            Cipher::new(MODE, &[CARL as u8; 32]).open(&datagram[..length], &mut packet).unwrap();
+            (u32::from(packet[11]), packet[12])
+        };
+        let mut from_ben = Vec::new();
+        while from_ben.len() < 100 {
+            let (ssrc, sequence) = hear();
+            if ssrc == BEN {
+                from_ben.push(sequence);
+            }
         }
-    }
-
-    /// Sends and empties the outbox.
-    fn send(&mut self, sockets: &[Bound], out: &mut Outbox, counters: &Counters) {
-        match self {
-            #[cfg(target_os = "linux")]
-            Self::Mmsg { outbound, .. } => outbound.send(sockets, out, counters),
-            Self::Portable(_) => portable::send(sockets, out, counters),
-        }
-        out.clear();
+        assert_eq!(from_ben, (0..100).collect::<Vec<u8>>()); // nobody else lost anything
+        assert_eq!(relay.counters().get(Reason::Panics), 100);
+        relay.threads[0].post(Message::Fault(0)).unwrap();
+        assert!(relay.session_stats(1).is_ok());
+        anna.send(&seal(ANNA, 100, &mut nonces[0])).unwrap();
+        while hear() != (ANNA, 100) {} // her route and her key are there still
+        assert_eq!(relay.counters().get(Reason::Received), 204);
     }
 }

@@ -6,7 +6,7 @@ use raccall_wire::{Nanos, discovery};
 
 use crate::limits::Pace;
 use crate::uplink::Uplink;
-use crate::{Counters, Endpoint, Outbox, Reason, SessionId};
+use crate::{Counters, Endpoint, Outbox, Reason, SessionId, Share};
 
 /// A source address is adopted at most this often (DESIGN section 5).
 const MOVE_INTERVAL_NS: Nanos = 1_000_000_000;
@@ -25,6 +25,7 @@ pub(crate) struct Session {
     pub(crate) ssrc: u32,
     pub(crate) cipher: Cipher,
     key: [u8; 32],
+    share: Share,
     nonces: RelayNonces,
     needs_rekey: bool,
     pub(crate) endpoint: Option<Endpoint>,
@@ -34,7 +35,6 @@ pub(crate) struct Session {
     moved: Option<Nanos>,
     observed: [Option<Endpoint>; OBSERVED],
     observed_next: usize,
-    pub(crate) route: Vec<Destination>,
     pub(crate) uplink: Uplink,
     answered: Option<Nanos>,
     /// Of its own address, of others of its host, of IP discovery.
@@ -114,13 +114,14 @@ impl SessionStats {
 }
 
 impl Session {
-    pub(crate) fn new(id: SessionId, ssrc: u32, mode: Mode, key: &[u8; 32]) -> Self {
+    pub(crate) fn new(id: SessionId, ssrc: u32, mode: Mode, key: &[u8; 32], share: Share) -> Self {
         Self {
             id,
             ssrc,
             cipher: Cipher::new(mode, key),
             key: *key,
-            nonces: RelayNonces::new(0, 1),
+            share,
+            nonces: RelayNonces::new(share.thread, share.threads),
             needs_rekey: false,
             endpoint: None,
             trial: None,
@@ -128,7 +129,6 @@ impl Session {
             moved: None,
             observed: [None; OBSERVED],
             observed_next: 0,
-            route: Vec::new(),
             uplink: Uplink::new(),
             answered: None,
             pace: Pace::default(),
@@ -145,7 +145,7 @@ impl Session {
         self.cipher = Cipher::new(mode, key);
         if self.key != *key {
             self.key = *key;
-            self.nonces = RelayNonces::new(0, 1);
+            self.nonces = RelayNonces::new(self.share.thread, self.share.threads);
             self.needs_rekey = false;
         }
     }
@@ -287,7 +287,7 @@ mod tests {
     fn used_up_nonces_stop_sending_until_a_new_key() {
         let counters = Counters::default();
         let mut out = Outbox::new();
-        let mut session = Session::new(1, 7, Mode::Aes256GcmRtpSize, &[1; 32]);
+        let mut session = Session::new(1, 7, Mode::Aes256GcmRtpSize, &[1; 32], Share::default());
         session.settle(Endpoint::from(std::net::SocketAddr::from(([127, 0, 0, 1], 9))), true);
         let packet = [0x80, 120, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 1, 2, 3];
         assert!(session.send(&packet, &mut out, &counters));

@@ -15,18 +15,55 @@ pub(crate) struct Bound {
     pub(crate) receive_buffer_bytes: usize,
 }
 
-impl Bound {
-    pub(crate) fn open(address: SocketAddr, buffer_bytes: usize) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?; // IPv4 has its own socket, and its addresses stay IPv4
-        }
-        ask_for_buffers(&socket, buffer_bytes);
-        let receive_buffer_bytes = usable_bytes(socket.recv_buffer_size()?);
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        #[cfg(target_os = "linux")]
+/// One socket per thread on the same address (port 0: any free one).
+///
+/// One socket alone where the kernel cannot hand out datagrams by room: the relay then has one thread.
+pub(crate) fn open(address: SocketAddr, buffer_bytes: usize, threads: usize) -> io::Result<Vec<Bound>> {
+    let first = unbound(address, buffer_bytes)?;
+    first.bind(&address.into())?; // alone, so that a busy port is an error
+    let mut sockets = vec![first];
+    #[cfg(target_os = "linux")]
+    if threads > 1 && share(&mut sockets, address, buffer_bytes, threads).is_err() {
+        sockets.truncate(1);
+        sockets[0].set_reuse_port(false)?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = threads;
+    sockets.into_iter().map(Bound::new).collect()
+}
+
+/// Adds a socket for each further thread, and says which datagram is whose.
+#[cfg(target_os = "linux")]
+fn share(sockets: &mut Vec<Socket>, address: SocketAddr, buffer_bytes: usize, threads: usize) -> io::Result<()> {
+    let bound = sockets[0].local_addr()?;
+    sockets[0].set_reuse_port(true)?;
+    for _ in 1..threads {
+        let next = unbound(address, buffer_bytes)?;
+        next.set_reuse_port(true)?;
+        next.bind(&bound)?;
+        sockets.push(next);
+    }
+    crate::steer::by_lane(&sockets[0], threads)
+}
+
+fn unbound(address: SocketAddr, buffer_bytes: usize) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?; // IPv4 has its own socket, and its addresses stay IPv4
+    }
+    ask_for_buffers(&socket, buffer_bytes);
+    socket.set_nonblocking(true)?;
+    #[cfg(target_os = "linux")]
+    {
         crate::mmsg::count_kernel_drops(&socket)?;
+        crate::mmsg::never_fragment(&socket, address)?;
+    }
+    Ok(socket)
+}
+
+impl Bound {
+    fn new(socket: Socket) -> io::Result<Self> {
+        let receive_buffer_bytes = usable_bytes(socket.recv_buffer_size()?);
         let socket = UdpSocket::from(socket);
         Ok(Self { address: socket.local_addr()?, socket: mio::net::UdpSocket::from_std(socket), receive_buffer_bytes })
     }

@@ -1,24 +1,43 @@
 //! The forwarding table: sessions by id, by address and by SSRC.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use raccall_wire::discovery::STUN_COOKIE;
 
 use crate::forward::MAX_DATAGRAM_BYTES;
+use crate::hash::FastMap;
 use crate::limits::Strangers;
 use crate::session::{Destination, Session};
 use crate::{Command, Counters, Endpoint, Reason, SessionId, SessionStats};
 
+/// Which of the relay's threads a table belongs to. The nonces of any two are disjoint, also for one key.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    pub thread: u16,
+    pub threads: u16,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { thread: 0, threads: 1 }
+    }
+}
+
 /// Owned by one thread. Changed by commands, read by packets.
 pub struct Table {
     pub(crate) sessions: Vec<Option<Session>>,
+    /// Who hears the session of the same index. Apart from it, so that it can be read while listeners are changed.
+    pub(crate) routes: Vec<Vec<Destination>>,
     free: Vec<usize>,
-    by_id: HashMap<SessionId, usize>,
-    pub(crate) by_ssrc: HashMap<u32, usize>,
-    pub(crate) by_address: HashMap<Endpoint, usize>,
+    by_id: FastMap<SessionId, usize>,
+    pub(crate) by_ssrc: FastMap<u32, usize>,
+    pub(crate) by_address: FastMap<Endpoint, usize>,
     /// None: whoever sends may send all it can (a benchmark's load generator).
     pub(crate) strangers: Option<Strangers>,
+    share: Share,
+    /// A source whose packets make `forward` panic in mid-work, as a fault of its own would.
+    #[cfg(test)]
+    pub(crate) fault: Option<u32>,
     pub(crate) counters: Arc<Counters>,
     /// The packet being forwarded, opened.
     pub(crate) plain: Box<[u8; MAX_DATAGRAM_BYTES]>,
@@ -26,19 +45,23 @@ pub struct Table {
 
 impl Default for Table {
     fn default() -> Self {
-        Self::new(Arc::default())
+        Self::new(Arc::default(), Share::default())
     }
 }
 
 impl Table {
-    pub fn new(counters: Arc<Counters>) -> Self {
+    pub fn new(counters: Arc<Counters>, share: Share) -> Self {
         Self {
             sessions: Vec::new(),
+            routes: Vec::new(),
             free: Vec::new(),
-            by_id: HashMap::new(),
-            by_ssrc: HashMap::new(),
-            by_address: HashMap::new(),
+            by_id: FastMap::default(),
+            by_ssrc: FastMap::default(),
+            by_address: FastMap::default(),
             strangers: Some(Strangers::new()),
+            share,
+            #[cfg(test)]
+            fault: None,
             counters,
             plain: Box::new([0; MAX_DATAGRAM_BYTES]),
         }
@@ -91,9 +114,10 @@ impl Table {
         }
         let slot = self.free.pop().unwrap_or_else(|| {
             self.sessions.push(None);
+            self.routes.push(Vec::new());
             self.sessions.len() - 1
         });
-        self.sessions[slot] = Some(Session::new(id, ssrc, mode, key));
+        self.sessions[slot] = Some(Session::new(id, ssrc, mode, key, self.share));
         self.by_id.insert(id, slot);
         self.by_ssrc.insert(ssrc, slot);
         Ok(())
@@ -102,6 +126,7 @@ impl Table {
     fn remove(&mut self, id: SessionId) -> Result<(), Reason> {
         let slot = self.by_id.remove(&id).ok_or(Reason::CommandRefused)?;
         let session = self.sessions[slot].take().expect("by_id names living sessions");
+        self.routes[slot].clear();
         self.by_ssrc.remove(&session.ssrc);
         if let Some(endpoint) = session.endpoint {
             self.by_address.remove(&endpoint);
@@ -113,9 +138,8 @@ impl Table {
     fn set_route(&mut self, id: SessionId, destinations: &[SessionId]) -> Result<(), Reason> {
         let slot = *self.by_id.get(&id).ok_or(Reason::CommandRefused)?;
         let listeners = destinations.iter().filter(|listener| **listener != id);
-        let route =
+        self.routes[slot] =
             listeners.filter_map(|id| self.by_id.get(id).map(|slot| Destination { slot: *slot, id: *id })).collect();
-        self.session_mut(slot).route = route;
         Ok(())
     }
 

@@ -192,7 +192,7 @@ class Calls:
         session = VoiceSession(
             id=self._last_id,
             voice_pass=voice_pass,
-            ssrc=self._new_ssrc(),
+            ssrc=self._new_ssrc(voice_pass.room_id),
             key=self._random_bytes(routing.KEY_BYTES),
             link=link,
         )
@@ -272,9 +272,10 @@ class Calls:
             if (voice_pass.user_id, voice_pass.room_id) == (user_id, room_id):
                 del self._passes[voice_pass.session_id]
 
-    def _new_ssrc(self) -> int:
+    def _new_ssrc(self, room_id: int) -> int:
+        """24 random bits and the room's lane."""
         taken = {session.ssrc for session in self._sessions.values()} | {0, STUN_COOKIE}
-        while (ssrc := int.from_bytes(self._random_bytes(4), "big")) in taken:
+        while (ssrc := int.from_bytes(self._random_bytes(3), "big") << 8 | routing.lane(room_id)) in taken:
             pass
         return ssrc
 

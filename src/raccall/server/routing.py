@@ -3,11 +3,23 @@
 plan(voices) -> table and diff(old, new) -> commands are pure; `apply` hands the commands to a relay.
 """
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 KEY_BYTES = 32
+
+
+LANES = 256
+
+
+def lane(room_id: int) -> int:
+    """The lowest byte of the SSRC of every voice in this room.
+
+    By it the relay's threads divide the rooms among them (crates/relay/src/steer.rs).
+    """
+    return zlib.crc32(room_id.to_bytes(8, "big")) % LANES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

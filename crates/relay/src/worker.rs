@@ -1,0 +1,211 @@
+//! One relay thread: its sockets, its table, and the loop between them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+
+use crate::socket::{BATCH, Bound};
+use crate::{Command, Counters, Endpoint, Outbox, Reason, SessionId, SessionStats, Table, forward, panics, portable};
+
+/// Full batches taken in a row before the thread looks whether another socket has become readable.
+const BATCHES_PER_LOOK: usize = 8;
+
+pub(crate) enum Message {
+    Command(Command),
+    Stats(SessionId, SyncSender<Option<SessionStats>>),
+    Stop,
+    /// From now on what this source sends makes the thread panic.
+    #[cfg(test)]
+    Fault(u32),
+}
+
+pub(crate) struct Worker {
+    poll: Poll,
+    sockets: Vec<Bound>,
+    /// Sockets that may hold more: readiness is told once, when it begins.
+    readable: Vec<bool>,
+    inbox: Receiver<Message>,
+    table: Table,
+    batch: Batch,
+    /// The socket that the batch came from, and the first of its datagrams that was not handled.
+    from: usize,
+    next: usize,
+    outbox: Outbox,
+    started: Instant,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        poll: Poll,
+        mut sockets: Vec<Bound>,
+        inbox: Receiver<Message>,
+        table: Table,
+        portable: bool,
+    ) -> io::Result<Self> {
+        for (index, bound) in sockets.iter_mut().enumerate() {
+            poll.registry().register(&mut bound.socket, Token(index), Interest::READABLE)?;
+        }
+        Ok(Self {
+            poll,
+            readable: vec![true; sockets.len()],
+            batch: Batch::new(portable, sockets.len()),
+            from: 0,
+            next: BATCH, // nothing yet
+            sockets,
+            inbox,
+            table,
+            outbox: Outbox::new(),
+            started: Instant::now(),
+        })
+    }
+
+    /// Runs until it is told to stop. A panic costs the datagram or command that caused it: the loop goes on behind it, and
+    /// the table stays.
+    pub(crate) fn run(mut self) {
+        panics::print_the_first();
+        while catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
+            self.table.counters().add(Reason::Panics, 1);
+        }
+    }
+
+    fn serve(&mut self) {
+        let mut events = Events::with_capacity(16);
+        self.forward_batch(); // what a panic left of it
+        loop {
+            let timeout = self.readable.contains(&true).then_some(Duration::ZERO);
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    eprintln!("raccall: the relay ends, for waiting for datagrams failed: {error}");
+                    return;
+                }
+            }
+            for event in &events {
+                if let Some(readable) = self.readable.get_mut(event.token().0) {
+                    *readable = true;
+                }
+            }
+            for _ in 0..BATCHES_PER_LOOK {
+                if !self.obey() {
+                    return;
+                }
+                self.relay_one_batch();
+                if !self.readable.contains(&true) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Carries out what was commanded. Whether to go on.
+    fn obey(&mut self) -> bool {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(Message::Command(command)) => self.table.apply(command),
+                Ok(Message::Stats(id, reply)) => drop(reply.send(self.table.session_stats(id))),
+                #[cfg(test)]
+                Ok(Message::Fault(ssrc)) => self.table.fault = Some(ssrc),
+                Ok(Message::Stop) | Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return true,
+            }
+        }
+    }
+
+    /// One batch of each socket that has something: none of them starves another, nor the commands.
+    fn relay_one_batch(&mut self) {
+        for index in 0..self.sockets.len() {
+            if self.readable[index] {
+                self.readable[index] = self.batch.receive(index, &self.sockets[index], self.table.counters());
+                (self.from, self.next) = (index, 0);
+                self.forward_batch();
+            }
+        }
+    }
+
+    fn forward_batch(&mut self) {
+        let now = self.started.elapsed().as_nanos() as u64;
+        while self.next < self.batch.len() {
+            let (datagram, address) = self.batch.get(self.next);
+            self.next += 1;
+            let from = Endpoint { address, socket: self.from as u16 };
+            forward(now, datagram, from, &mut self.table, &mut self.outbox);
+            if self.outbox.len() >= BATCH {
+                self.send();
+            }
+        }
+        self.send();
+    }
+
+    fn send(&mut self) {
+        // It is away meanwhile, so that a panic cannot send the same again.
+        let mut outbox = std::mem::take(&mut self.outbox);
+        self.batch.send(&self.sockets, &mut outbox, self.table.counters());
+        self.outbox = outbox;
+    }
+}
+
+/// How datagrams pass the border to the kernel.
+enum Batch {
+    #[cfg(target_os = "linux")]
+    Mmsg {
+        inbound: crate::mmsg::Inbound,
+        outbound: crate::mmsg::Outbound,
+    },
+    Portable(portable::Inbound),
+}
+
+impl Batch {
+    #[cfg(target_os = "linux")]
+    fn new(portable: bool, sockets: usize) -> Self {
+        if portable {
+            return Self::Portable(portable::Inbound::new());
+        }
+        Self::Mmsg { inbound: crate::mmsg::Inbound::new(sockets), outbound: crate::mmsg::Outbound::new() }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn new(_portable: bool, _sockets: usize) -> Self {
+        Self::Portable(portable::Inbound::new())
+    }
+
+    /// Fetches one batch. Whether there may be more.
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables))]
+    fn receive(&mut self, index: usize, bound: &Bound, counters: &Counters) -> bool {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Mmsg { inbound, .. } => inbound.receive(index, bound, counters),
+            Self::Portable(inbound) => inbound.receive(bound),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Mmsg { inbound, .. } => inbound.len(),
+            Self::Portable(inbound) => inbound.len(),
+        }
+    }
+
+    fn get(&self, index: usize) -> (&[u8], SocketAddr) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Mmsg { inbound, .. } => inbound.get(index),
+            Self::Portable(inbound) => inbound.get(index),
+        }
+    }
+
+    /// Sends and empties the outbox.
+    fn send(&mut self, sockets: &[Bound], out: &mut Outbox, counters: &Counters) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Mmsg { outbound, .. } => outbound.send(sockets, out, counters),
+            Self::Portable(_) => portable::send(sockets, out, counters),
+        }
+        out.clear();
+    }
+}
