@@ -81,4 +81,5 @@ def _print(server: RunningServer) -> None:
 
 def _print_json(server: RunningServer) -> None:
     started = {"url": server.url, "port": server.port, "invite": server.invite(), "owner_token": server.owner_token}
+    started["operator_token"] = server.operator_token
     print(json.dumps(started), flush=True)

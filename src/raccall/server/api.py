@@ -16,6 +16,7 @@ from raccall.clock import monotonic_now
 from raccall.errors import RaccallError, RefusedError, StorageError
 from raccall.server.body_limit import BodyLimit
 from raccall.server.control import ControlGatewayServer
+from raccall.server.operator import add_operator
 from raccall.server.rooms import Room
 from raccall.server.service import Service
 from raccall.server.settings import MAX_RETENTION_DAYS
@@ -34,6 +35,7 @@ STATUS = {
     "invite_invalid": 403,
     "invite_expired": 403,
     "not_owner": 403,
+    "not_operator": 403,
     "room_unknown": 404,
     "name_taken": 409,
     "room_full": 409,
@@ -122,6 +124,7 @@ def create_app(service: Service, on_change: Callable[[], None]) -> FastAPI:
     app.add_middleware(BodyLimit)
     _add_errors(app)
     _add_api(app, service)
+    add_operator(app, service)
     _add_sockets(app, service, on_change)
     _add_pages(app, service)
     return app

@@ -24,12 +24,14 @@ from raccall.server.binding import Binding, StartRelay, bind
 from raccall.server.relay import MediaRelay
 from raccall.server.service import Service, place_of
 from raccall.server.settings import ServerSettings, join_address
+from raccall.server.watch import WATCH_EVERY_S
 from raccall.store import DataFolder, SqlStore
 from raccall.units import NANOS_PER_SECOND
 from raccall.wire.control import MAX_MESSAGE_BYTES
 
 STOP_WITHIN_S = 3
 """Connections that did not close by then are cut."""
+LAG_EVERY_S = 0.25
 WRITE_BUFFER_BYTES = 16 << 10
 """Of one WebSocket, in this process; 100 ms of voice from ten talkers. The kernel's share: `binding.UNSENT_BYTES`."""
 
@@ -60,6 +62,11 @@ class RunningServer:
     def owner_token(self) -> str:
         """Allows to make rooms and invites over `/api`."""
         return self.service.tokens.owner
+
+    @property
+    def operator_token(self) -> str:
+        """Allows to see `/metrics` and `/api/state`."""
+        return self.service.tokens.operator
 
     def invite(self, room: str | None = None) -> str:
         """A link into a room, by name; None: the first one. Raises RefusedError `room_unknown`."""
@@ -94,7 +101,7 @@ class RunningServer:
             self._binding.close()
             raise
         self._serving = asyncio.create_task(self._uvicorn.serve(self._binding.sockets))
-        self._timing = asyncio.create_task(self._handle_timers())
+        self._background = [asyncio.create_task(work) for work in (self._handle_timers(), self._watch())]
         await self._uvicorn.started_or(self._serving)
         return self
 
@@ -108,8 +115,9 @@ class RunningServer:
     ) -> None:
         self._uvicorn.should_exit = True
         await self._serving
-        self._timing.cancel()
-        await asyncio.gather(self._timing, return_exceptions=True)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         self.service.close()
         self._binding.close()
 
@@ -140,6 +148,16 @@ class RunningServer:
                     await self._timer_moved.wait()
             self._timer_moved.clear()
             hub.handle_timer(monotonic_now())
+
+    async def _watch(self) -> None:
+        """Looks how the calls go, and in between how late this event loop is."""
+        watch, calls = self.service.watch, self.service.calls
+        while True:
+            watch.look(monotonic_now(), calls.stats())
+            for _ in range(round(WATCH_EVERY_S / LAG_EVERY_S)):
+                due = monotonic_now() + LAG_EVERY_S * NANOS_PER_SECOND
+                await asyncio.sleep(LAG_EVERY_S)
+                watch.lag(max(monotonic_now() - due, 0) / NANOS_PER_SECOND)
 
 
 async def serve(

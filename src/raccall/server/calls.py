@@ -135,6 +135,16 @@ class Calls:
                     counts[session.user_id] = (stats["received"], stats["lost"])
         return counts
 
+    def session_ids(self, room_id: int) -> dict[int, int]:
+        """The room's voice sessions, by user id."""
+        return {s.user_id: s.id for s in self._sessions.values() if s.room_id == room_id and s.connected}
+
+    def stats(self) -> dict[int, dict[str, int]]:
+        """What the relay counts of each connected session, by session id."""
+        connected = (session.id for session in self._sessions.values() if session.connected)
+        stats = {session_id: self._relay.session_stats(session_id) for session_id in connected}
+        return {session_id: counts for session_id, counts in stats.items() if counts is not None}
+
     # ---- what happens on voice connections ----
 
     def on_event(self, link: VoiceLink, event: SessionEvent) -> None:

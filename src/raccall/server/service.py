@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from raccall.clock import wall_now
+from raccall.clock import monotonic_now, wall_now
 from raccall.errors import InputError
 from raccall.server.calls import Calls
 from raccall.server.hub import ControlLink, Hub
@@ -15,6 +15,7 @@ from raccall.server.routing import RelayHandle
 from raccall.server.settings import INVITE_LASTS, ServerSettings, join_address, split_address
 from raccall.server.tokens import Tokens, User
 from raccall.server.tunnel import TunnelCounts
+from raccall.server.watch import Watch
 from raccall.store import Snowflakes, Store, StoredMessage, StoredRoom, StoredUser
 from raccall.units import Nanos
 from raccall.voice.gateway.limit import RateLimit
@@ -65,6 +66,8 @@ class Service:
         self.hub = Hub(self.rooms, self.calls, self.tokens)
         self.store_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self.tunnels = TunnelCounts()
+        self.watch = Watch()
+        self.started = monotonic_now()
         self._snowflakes = Snowflakes()
         self._guest_limits: OrderedDict[str, RateLimit] = OrderedDict()
         for room in store.rooms():
