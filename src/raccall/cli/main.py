@@ -14,6 +14,7 @@ COMMANDS = {
     "join": ("raccall.cli.join", "join a call by its invite link"),
     "record": ("raccall.cli.record", "record a call as a visible member"),
     "prune": ("raccall.cli.prune", "delete old recordings"),
+    "top": ("raccall.cli.top", "show how a server does, for who runs it"),
     "room": ("raccall.cli.room", "show or change a room: may it be recorded?"),
     "recover": ("raccall.cli.recover", "say what is left of a recording, and make its tracks"),
     "render": ("raccall.cli.render", "make a recording's tracks and mix again"),
