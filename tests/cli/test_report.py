@@ -116,6 +116,7 @@ def test_a_recording_without_anybody(folder: Path, capsys: pytest.CaptureFixture
     [
         (lambda folder: (folder / "summary.json").unlink(), "not_a_recording"),
         (lambda folder: (folder / "summary.json").rename(folder / "journal.pcapng"), "not_rendered"),
+        (lambda folder: (folder / "summary.json").rename(folder / "journal.pcapng.sealed"), "recording_sealed"),
         (lambda folder: (folder / "summary.json").write_text("{"), "summary_unreadable"),
         (lambda folder: (folder / "segments.json").unlink(), "report_failed"),
     ],

@@ -238,6 +238,19 @@ def test_without_a_journal_their_track_goes_and_the_mix(folder: Path, packets: l
     assert caught.value.code == "speaker_unknown"
 
 
+def test_a_summary_of_somebody_else_names_nothing_outside_of_the_folder(folder: Path) -> None:
+    render(folder)
+    for name in ("journal.pcapng", "events.jsonl"):
+        (folder / name).unlink()
+    precious = folder.parent / "precious.opus"
+    precious.write_text("mine")
+    summary = folder / "summary.json"
+    summary.write_text(summary.read_text().replace("tracks/anna.opus", "tracks/../../precious.opus"))
+    with pytest.raises(InputError) as caught:
+        forget(folder, "anna")
+    assert caught.value.code == "not_a_recording" and precious.exists()
+
+
 def test_a_folder_without_a_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         forget(tmp_path, "anna")

@@ -82,3 +82,28 @@ def test_an_error_while_making_changes_nothing(tmp_path: Path) -> None:
         write(made, {"journal": "half"})
         raise ZeroDivisionError
     assert files(tmp_path) == OLD
+
+
+HOSTILE = [
+    '["../precious", "/precious", "a/../../precious", "linked/precious", ".."]',
+    '{"a": 1}',
+    "[1, null]",
+    "[[[",
+    "",
+]
+
+
+@pytest.mark.parametrize("manifest", HOSTILE)
+def test_a_folder_that_came_from_somebody_else_deletes_nothing_outside_of_itself(manifest: str, tmp_path: Path) -> None:
+    write(tmp_path, {"precious": "mine", "call/journal": "old", "call/.replacement/journal": "new"})
+    (tmp_path / "call/.replacement/.replaces.json").write_text(manifest)
+    (tmp_path / "call/linked").symlink_to(tmp_path)
+    finish_replacing(tmp_path / "call")
+    assert files(tmp_path) == {"precious": "mine", "call/journal": "new"}
+
+
+def test_a_linked_replacement_is_none(tmp_path: Path) -> None:
+    write(tmp_path, {"elsewhere/precious": "mine", "call/journal": "old"})
+    (tmp_path / "call/.replacement").symlink_to(tmp_path / "elsewhere")
+    finish_replacing(tmp_path / "call")
+    assert files(tmp_path) == {"elsewhere/precious": "mine", "call/journal": "old"}

@@ -215,6 +215,18 @@ def test_what_is_no_public_key_is_one_sentence(word: str) -> None:
     assert caught.value.code == "recipient_invalid"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["AGE-SECRET-KEY-1HIDDEN", "age-secret-key-1hidden", "-----BEGIN OPENSSH PRIVATE KEY-----\nHIDDEN", "HIDDEN"],
+)
+def test_nothing_of_a_secret_key_is_shown(text: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(text)
+    with pytest.raises(InputError) as caught:
+        Sealer([str(tmp_path / "key")])
+    assert "hidden" not in str(caught.value).lower()
+    assert caught.value.code == ("recipient_invalid" if text == "HIDDEN" else "recipient_secret")
+
+
 @pytest.mark.parametrize("text", ["", "AGE-SECRET-KEY-1NONSENSE\n", "-----BEGIN OPENSSH PRIVATE KEY-----\nxx\n"])
 def test_what_is_no_secret_key_is_one_sentence(text: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(text)

@@ -12,7 +12,7 @@ from raccall.cli.table import Column, cut, table, wrapped
 from raccall.errors import InputError, StorageError
 from raccall.recorder.events import read_events
 from raccall.recorder.happenings import Happening, happenings
-from raccall.recorder.placement import EVENTS, JOURNAL
+from raccall.recorder.placement import EVENTS, JOURNAL, refuse_sealed
 from raccall.recorder.segments import read_segments
 from raccall.recorder.summary import FILE_NAME as SUMMARY
 from raccall.recorder.summary import Person, Summary, read_summary
@@ -60,6 +60,7 @@ def _read(folder: Path) -> tuple[Summary, dict[str, float], list[Happening]]:
     if not (folder / SUMMARY).is_file():
         if (folder / JOURNAL).is_file():
             raise InputError("not_rendered", f"{folder} is not rendered yet: `raccall render {folder}` makes it so.")
+        refuse_sealed(folder)
         raise InputError("not_a_recording", f"{folder} holds no recording: {SUMMARY} is missing.")
     try:
         summary = read_summary(folder)

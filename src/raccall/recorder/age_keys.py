@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_KEY_FILE_BYTES = 1 << 20
 
+_SECRET = ("AGE-SECRET-KEY-", "-----BEGIN ")
+
 Recipient = Any
 """pyrage.x25519.Recipient or pyrage.ssh.Recipient."""
 Identity = Any
@@ -36,7 +38,7 @@ def pyrage() -> "ModuleType":
 def read_recipients(words: Iterable[str]) -> list[Recipient]:
     """Public keys, or files of them (one a line, # begins a comment), as `age -r` and `age -R` take them.
 
-    Raises InputError "recipient_invalid", "encryption_missing".
+    Raises InputError "recipient_invalid", "recipient_secret", "encryption_missing".
     """
     found = []
     for word in words:
@@ -49,7 +51,7 @@ def read_recipients(words: Iterable[str]) -> list[Recipient]:
             raise InputError("recipient_invalid", f"{word} is neither a public key (age1…, ssh-…) nor a file of them.")
         for line in _lines(path):
             if (key := _recipient(line)) is None:
-                raise InputError("recipient_invalid", f"{path} holds a line that is no public key: {line[:40]}")
+                raise _not_public(path, line)
             found.append(key)
     if not found:
         raise InputError("recipient_invalid", "There is no public key to encrypt to.")
@@ -91,6 +93,14 @@ def new_identity(path: Path) -> str:
     except OSError as error:
         raise StorageError("file_unwritable", f"{path} cannot be written: {error.strerror}.") from error
     return public
+
+
+def _not_public(path: Path, line: str) -> InputError:
+    """The line itself is never shown: it may be secret."""
+    if line.upper().startswith(_SECRET):
+        sentence = f"{path} holds a secret key, which has no place where calls are recorded; give the public one."
+        return InputError("recipient_secret", sentence)
+    return InputError("recipient_invalid", f"{path} holds a line that is no public key (age1…, ssh-…).")
 
 
 def _recipient(text: str) -> Recipient | None:

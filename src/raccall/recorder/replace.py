@@ -2,10 +2,10 @@
 
 The new ones are made in a folder inside it. When they are whole and on the disk, one rename decides: before it the old
 files stand, after it the new ones do. They then take their places one by one; were that cut short, `finish_replacing`
-goes on where it stopped. Whoever opens a recording calls it first.
+goes on where it stopped. Whoever opens a recording calls it first, also one that came from somebody else: so it changes
+nothing outside the folder, whatever is written in it.
 """
 
-import contextlib
 import json
 import os
 import shutil
@@ -44,10 +44,10 @@ def replacing(folder: Path, gone: Collection[str]) -> Iterator[Path]:
 def finish_replacing(folder: Path) -> None:
     """Complete a replacement that was decided; a no-op without one. Raises OSError."""
     decided = folder / _DECIDED
-    if not decided.is_dir():
+    if not decided.is_dir() or decided.is_symlink():
         return
-    with contextlib.suppress(FileNotFoundError):  # all but the last step was done
-        for name in json.loads((decided / _MANIFEST).read_text(encoding="utf-8")):
+    for name in _gone(decided / _MANIFEST):
+        if _is_inside(folder, name):
             _remove(folder / name)
     for path in sorted(decided.iterdir()):
         if path.name != _MANIFEST:
@@ -57,6 +57,23 @@ def finish_replacing(folder: Path) -> None:
     _sync(folder)
     (decided / _MANIFEST).unlink(missing_ok=True)
     decided.rmdir()
+
+
+def _gone(manifest: Path) -> list[str]:
+    """What is to be removed; nothing where the last step is all that is left, or somebody else wrote the manifest."""
+    try:
+        names = json.loads(manifest.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return []
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _is_inside(folder: Path, name: str) -> bool:
+    """Whether a name leads to something in the folder, or in a folder of it that is no link."""
+    *above, last = name.split("/")
+    if len(above) > 1 or any(part in ("", ".", "..") or set(part) & set("\\:\0") for part in (*above, last)):
+        return False
+    return not (above and (folder / above[0]).is_symlink())
 
 
 def _remove(path: Path) -> None:

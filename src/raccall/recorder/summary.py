@@ -1,5 +1,6 @@
 """summary.json: what a recording holds and how well it was received."""
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,8 @@ from raccall.recorder.events import Alarm, Correction, Gap
 
 FILE_NAME = "summary.json"
 FORMAT_VERSION = 1
+
+_TRACK = re.compile(r"tracks/[^/\\:\0]+\.opus")
 
 
 class Person(msgspec.Struct, kw_only=True, frozen=True):
@@ -43,7 +46,12 @@ class Person(msgspec.Struct, kw_only=True, frozen=True):
     recovered_s: float
     """Lost packets in the mix that were asked for in the packet after them."""
     drift_ppm: float | None
-    """How much slower than ours the sender's clock runs; None for less than 90 s."""
+    """How much slower than ours the sender's clock runs; None for less than a minute."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a track elsewhere: a summary may come from anybody, and tracks are deleted, too."""
+        if not _TRACK.fullmatch(self.track):
+            raise ValueError(f"{self.track!r} is no track of this recording")
 
 
 class Damage(msgspec.Struct, kw_only=True, frozen=True):
