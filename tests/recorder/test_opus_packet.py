@@ -56,10 +56,10 @@ def test_broken_framing_is_refused(payload: bytes) -> None:
 def test_fillers_last_as_long_as_asked_on_the_grid() -> None:
     for toc in range(0, 256, 4):
         for samples in (0, 120, 360, 960, 2880 + 840, 48_000):
-            for packets in (concealing_packets(toc, samples), silent_packets(samples)):
+            for packets in (list(concealing_packets(toc, samples)), list(silent_packets(samples))):
                 assert sum(length for _, length in packets) == samples
                 assert all(packet_samples(packet) == length for packet, length in packets)
         assert frame_samples(toc) % 120 == 0
-    assert is_stereo(concealing_packets(0xFC, 1080)[-1][0])
+    assert is_stereo(list(concealing_packets(0xFC, 1080))[-1][0])
     with pytest.raises(ValueError, match="grid"):
-        silent_packets(100)
+        list(silent_packets(100))

@@ -5,6 +5,9 @@ refuses, because most players then give up on the rest of the file; so the frami
 whole.
 """
 
+from collections.abc import Iterator
+from itertools import repeat
+
 GRID_SAMPLES = 120
 """2.5 ms at 48 kHz: the shortest Opus frame. Every position in a track is a multiple of it."""
 
@@ -55,30 +58,32 @@ def is_silence(payload: bytes) -> bool:
     return payload == SILENCE_20_MS
 
 
-def concealing_packets(toc: int, samples: int) -> list[tuple[bytes, int]]:
+def concealing_packets(toc: int, samples: int) -> Iterator[tuple[bytes, int]]:
     """TOC-only packets, with their lengths, that together last `samples`: a decoder conceals them as it does a loss.
 
     toc: first byte of the packet before the gap, so that its mode goes on. `samples` is a multiple of GRID_SAMPLES.
     Raises ValueError otherwise. RFC 7845 section 4.1.
     """
     frame = frame_samples(toc)
-    packets = [(bytes([toc & 0xFC]), frame)] * (samples // frame)
-    return packets + [(bytes([config | toc & 0x04]), length) for config, length in _celt_frames(samples % frame)]
+    yield from repeat((bytes([toc & 0xFC]), frame), samples // frame)
+    yield from _celt_packets(samples % frame, toc & STEREO_FLAG, b"")
 
 
-def silent_packets(samples: int) -> list[tuple[bytes, int]]:
-    """CELT silence packets, with their lengths, that together last `samples`, a multiple of GRID_SAMPLES."""
-    return [(bytes([config]) + SILENCE_20_MS[1:], length) for config, length in _celt_frames(samples)]
+def silent_packets(samples: int) -> Iterator[tuple[bytes, int]]:
+    """CELT silence packets, with their lengths, that together last `samples`, a multiple of GRID_SAMPLES.
+
+    Raises ValueError otherwise.
+    """
+    return _celt_packets(samples, 0, SILENCE_20_MS[1:])
 
 
-def _celt_frames(samples: int) -> list[tuple[int, int]]:
+def _celt_packets(samples: int, flags: int, body: bytes) -> Iterator[tuple[bytes, int]]:
+    """One after the other: a pause may last a night."""
     if samples % GRID_SAMPLES:
         raise ValueError(f"{samples} samples are not on the 2.5 ms grid")
-    frames = []
     for length in (960, 480, 240, 120):
-        frames += [(_CELT_FULL_BAND[length], length)] * (samples // length)
+        yield from repeat((bytes([_CELT_FULL_BAND[length] | flags]) + body, length), samples // length)
         samples %= length
-    return frames
 
 
 def _frame_count(payload: bytes) -> int | None:

@@ -15,7 +15,7 @@ from raccall.recorder.journal import JournalReader, TimeBase
 from raccall.recorder.opus_packet import STEREO_FLAG
 from raccall.recorder.replace import finish_replacing
 from raccall.recorder.timeline import LOOK_AHEAD, PlacedBatch, Timeline
-from raccall.units import FRAME_SAMPLES, NANOS_PER_MS, NANOS_PER_SECOND, Nanos
+from raccall.units import FRAME_SAMPLES, NANOS_PER_MS, NANOS_PER_SECOND, SAMPLE_RATE_HZ, Nanos
 
 JOURNAL = "journal.pcapng"
 EVENTS = "events.jsonl"
@@ -25,6 +25,9 @@ SEALED = ".sealed"
 
 Progress = Callable[[float], None]
 """Called with the share done, 0 to 1, never less than before."""
+
+MAX_SAMPLES = 31 * 86_400 * SAMPLE_RATE_HZ
+"""A month. What says that it lasts longer would fill any disk with silence."""
 
 _STEP: int = 4 * NANOS_PER_SECOND
 _UNDER_WAY: int = 200 * NANOS_PER_MS
@@ -49,7 +52,7 @@ class Step:
 class Placement:
     """A recording, opened for reading; `steps` may be run any number of times.
 
-    Raises InputError when the folder is no recording, OSError when it cannot be read.
+    Raises InputError when the folder is no recording or "recording_too_long", OSError when it cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -80,6 +83,9 @@ class Placement:
         length = max(Timeline(self.begin).position_of(Nanos(max(told, arrived))), FRAME_SAMPLES)
         if arrived + _AFTER_LAST > told:
             length = max(length, self._end_of_packets())
+        if length > MAX_SAMPLES:
+            days = length // SAMPLE_RATE_HZ // 86_400
+            raise InputError("recording_too_long", f"{folder} says it lasts {days} days: its times are damaged.")
         self.length = length + -length % FRAME_SAMPLES
         """Of every track, in samples, whole frames."""
 
@@ -130,10 +136,10 @@ def check_recording(folder: Path) -> None:
     Raises InputError "recording_sealed", "not_a_recording"; OSError.
     """
     finish_replacing(folder)
-    if (folder / JOURNAL).is_file() and (folder / EVENTS).is_file():
+    if (folder / JOURNAL).is_file():
         return
     refuse_sealed(folder)
-    raise InputError("not_a_recording", f"{folder} holds no recording: {JOURNAL} or {EVENTS} is missing.")
+    raise InputError("not_a_recording", f"{folder} holds no recording: {JOURNAL} is missing.")
 
 
 def has_begun(folder: Path) -> bool:

@@ -7,7 +7,7 @@ import msgspec
 
 from raccall.errors import InputError
 from raccall.recorder.attribution import Attribution, Speaker
-from raccall.recorder.events import EventLog, EventWriter, Start, Stop, read_events
+from raccall.recorder.events import EventWriter, Start, Stop, read_events
 from raccall.recorder.journal import JournalReader, TimeBase
 from raccall.recorder.lock import is_locked
 from raccall.recorder.placement import EVENTS, JOURNAL, refuse_sealed
@@ -69,7 +69,7 @@ def examine(folder: Path) -> Findings:
         raise InputError("not_a_recording", f"{folder} holds no recording: {JOURNAL} is missing.")
     if is_locked(journal):
         raise InputError("still_recording", f"A call is being recorded into {folder}; stop that first.")
-    log = read_events(events) if events.is_file() else EventLog([], 0)
+    log = read_events(events)
     start = next((event for event in log.events if isinstance(event, Start)), None)
     reader = JournalReader(journal, TimeBase(Nanos(start.now), start.wall_ns) if start else None)
     voices = _Voices(Attribution(log.events))
