@@ -9,6 +9,9 @@ pub const SEND_SAMPLES: usize = 20 * SAMPLES_PER_MS;
 /// What one `ReceiveChain::pull` gives: 10 ms, the period of common sound cards.
 pub const PULL_SAMPLES: usize = 10 * SAMPLES_PER_MS;
 
+/// The shortest Opus packet: 2.5 ms. Opus conceals in multiples of it.
+pub const SHORTEST_PACKET_SAMPLES: usize = 120;
+
 /// The longest Opus packet: 120 ms (RFC 6716 section 3.2.5).
 pub const LONGEST_PACKET_SAMPLES: usize = 120 * SAMPLES_PER_MS;
 

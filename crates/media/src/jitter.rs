@@ -1,53 +1,48 @@
 //! One Source's jitter buffer: packets in as they come, one decision out whenever more sound is needed.
 //!
 //! Policy
-//! * **Order.** Packets are kept by extended sequence number; 128 places, each packet has its own. A packet whose turn is over is *late*: dropped
+//! * **Order.** Packets are kept by extended sequence number; 256 places, each packet has its own. A packet whose turn is over is *late*: dropped
 //!   and counted. Duplicates are dropped. Numbers are extended to 64 bits before they come here, so nothing wraps.
 //! * **Clock.** The playhead counts media samples. Sound is played when it is `target` later than the fastest packet would have allowed.
-//! * **Target.** The 0.95 quantile of the arrival delay (see `delay`), plus one pull, plus one packet if more than 2 % were missing when needed:
-//!   only then is the packet after a gap, which carries the lost one a second time, there in time. Kept within the two limits given;
-//!   60 ms until there is something to measure.
-//! * **Gaps.** When the packet after a gap is there: its LBRR copy replaces the packet just before it, PLC all earlier ones. When nothing is
-//!   there: PLC in steps of 10 ms. If the delay is below the target the playhead stands still meanwhile, so that late packets
-//!   still find their turn; else it goes on.
-//! * **Pauses.** A packet that follows in sequence but not in time begins a new talk spurt. So does any packet after 200 ms of nothing, after a
-//!   payload that says silence, or after a jump of the sender's clock. A spurt is anchored afresh: its first packet waits for its target delay, and
-//!   packets that would start well above the largest target are skipped, except the newest.
-//! * **Correction.** In between, the owner of the decoded sound drops or repeats 10 ms in silence, as `surplus_ms` asks. Speech is not stretched.
+//! * **Target.** The depth that would have cost least until now, delay against made-up sound (see `depth`). What counts is when a packet could be
+//!   played: at the first pull after its arrival. Kept within the two limits given.
+//! * **Waiting.** When nothing is there the playhead stands still and sound is made up, until a packet comes. If it is the next one, it was late: it
+//!   is played all the same, and the delay has grown. If there is a gap before it, the made-up sound stood for the gap.
+//! * **Gaps.** Once the packet after a gap is there, its LBRR copy replaces the end of the packet before it, as far as that was not made up yet; PLC
+//!   fills what is left. While the delay is above its target, that part is shortened instead: nothing said is lost by it.
+//! * **Pauses.** A packet that follows in sequence but not in time begins a new talk spurt. So does any packet after a payload that says
+//!   silence, or after two seconds of nothing. A spurt is anchored afresh: its first packet waits for its target delay.
+//! * **Bound.** Nothing is played more than two seconds late: older packets are skipped, and counted.
+//! * **Correction.** In between, the owner of the decoded sound shortens and lengthens it, as `surplus_ms` asks.
 
 use raccall_wire::Nanos;
 
+use crate::clock::SenderClock;
 use crate::delay::ArrivalDelay;
-use crate::frame::{LONGEST_PACKET_SAMPLES, NANOS_PER_MS, PULL_SAMPLES, SILENCE_PAYLOAD, nanos};
+use crate::depth::Depths;
+use crate::frame::{
+    LONGEST_PACKET_SAMPLES, NANOS_PER_MS, PULL_SAMPLES, SAMPLES_PER_MS, SHORTEST_PACKET_SAMPLES, SILENCE_PAYLOAD, nanos,
+};
 
-const PLACES: u64 = 128;
+const PLACES: u64 = 256;
 
 /// Packets that may still come before the first one that came.
 const OVERTAKEN: u64 = 16;
 
-/// Concealing longer than this only sings (research: fade after 100 to 200 ms).
-pub const GIVE_UP_SAMPLES: u64 = 9600;
-
-const QUANTILE: f32 = 0.95;
-const FIRST_TARGET_MS: f32 = 60.0;
-
 /// A transit that differs by more than this from the base is another clock, not a slow network.
 const CLOCK_JUMP_NANOS: i64 = 3_000 * NANOS_PER_MS;
 
-/// After that long without a packet the drift between the clocks has made the base worthless.
+/// After that long without a packet the drift between the clocks has made the base worthless, and nobody waits for the next word.
 const BASE_LIFE_NANOS: u64 = 2_000 * NANOS_PER_MS as u64;
 
-/// A missing part above which waiting for LBRR pays, and below which it no longer does.
-const LBRR_PAYS: (f32, f32) = (0.02, 0.01);
-
-/// Weight of the newest packet in the missing part: about the last 200 packets.
-const MISSING_WEIGHT: f32 = 0.005;
-
-/// So much above the largest target a spurt may begin: whoever pulls comes only now and then, and would else skip what just became due.
-const START_SLACK_MS: f32 = 40.0;
+/// What is later than that is skipped.
+const MOST_BEHIND_NANOS: i64 = 2_000 * NANOS_PER_MS;
 
 /// Opus may only be concealed in multiples of 2.5 ms.
-const CONCEAL_GRID: u64 = 120;
+const CONCEAL_GRID: u64 = SHORTEST_PACKET_SAMPLES as u64;
+
+/// A gap is not shortened below this: the decoder needs it to glide from one sound to the other.
+const LEAST_BRIDGE: u64 = 2 * CONCEAL_GRID;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
@@ -66,23 +61,47 @@ pub enum Next<'a> {
         sequence: u64,
         payload: &'a [u8],
     },
-    /// The packet before this one is lost: take its second copy from here. The payload comes again as `Play`.
+    /// The packet before this one is lost: take its second copy from here, without its first `skip` samples. The payload comes again as
+    /// `Play`.
     Recover {
         payload: &'a [u8],
         samples: usize,
+        skip: usize,
     },
     Conceal {
         samples: usize,
     },
 }
 
+/// A packet's numbers and payload, as they come.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// Extended.
+    pub sequence: u64,
+    pub timestamp: u64,
+    pub samples: usize,
+    /// Whether it carries the packet before it a second time.
+    pub lbrr: bool,
+    pub payload: &'a [u8],
+}
+
 #[derive(Debug, Default)]
 struct Place {
     full: bool,
     sequence: u64,
-    timestamp: u64,
+    media: u64,
     samples: u64,
+    lbrr: bool,
     payload: Vec<u8>,
+}
+
+/// A packet that has come since the last pull.
+#[derive(Debug)]
+struct Arrived {
+    sequence: u64,
+    media: u64,
+    samples: u64,
+    lbrr: bool,
 }
 
 #[derive(Debug)]
@@ -92,18 +111,19 @@ pub struct JitterBuffer {
     /// The first sequence number that may still be played.
     next_sequence: u64,
     begun: bool,
+    clock: SenderClock,
     /// The playhead: media time of the next sample to decode; none between talk spurts.
     position: Option<u64>,
-    packet_samples: u64,
-    concealed_run: u64,
+    /// Samples made up while the playhead stood still.
+    waited: u64,
     ends_in_silence: bool,
     last_arrival: Nanos,
+    arrived: Vec<Arrived>,
     delay: ArrivalDelay,
-    missing_part: f32,
-    lbrr_pays: bool,
+    depths: Depths,
     limits_ms: (f32, f32),
-    target_ms: f32,
     late: u64,
+    skipped: u64,
 }
 
 impl JitterBuffer {
@@ -114,96 +134,114 @@ impl JitterBuffer {
             held: 0,
             next_sequence: 0,
             begun: false,
+            clock: SenderClock::default(),
             position: None,
-            packet_samples: 960,
-            concealed_run: 0,
+            waited: 0,
             ends_in_silence: false,
             last_arrival: 0,
+            arrived: Vec::with_capacity(PLACES as usize),
             delay: ArrivalDelay::default(),
-            missing_part: 0.0,
-            lbrr_pays: false,
+            depths: Depths::new(limits_ms),
             limits_ms,
-            target_ms: FIRST_TARGET_MS.clamp(limits_ms.0, limits_ms.1),
             late: 0,
+            skipped: 0,
         }
     }
 
-    /// Hands over one packet: extended sequence and timestamp, its length in samples, its arrival.
-    pub fn push(&mut self, sequence: u64, timestamp: u64, samples: usize, payload: &[u8], now: Nanos) -> Pushed {
-        let samples = (samples as u64).clamp(CONCEAL_GRID, LONGEST_PACKET_SAMPLES as u64);
+    /// Hands over one packet that arrived at `now`.
+    pub fn push(&mut self, packet: Incoming<'_>, now: Nanos) -> Pushed {
+        let Incoming { sequence, lbrr, .. } = packet;
+        let samples = packet.samples.clamp(SHORTEST_PACKET_SAMPLES, LONGEST_PACKET_SAMPLES) as u64;
+        let media = self.clock.media(sequence, packet.timestamp, samples, now);
         if !self.begun {
             self.begun = true;
-            self.restart_at(sequence.saturating_sub(OVERTAKEN));
+            self.next_sequence = sequence.saturating_sub(OVERTAKEN);
         }
-        let transit = now as i64 - nanos(timestamp as i64);
+        let transit = now as i64 - nanos(media as i64);
         if sequence < self.next_sequence {
-            self.observe(transit, now);
-            return self.too_late();
+            self.late += 1;
+            return self.observe(Arrived { sequence, media, samples, lbrr }, transit, now, Pushed::Late);
         }
-        let jumped = self.delay.base().is_some_and(|base| (transit - base).abs() > CLOCK_JUMP_NANOS);
-        if jumped || sequence >= self.next_sequence + PLACES {
-            self.restart_at(sequence);
+        if self.delay.base().is_some_and(|base| (transit - base).abs() > CLOCK_JUMP_NANOS) {
+            self.delay.forget();
         }
-        if jumped {
-            self.delay.forget_base();
+        if sequence >= self.next_sequence + PLACES {
+            self.make_room(sequence + 1 - PLACES);
         }
-        self.observe(transit, now);
-        if self.position.is_some_and(|position| timestamp + samples <= position) {
-            return self.too_late();
+        let pushed = self.keep(Arrived { sequence, media, samples, lbrr }, packet.payload);
+        self.observe(Arrived { sequence, media, samples, lbrr }, transit, now, pushed)
+    }
+
+    /// To be called once per pull, before `next`: what has come can be played from `now` on.
+    pub fn tick(&mut self, now: Nanos) {
+        let Some(base) = self.delay.base() else { return self.arrived.clear() };
+        for packet in self.arrived.drain(..) {
+            let delay_ms = (now as i64 - nanos(packet.media as i64) - base) as f32 / NANOS_PER_MS as f32;
+            let length_ms = packet.samples as f32 / SAMPLES_PER_MS as f32;
+            self.depths.observe(packet.sequence, delay_ms, length_ms, packet.lbrr);
         }
-        let place = &mut self.places[(sequence % PLACES) as usize];
-        if place.full {
-            return Pushed::Duplicate;
-        }
-        place.full = true;
-        (place.sequence, place.timestamp, place.samples) = (sequence, timestamp, samples);
-        place.payload.clear();
-        place.payload.extend_from_slice(payload);
-        self.held += 1;
-        Pushed::Held
     }
 
     /// Decides the next piece. `queued` samples are decoded and not yet played at `now`.
     pub fn next(&mut self, now: Nanos, queued: usize) -> Next<'_> {
+        self.skip_what_is_too_old(now);
         let Some(position) = self.position else { return self.start(now) };
         let Some(index) = self.first() else { return self.starve(now, queued) };
-        let (sequence, timestamp) = (self.places[index].sequence, self.places[index].timestamp);
-        let gap = timestamp.saturating_sub(position);
+        let Place { sequence, media, samples: copy, lbrr, .. } = self.places[index];
+        let gap = media.saturating_sub(position);
         if gap < CONCEAL_GRID {
             return self.play(index);
         }
-        if sequence == self.next_sequence || self.concealed_run >= GIVE_UP_SAMPLES {
+        let missing = sequence - self.next_sequence;
+        if gap > missing * LONGEST_PACKET_SAMPLES as u64 {
             self.position = None;
             return self.start(now);
         }
-        // LBRR copies a whole packet: if its beginning has been made up meanwhile, so must be its end.
-        let copy_samples = self.places[index].samples;
-        let samples = if gap >= copy_samples + CONCEAL_GRID { gap - copy_samples } else { gap };
-        let recovers = (copy_samples..copy_samples + CONCEAL_GRID).contains(&gap);
-        let samples = if recovers { copy_samples } else { samples.min(PULL_SAMPLES as u64) };
-        let samples = samples / CONCEAL_GRID * CONCEAL_GRID;
-        self.position = Some(position + samples);
-        self.concealed_run += samples;
-        if recovers {
-            Next::Recover { payload: &self.places[index].payload, samples: samples as usize }
-        } else {
-            Next::Conceal { samples: samples as usize }
+        let stood_for = self.waited.min(gap);
+        if stood_for > 0 {
+            self.waited -= stood_for;
+            self.position = Some(position + stood_for);
+            return self.next(now, queued);
         }
+        let copied = if lbrr { copy.min(gap) } else { 0 };
+        let bridge = gap - copied;
+        if bridge < CONCEAL_GRID {
+            self.position = Some(media);
+            let skip = (copy - copied) as usize;
+            return Next::Recover { payload: &self.places[index].payload, samples: copy as usize, skip };
+        }
+        let surplus = self.surplus_ms(now, queued).unwrap_or(0.0).max(0.0) * SAMPLES_PER_MS as f32;
+        let shortened = (surplus as u64).min(bridge.saturating_sub(LEAST_BRIDGE));
+        let samples = (bridge - shortened).min(PULL_SAMPLES as u64).next_multiple_of(CONCEAL_GRID);
+        let samples = samples.min(bridge / CONCEAL_GRID * CONCEAL_GRID);
+        self.position = Some(position + shortened + samples);
+        Next::Conceal { samples: samples as usize }
+    }
+
+    /// Whether the next packet is there and nothing is missing before it: it may be decoded ahead.
+    pub fn is_ready(&self) -> bool {
+        let first = self.first().map(|index| self.places[index].media);
+        matches!((first, self.position), (Some(media), Some(position)) if media < position + CONCEAL_GRID)
     }
 
     /// How much longer than wanted sound waits here, in ms; negative if shorter. Nothing between spurts.
     pub fn surplus_ms(&self, now: Nanos, queued: usize) -> Option<f32> {
-        Some(self.delay_ms(now, queued)? - self.target_ms)
+        Some(self.delay_ms(now, queued)? - self.target_ms())
     }
 
     /// Playout delay above the fastest packet of the sample that is played at `now`; nothing between spurts.
     pub fn delay_ms(&self, now: Nanos, queued: usize) -> Option<f32> {
-        let position = self.position?;
-        Some(self.lateness(now, position as i64 - queued as i64)? as f32 / NANOS_PER_MS as f32)
+        let played = self.position? as i64 - queued as i64;
+        Some(self.lateness(now, played)? as f32 / NANOS_PER_MS as f32)
+    }
+
+    /// Media time of the next sample to decode, as the sender counts unless its clock was wrong; nothing between spurts.
+    pub fn position(&self) -> Option<u64> {
+        self.position
     }
 
     pub fn target_ms(&self) -> f32 {
-        self.target_ms
+        self.depths.best_ms().clamp(self.limits_ms.0, self.limits_ms.1)
     }
 
     /// Packets that came after their turn.
@@ -211,39 +249,73 @@ impl JitterBuffer {
         self.late
     }
 
+    /// Packets that came and were not played, because too much had to be caught up.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
     pub fn held(&self) -> usize {
         self.held
     }
 
-    /// How far `timestamp` is behind what the fastest packet would allow, in ns.
-    fn lateness(&self, now: Nanos, timestamp: i64) -> Option<i64> {
-        Some(now as i64 - nanos(timestamp) - self.delay.base()?)
+    /// How far `media` is behind what the fastest packet would allow, in ns.
+    fn lateness(&self, now: Nanos, media: i64) -> Option<i64> {
+        Some(now as i64 - nanos(media) - self.delay.base()?)
     }
 
-    fn observe(&mut self, transit: i64, now: Nanos) {
+    fn keep(&mut self, packet: Arrived, payload: &[u8]) -> Pushed {
+        if self.position.is_some_and(|position| packet.media + packet.samples <= position) {
+            self.late += 1;
+            return Pushed::Late;
+        }
+        let place = &mut self.places[(packet.sequence % PLACES) as usize];
+        if place.full {
+            return Pushed::Duplicate;
+        }
+        place.full = true;
+        (place.sequence, place.media, place.samples, place.lbrr) =
+            (packet.sequence, packet.media, packet.samples, packet.lbrr);
+        place.payload.clear();
+        place.payload.extend_from_slice(payload);
+        self.held += 1;
+        Pushed::Held
+    }
+
+    fn observe(&mut self, packet: Arrived, transit: i64, now: Nanos, pushed: Pushed) -> Pushed {
         if now.saturating_sub(self.last_arrival) > BASE_LIFE_NANOS {
-            self.delay.forget_base();
+            self.delay.forget();
         }
         self.last_arrival = now;
-        self.delay.observe(transit);
-        if let Some(quantile_ms) = self.delay.quantile_ms(QUANTILE) {
-            let pull_ms = 1000.0 * PULL_SAMPLES as f32 / 48_000.0;
-            let lbrr_ms = if self.lbrr_pays { self.packet_samples as f32 / 48.0 } else { 0.0 };
-            self.target_ms = (quantile_ms + pull_ms + lbrr_ms).clamp(self.limits_ms.0, self.limits_ms.1);
+        if pushed != Pushed::Duplicate {
+            let risen = self.delay.observe(transit);
+            self.depths.rebase(risen as f32 / NANOS_PER_MS as f32);
+            if self.arrived.len() < self.arrived.capacity() {
+                self.arrived.push(packet);
+            }
         }
+        pushed
     }
 
-    fn too_late(&mut self) -> Pushed {
-        self.late += 1;
-        Pushed::Late
-    }
-
-    /// Drops everything held; the next spurt begins at `sequence` or later.
-    fn restart_at(&mut self, sequence: u64) {
-        self.places.iter_mut().for_each(|place| place.full = false);
-        self.held = 0;
+    /// Skips whatever comes before `sequence`.
+    fn make_room(&mut self, sequence: u64) {
+        while let Some(index) = self.first().filter(|&index| self.places[index].sequence < sequence) {
+            self.take(index);
+            self.skipped += 1;
+        }
         self.next_sequence = sequence;
         self.position = None;
+    }
+
+    fn skip_what_is_too_old(&mut self, now: Nanos) {
+        while let Some(index) = self.first().filter(|_| self.held > 1) {
+            let end = self.places[index].media + self.places[index].samples;
+            if self.lateness(now, end as i64).is_none_or(|lateness| lateness <= MOST_BEHIND_NANOS) {
+                break;
+            }
+            self.take(index);
+            self.skipped += 1;
+            self.position = None;
+        }
     }
 
     /// The held packet with the lowest sequence.
@@ -258,46 +330,31 @@ impl JitterBuffer {
 
     /// Begins a talk spurt if its first packet is due.
     fn start(&mut self, now: Nanos) -> Next<'_> {
-        while let Some(index) = self.first() {
-            let waited = self.lateness(now, self.places[index].timestamp as i64).unwrap_or(i64::MAX);
-            let waited_ms = waited as f32 / NANOS_PER_MS as f32;
-            if waited_ms > self.limits_ms.1 + START_SLACK_MS && self.held > 1 {
-                self.take(index);
-                self.late += 1;
-                continue;
-            }
-            if waited_ms < self.target_ms {
-                break;
-            }
-            return self.play(index);
+        let Some(index) = self.first() else { return Next::Wait };
+        let waited = self.lateness(now, self.places[index].media as i64).unwrap_or(i64::MAX);
+        if (waited as f32) < self.target_ms() * NANOS_PER_MS as f32 {
+            return Next::Wait;
         }
-        Next::Wait
+        self.play(index)
     }
 
     /// Nothing is held although sound is due.
     fn starve(&mut self, now: Nanos, queued: usize) -> Next<'_> {
-        if self.ends_in_silence || self.concealed_run >= GIVE_UP_SAMPLES {
+        if self.ends_in_silence || now.saturating_sub(self.last_arrival) > BASE_LIFE_NANOS {
             self.position = None;
+            self.waited = 0;
             return Next::Wait;
         }
-        let below_target = self.surplus_ms(now, queued).is_some_and(|surplus| surplus < 0.0);
-        if !below_target {
-            self.position = self.position.map(|position| position + PULL_SAMPLES as u64);
-        }
-        self.concealed_run += PULL_SAMPLES as u64;
-        Next::Conceal { samples: PULL_SAMPLES }
+        let samples = PULL_SAMPLES.saturating_sub(queued).next_multiple_of(SHORTEST_PACKET_SAMPLES);
+        self.waited += samples as u64;
+        Next::Conceal { samples }
     }
 
     fn play(&mut self, index: usize) -> Next<'_> {
-        let skipped = self.places[index].sequence - self.next_sequence;
-        if self.position.is_some() {
-            self.count_missing(skipped);
-        }
         self.take(index);
         let place = &self.places[index];
-        self.position = Some(place.timestamp + place.samples);
-        self.packet_samples = place.samples;
-        self.concealed_run = 0;
+        self.position = Some(place.media + place.samples);
+        self.waited = 0;
         self.ends_in_silence = place.payload.len() <= 2 || place.payload == SILENCE_PAYLOAD;
         Next::Play { sequence: place.sequence, payload: &place.payload }
     }
@@ -306,13 +363,5 @@ impl JitterBuffer {
         self.places[index].full = false;
         self.held -= 1;
         self.next_sequence = self.places[index].sequence + 1;
-    }
-
-    fn count_missing(&mut self, packets: u64) {
-        for _ in 0..packets.min(PLACES) {
-            self.missing_part += (1.0 - self.missing_part) * MISSING_WEIGHT;
-        }
-        self.missing_part *= 1.0 - MISSING_WEIGHT;
-        self.lbrr_pays = self.missing_part > if self.lbrr_pays { LBRR_PAYS.1 } else { LBRR_PAYS.0 };
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! Pure: no clock, no socket, no thread. The caller says what time it is and owns the chain. Frames are float32, mono, 48 kHz, within ±1.
 
+mod clock;
 mod concealment;
 mod delay;
+mod depth;
+mod follow;
 mod frame;
 mod gain;
 mod jitter;
@@ -14,12 +17,12 @@ mod reception;
 mod report;
 mod send;
 mod silence;
+mod stretch;
 mod voice;
 
-pub use delay::ArrivalDelay;
 pub use frame::{PULL_SAMPLES, SAMPLE_RATE_HZ, SEND_SAMPLES, SILENCE_PAYLOAD};
 pub use gain::{GAIN_RANGE_DB, Gain};
-pub use jitter::{JitterBuffer, Next, Pushed as Insertion};
+pub use jitter::{Incoming, JitterBuffer, Next, Pushed as Insertion};
 pub use limiter::{CEILING, Limiter};
 pub use receive::{MAX_KEPT_SOURCES, MAX_SOURCES, Pushed, ReceiveChain, ReceiveConfig};
 pub use report::{LinkReport, ReceiveReport, Refusal, Refusals, SourceReport, ntp_of, round_trip_ms};

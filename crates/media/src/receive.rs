@@ -8,7 +8,7 @@ use raccall_wire::rtcp::ReportBlock;
 use raccall_wire::rtp::{self, OPUS_PAYLOAD_TYPE, Packet};
 use raccall_wire::transport::{Cipher, Mode, OpenError};
 
-use crate::frame::{NANOS_PER_MS, PULL_SAMPLES};
+use crate::frame::{NANOS_PER_MS, PULL_SAMPLES, SEND_SAMPLES};
 use crate::level::{Needle, VOICE_DB};
 use crate::limiter::Limiter;
 use crate::reception::Reception;
@@ -223,14 +223,19 @@ impl Source {
             ssrc: reception.ssrc,
             received: reception.received,
             lost: reception.lost(),
-            concealed: figures.concealed,
+            concealed: figures.concealed_samples.div_ceil(SEND_SAMPLES as u64),
+            concealed_samples: figures.concealed_samples,
             recovered: figures.recovered,
             late: figures.late,
+            skipped: figures.skipped,
+            stretched_samples: figures.stretched_samples,
+            paused_samples: figures.paused_samples,
             duplicates: reception.duplicates,
             undecodable: figures.undecodable,
             jitter_ms: reception.jitter_ms(),
             target_ms: figures.target_ms,
             delay_ms: figures.delay_ms,
+            playing: figures.playing,
             level_db: figures.level_db,
             talking: figures.talking,
         }

@@ -23,10 +23,18 @@ pub struct SourceReport {
     pub lost: u64,
     /// 20 ms frames made up by PLC.
     pub concealed: u64,
+    /// The same in samples.
+    pub concealed_samples: u64,
     /// Lost packets played from the copy in their successor (LBRR).
     pub recovered: u64,
     /// Packets that came after their turn.
     pub late: u64,
+    /// Packets that came and were not played, because too much had to be caught up.
+    pub skipped: u64,
+    /// Samples cut out of or put into speech, to follow the network.
+    pub stretched_samples: u64,
+    /// The same in pauses, where it is not heard.
+    pub paused_samples: u64,
     pub duplicates: u64,
     /// Authentic packets whose payload is no Opus.
     pub undecodable: u64,
@@ -35,6 +43,8 @@ pub struct SourceReport {
     pub target_ms: f32,
     /// Playout delay above the fastest packet; 0 while nothing is played.
     pub delay_ms: f32,
+    /// Extended timestamp of the sound that was given out last; nothing while nobody talks. Made-up sound stands where the next packet is waited for.
+    pub playing: Option<u64>,
     /// Of the last frames played, against full scale; -127 is silence. Without decoding: what the packets say (RFC
     /// 6464), or a guess from their size.
     pub level_db: f32,

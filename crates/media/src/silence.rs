@@ -1,6 +1,6 @@
-//! Drops or repeats 10 ms where nobody speaks, so that the delay follows its target unheard.
+//! Where nobody speaks: there the delay may follow its target unheard.
 
-use crate::frame::{PULL_SAMPLES, energy};
+use crate::frame::energy;
 
 /// A frame 25 dB below the loudest of the last seconds is silence between words.
 const QUIET: f32 = 0.003;
@@ -25,55 +25,9 @@ impl Pauses {
     }
 }
 
-/// Makes the first two frames of `queue` one: the first fades into the second.
-pub fn drop_frame(queue: &mut Vec<f32>) {
-    for i in 0..PULL_SAMPLES {
-        let part = i as f32 / PULL_SAMPLES as f32;
-        queue[i] = queue[i] * (1.0 - part) + queue[i + PULL_SAMPLES] * part;
-    }
-    queue.copy_within(2 * PULL_SAMPLES.., PULL_SAMPLES);
-    queue.truncate(queue.len() - PULL_SAMPLES);
-}
-
-/// Puts a frame before the first of `queue`: it begins like the first and ends like `played`, the one before it.
-pub fn repeat_frame(queue: &mut Vec<f32>, played: &[f32; PULL_SAMPLES]) {
-    let length = queue.len();
-    queue.resize(length + PULL_SAMPLES, 0.0);
-    queue.copy_within(..length, PULL_SAMPLES);
-    for i in 0..PULL_SAMPLES {
-        let part = i as f32 / PULL_SAMPLES as f32;
-        queue[i] = queue[i + PULL_SAMPLES] * (1.0 - part) + played[i] * part;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn line(from: usize, frames: usize) -> Vec<f32> {
-        (from..from + frames * PULL_SAMPLES).map(|i| i as f32).collect()
-    }
-
-    #[test]
-    fn dropping_joins_without_a_step() {
-        let mut queue = line(0, 3);
-        drop_frame(&mut queue);
-        assert_eq!(queue.len(), 2 * PULL_SAMPLES);
-        assert_eq!(queue[0], 0.0);
-        assert!(queue.windows(2).all(|pair| (pair[1] - pair[0]).abs() <= 2.1));
-        assert_eq!(queue[PULL_SAMPLES], 960.0);
-    }
-
-    #[test]
-    fn repeating_joins_without_a_step() {
-        let played: [f32; PULL_SAMPLES] = line(0, 1).try_into().unwrap();
-        let mut queue = line(480, 2);
-        repeat_frame(&mut queue, &played);
-        assert_eq!(queue.len(), 3 * PULL_SAMPLES);
-        assert_eq!(queue[0], 480.0);
-        assert!((queue[PULL_SAMPLES] - queue[PULL_SAMPLES - 1]).abs() < 2.1);
-        assert_eq!(&queue[PULL_SAMPLES..], &line(480, 2));
-    }
 
     #[test]
     fn a_pause_is_quiet_against_the_speech_around_it() {

@@ -4,14 +4,12 @@ use raccall_opus::{DEEP_PLC_COMPLEXITY, Decoder, Error, packet_has_lbrr, packet_
 use raccall_wire::Nanos;
 
 use crate::concealment::Concealment;
+use crate::follow::{Change, Follower};
 use crate::frame::{LONGEST_PACKET_SAMPLES, PULL_SAMPLES, SAMPLE_RATE_HZ, energy, energy_db};
 use crate::gain::Gain;
-use crate::jitter::{JitterBuffer, Next};
+use crate::jitter::{Incoming, JitterBuffer, Next};
 use crate::level::VOICE_DB;
-use crate::silence::{Pauses, drop_frame, repeat_frame};
-
-/// The delay is left alone while it is this near its target, in ms: below it, above it. A step is 10 ms.
-const TOLERANCE_MS: (f32, f32) = (-10.0, 9.5);
+use crate::stretch::LONGEST_PERIOD;
 
 /// Weight of the newest 10 ms in the shown level: about 50 ms.
 const LEVEL_WEIGHT: f32 = 0.2;
@@ -21,15 +19,14 @@ pub struct Voice {
     decoder: Decoder,
     concealment: Concealment,
     gain: Gain,
-    pauses: Pauses,
+    follower: Follower,
     /// Decoded and not yet played.
     queue: Vec<f32>,
-    /// The last frame before gain, and as it was given out.
-    last: [f32; PULL_SAMPLES],
+    /// The frame that was played last, its delay and media time.
     played: [f32; PULL_SAMPLES],
     level: f32,
-    /// Of the frame that was played last.
     delay_ms: f32,
+    playing: Option<u64>,
     concealed_samples: u64,
     recovered: u64,
     undecodable: u64,
@@ -38,12 +35,16 @@ pub struct Voice {
 /// The counts and gauges of a voice, for the report.
 #[derive(Debug)]
 pub struct VoiceFigures {
-    pub concealed: u64,
+    pub concealed_samples: u64,
     pub recovered: u64,
     pub late: u64,
+    pub skipped: u64,
+    pub stretched_samples: u64,
+    pub paused_samples: u64,
     pub undecodable: u64,
     pub target_ms: f32,
     pub delay_ms: f32,
+    pub playing: Option<u64>,
     pub level_db: f32,
     pub talking: bool,
 }
@@ -51,12 +52,16 @@ pub struct VoiceFigures {
 impl Default for VoiceFigures {
     fn default() -> Self {
         Self {
-            concealed: 0,
+            concealed_samples: 0,
             recovered: 0,
             late: 0,
+            skipped: 0,
+            stretched_samples: 0,
+            paused_samples: 0,
             undecodable: 0,
             target_ms: 0.0,
             delay_ms: 0.0,
+            playing: None,
             level_db: energy_db(0.0),
             talking: false,
         }
@@ -74,12 +79,12 @@ impl Voice {
             decoder,
             concealment: Concealment::default(),
             gain,
-            pauses: Pauses::default(),
-            queue: Vec::with_capacity(LONGEST_PACKET_SAMPLES + 3 * PULL_SAMPLES),
-            last: [0.0; PULL_SAMPLES],
+            follower: Follower::default(),
+            queue: Vec::with_capacity(2 * LONGEST_PACKET_SAMPLES + 3 * LONGEST_PERIOD),
             played: [0.0; PULL_SAMPLES],
             level: 0.0,
             delay_ms: 0.0,
+            playing: None,
             concealed_samples: 0,
             recovered: 0,
             undecodable: 0,
@@ -90,7 +95,8 @@ impl Voice {
     pub fn push(&mut self, sequence: u64, timestamp: u64, payload: &[u8], now: Nanos) {
         match packet_samples(payload, SAMPLE_RATE_HZ) {
             Ok(samples) => {
-                self.jitter.push(sequence, timestamp, samples, payload, now);
+                let lbrr = packet_has_lbrr(payload).unwrap_or(false);
+                self.jitter.push(Incoming { sequence, timestamp, samples, lbrr, payload }, now);
             }
             Err(_) => self.undecodable += 1,
         }
@@ -98,11 +104,16 @@ impl Voice {
 
     /// The next 10 ms. Does not allocate.
     pub fn pull(&mut self, now: Nanos) -> &[f32; PULL_SAMPLES] {
-        self.fill(now, PULL_SAMPLES);
-        self.correct(now);
+        self.jitter.tick(now);
+        let made_up = self.concealed_samples;
+        self.fill(now);
+        if self.concealed_samples == made_up {
+            self.follow(now);
+        }
         self.delay_ms = self.jitter.delay_ms(now, self.queue.len()).unwrap_or(0.0);
-        self.last.copy_from_slice(&self.queue[..PULL_SAMPLES]);
-        self.played = self.last;
+        self.playing = self.jitter.position().map(|position| position.saturating_sub(self.queue.len() as u64));
+        self.played.copy_from_slice(&self.queue[..PULL_SAMPLES]);
+        self.follower.played(&self.played);
         let rest = self.queue.len() - PULL_SAMPLES;
         self.queue.copy_within(PULL_SAMPLES.., 0);
         self.queue.truncate(rest);
@@ -118,54 +129,65 @@ impl Voice {
     pub fn figures(&self) -> VoiceFigures {
         let level_db = energy_db(self.level);
         VoiceFigures {
-            concealed: self.concealed_samples.div_ceil(960),
+            concealed_samples: self.concealed_samples,
             recovered: self.recovered,
             late: self.jitter.late(),
+            skipped: self.jitter.skipped(),
+            stretched_samples: self.follower.stretched_samples,
+            paused_samples: self.follower.paused_samples,
             undecodable: self.undecodable,
             target_ms: self.jitter.target_ms(),
             delay_ms: self.delay_ms,
+            playing: self.playing,
             level_db,
             talking: level_db > VOICE_DB,
         }
     }
 
-    /// Decodes or makes up sound until `wanted` samples are there, at least one frame if nobody talks.
-    fn fill(&mut self, now: Nanos, wanted: usize) {
-        while self.queue.len() < wanted {
-            let queued = self.queue.len();
-            match self.jitter.next(now, queued) {
-                Next::Wait => {
-                    self.stop();
-                    return;
-                }
-                Next::Play { payload, .. } => {
-                    self.queue.resize(queued + LONGEST_PACKET_SAMPLES, 0.0);
-                    match self.decoder.decode_f32(payload, &mut self.queue[queued..]) {
-                        Ok(samples) => {
-                            self.queue.truncate(queued + samples);
-                            self.concealment.real(&mut self.queue[queued..]);
-                        }
-                        Err(_) => {
-                            let samples = packet_samples(payload, SAMPLE_RATE_HZ).unwrap_or(PULL_SAMPLES);
-                            self.queue.truncate(queued);
-                            self.undecodable += 1;
-                            self.conceal(samples);
-                        }
+    /// Decodes or makes up sound until a frame is there.
+    fn fill(&mut self, now: Nanos) {
+        while self.queue.len() < PULL_SAMPLES {
+            self.append(now);
+        }
+    }
+
+    /// Decodes ahead until `wanted` samples are there, as far as nothing is missing.
+    fn look_ahead(&mut self, now: Nanos, wanted: usize) {
+        while self.queue.len() < wanted && self.jitter.is_ready() {
+            self.append(now);
+        }
+    }
+
+    /// Appends the next piece of sound; at least one frame if nobody talks.
+    fn append(&mut self, now: Nanos) {
+        let queued = self.queue.len();
+        match self.jitter.next(now, queued) {
+            Next::Wait => self.stop(),
+            Next::Play { payload, .. } => {
+                self.queue.resize(queued + LONGEST_PACKET_SAMPLES, 0.0);
+                match self.decoder.decode_f32(payload, &mut self.queue[queued..]) {
+                    Ok(samples) => {
+                        self.queue.truncate(queued + samples);
+                        self.concealment.real(&mut self.queue[queued..]);
                     }
-                }
-                Next::Recover { payload, samples } => {
-                    if !packet_has_lbrr(payload).unwrap_or(false) {
+                    Err(_) => {
+                        let samples = packet_samples(payload, SAMPLE_RATE_HZ).unwrap_or(PULL_SAMPLES);
+                        self.queue.truncate(queued);
+                        self.undecodable += 1;
                         self.conceal(samples);
-                        continue;
                     }
-                    self.queue.resize(queued + samples, 0.0);
-                    // An error leaves zeros: the packet's own decoding will count it.
-                    let _ = self.decoder.decode_lbrr_f32(payload, &mut self.queue[queued..]);
-                    self.concealment.real(&mut self.queue[queued..]);
-                    self.recovered += 1;
                 }
-                Next::Conceal { samples } => self.conceal(samples),
             }
+            Next::Recover { payload, samples, skip } => {
+                self.queue.resize(queued + samples, 0.0);
+                // An error leaves zeros: the packet's own decoding will count it.
+                let _ = self.decoder.decode_lbrr_f32(payload, &mut self.queue[queued..]);
+                self.queue.copy_within(queued + skip.., queued);
+                self.queue.truncate(queued + samples - skip);
+                self.concealment.real(&mut self.queue[queued..]);
+                self.recovered += 1;
+            }
+            Next::Conceal { samples } => self.conceal(samples),
         }
     }
 
@@ -196,19 +218,14 @@ impl Voice {
         queued
     }
 
-    /// Brings the delay nearer to its target if this frame is a pause.
-    fn correct(&mut self, now: Nanos) {
-        if !self.pauses.is_quiet(&self.queue[..PULL_SAMPLES]) {
-            return;
-        }
+    /// Brings the delay nearer to its target.
+    fn follow(&mut self, now: Nanos) {
         let Some(surplus_ms) = self.jitter.surplus_ms(now, self.queue.len()) else { return };
-        if surplus_ms > TOLERANCE_MS.1 && self.jitter.held() > 0 {
-            self.fill(now, 2 * PULL_SAMPLES);
-            if self.queue.len() >= 2 * PULL_SAMPLES {
-                drop_frame(&mut self.queue);
-            }
-        } else if surplus_ms < TOLERANCE_MS.0 {
-            repeat_frame(&mut self.queue, &self.last);
+        let Some(change) = self.follower.wanted(&self.queue[..PULL_SAMPLES], surplus_ms) else { return };
+        if let Change::Shorten(_) = change {
+            self.look_ahead(now, 2 * LONGEST_PERIOD);
         }
+        self.follower.change(&mut self.queue, change);
+        self.fill(now);
     }
 }

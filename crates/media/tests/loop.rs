@@ -88,13 +88,13 @@ fn a_clean_link_plays_everything_across_both_wraps() {
 #[test]
 fn single_losses_come_back_from_the_next_packet() {
     let (mut send, mut receive) = (sender(1), receiver());
-    call(&mut send, &mut receive, 400, |number| number % 10 != 5);
+    call(&mut send, &mut receive, 1000, |number| number % 10 != 5);
     let source = receive.report().sources[0];
-    assert_eq!(source.lost, 40);
-    // Not all: the first losses show that waiting for the copies pays, and libopus adds no copy where it hears music.
-    assert!(source.recovered >= 20 && source.concealed + source.recovered <= 41, "{source:?}");
+    assert_eq!(source.lost, 100);
+    // Not all: libopus adds no copy where it hears music.
+    assert!(source.recovered >= 50 && source.concealed + source.recovered <= 102, "{source:?}");
     let block = receive.report_blocks()[0];
-    assert_eq!((block.lost, block.fraction_lost), (40, 25));
+    assert_eq!((block.lost, block.fraction_lost), (100, 25));
 }
 
 #[test]

@@ -245,6 +245,8 @@ fn no_callbacks() -> PyErr {
     PyValueError::new_err("a clocked sound has no callbacks")
 }
 
+const SAMPLES_PER_MS: u64 = 48;
+
 pub fn source_to_dict<'py>(py: Python<'py>, source: &SourceReport) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("ssrc", source.ssrc)?;
@@ -253,6 +255,9 @@ pub fn source_to_dict<'py>(py: Python<'py>, source: &SourceReport) -> PyResult<B
     dict.set_item("concealed", source.concealed)?;
     dict.set_item("recovered", source.recovered)?;
     dict.set_item("late", source.late)?;
+    dict.set_item("skipped", source.skipped)?;
+    dict.set_item("stretched_ms", source.stretched_samples / SAMPLES_PER_MS)?;
+    dict.set_item("paused_ms", source.paused_samples / SAMPLES_PER_MS)?;
     dict.set_item("duplicates", source.duplicates)?;
     dict.set_item("undecodable", source.undecodable)?;
     dict.set_item("jitter_ms", source.jitter_ms)?;

@@ -21,6 +21,8 @@ ACTIVE_RANGE_DB = 40
 """Quieter hops than this below the loudest are pauses: nothing to understand."""
 
 LONGEST_DELAY_S = 0.4
+PASSAGE_S, DRIFT_S = 1.0, 0.1
+"""A jitter buffer shortens and lengthens sound unheard: a passage may be that much earlier or later than the whole."""
 
 Samples = NDArray[np.float32]
 Envelopes = NDArray[np.float64]
@@ -34,12 +36,26 @@ def delay_samples(said: Samples, heard: Samples) -> int:
     return int(np.argmax(correlation[: int(LONGEST_DELAY_S * SAMPLE_RATE_HZ)]))
 
 
+def in_step(said: Samples, heard: Samples) -> Samples:
+    """`heard` without its delay, passage by passage: where each second correlates best. At most as long as `said`."""
+    delay, passage, drift = delay_samples(said, heard), int(PASSAGE_S * SAMPLE_RATE_HZ), int(DRIFT_S * SAMPLE_RATE_HZ)
+    passages = []
+    for start in range(0, len(said), passage):
+        first = max(start + delay - drift, 0)
+        around = heard[first : start + delay + passage + drift]
+        if len(around) == 0:
+            break
+        begin = first + delay_samples(said[start : start + passage], around)
+        passages.append(heard[begin : begin + min(passage, len(said) - start)])
+    return np.concatenate(passages)
+
+
 def intelligibility(said: Samples, heard: Samples) -> float:
-    """-1 to 1. Both 48 kHz mono; `heard` may be late by a constant delay, but not change its pace.
+    """-1 to 1. Both 48 kHz mono; `heard` may be late, and change its delay by 0.1 s on the way.
 
     Raises ValueError if less than 0.3 s of speech is in both.
     """
-    late = heard[delay_samples(said, heard) :]
+    late = in_step(said, heard)
     length = min(len(said), len(late))
     if length < WINDOW + SEGMENT_HOPS * HOP:
         raise ValueError("less than 0.3 s to compare")

@@ -160,8 +160,8 @@ class ReceiveChain:
         key: bytes,
         *,
         deep_plc: bool = True,
-        min_target_ms: int = 20,
-        max_target_ms: int = 200,
+        min_target_ms: int = 0,
+        max_target_ms: int = 500,
         source_timeout_ms: int = 10_000,
     ) -> None:
         self._native = _native.ReceiveChain(

@@ -24,6 +24,12 @@ class SourceStats:
     """Lost packets played from the copy in their successor (LBRR)."""
     late: int
     """Packets that came after their turn."""
+    skipped: int
+    """Packets that came and were not played, because too much had to be caught up."""
+    stretched_ms: int
+    """Cut out of or put into speech, to follow the network."""
+    paused_ms: int
+    """The same in pauses, where it is not heard."""
     duplicates: int
     undecodable: int
     """Authentic packets whose payload is no Opus."""

@@ -1,0 +1,147 @@
+//! How long sound should wait: the depth that would have cost least until now.
+//!
+//! For every depth from 0 to 500 ms in steps of 5 ms a *candidate* plays the same packets on paper, as the jitter buffer would with that
+//! depth as its target: it stands still while nothing is there, plays late packets all the same, comes back to its depth as fast as
+//! time-stretching allows, and takes a lost packet from its successor where that one is there in time (LBRR). Each pays for the delay it had and
+//! for the sound it had to make up: 1 % of that is worth `PRICE_MS` of delay. What was paid fades within `MEMORY_S`. The cheapest one's depth is
+//! the target.
+//!
+//! So nothing has to be decided about quantiles, outliers, bursts or the look-ahead that LBRR needs: a stall of a second costs every depth
+//! nearly the same and therefore moves nothing; a second packet of depth is chosen just when the losses it repairs are worth it.
+
+/// Worth of 1 % of made-up sound, in ms of delay.
+const PRICE_MS: f32 = 20.0;
+
+const STEP_MS: f32 = 5.0;
+const CANDIDATES: usize = 101;
+
+/// What was paid fades by 1/e in that time: the network of then is another one.
+const MEMORY_S: f32 = 20.0;
+
+/// How fast a candidate comes back to its depth: ms per ms, as time-stretching and pauses have given on speech.
+const RETURN_RATE: f32 = 0.15;
+
+/// A depth can fall behind the best one by that much and no more, in ms of delay × ms: else a bad minute would be remembered for minutes.
+const MOST_BEHIND: f32 = 1e6;
+
+/// Another depth has to have been cheaper by that many ms of delay to be chosen.
+const CONSTANCY_MS: f32 = 0.5;
+
+/// Before anything is known: as if this depth were right, for that many ms.
+const FIRST_MS: f32 = 60.0;
+const FIRST_WEIGHT_MS: f32 = 3000.0;
+
+/// Of a longer gap all depths have missed the same.
+const MOST_LOST: u64 = 50;
+
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    /// Playout delay above the fastest packet now.
+    delay_ms: f32,
+    /// ms of delay × ms of sound, fading.
+    cost: f32,
+}
+
+#[derive(Debug)]
+pub struct Depths {
+    candidates: [Candidate; CANDIDATES],
+    lowest: usize,
+    highest: usize,
+    chosen: usize,
+    /// The time that the costs are of, fading like them.
+    weight_ms: f32,
+    newest: Option<u64>,
+    /// Bit n: the packet n before the newest has not come, and its successor does not carry it.
+    missing: u64,
+}
+
+impl Depths {
+    /// Only depths within the limits are chosen; equal limits fix it.
+    pub fn new((min_ms, max_ms): (f32, f32)) -> Self {
+        let index = |ms: f32| ((ms / STEP_MS).ceil() as usize).min(CANDIDATES - 1);
+        let (lowest, highest) = (index(min_ms), index(max_ms));
+        let candidate = |i: usize| {
+            let delay_ms = i as f32 * STEP_MS;
+            Candidate { delay_ms, cost: (delay_ms - FIRST_MS).abs() * FIRST_WEIGHT_MS }
+        };
+        let chosen = index(FIRST_MS).clamp(lowest, highest);
+        Self {
+            candidates: std::array::from_fn(candidate),
+            lowest,
+            highest,
+            chosen,
+            weight_ms: FIRST_WEIGHT_MS,
+            newest: None,
+            missing: 0,
+        }
+    }
+
+    /// In ms above the fastest packet.
+    pub fn best_ms(&self) -> f32 {
+        self.chosen as f32 * STEP_MS
+    }
+
+    /// Takes the packet `sequence`: how much later than the fastest it could be played, its length, whether it carries the one before (LBRR).
+    pub fn observe(&mut self, sequence: u64, delay_ms: f32, length_ms: f32, lbrr: bool) {
+        match self.newest {
+            Some(newest) if sequence <= newest => self.take_back(newest - sequence, delay_ms, length_ms),
+            newest => {
+                let lost = newest.map_or(0, |newest| sequence - newest - 1).min(MOST_LOST);
+                self.missing = self.missing.checked_shl(lost as u32 + 1).unwrap_or(0);
+                let carried = u64::from(lbrr && lost > 0);
+                self.missing |= (1 << (lost + 1)) - (1 << (1 + carried));
+                self.newest = Some(sequence);
+                self.pay(delay_ms, length_ms, lost as f32, lbrr);
+            }
+        }
+        self.forgive();
+        self.choose();
+    }
+
+    fn forgive(&mut self) {
+        let least = self.candidates.iter().map(|candidate| candidate.cost).fold(f32::INFINITY, f32::min);
+        for candidate in &mut self.candidates {
+            candidate.cost = (candidate.cost - least).min(MOST_BEHIND);
+        }
+    }
+
+    /// A packet was not lost, only overtaken: those deep enough have not made it up.
+    fn take_back(&mut self, behind: u64, delay_ms: f32, length_ms: f32) {
+        if behind < 64 && self.missing & 1 << behind != 0 {
+            self.missing &= !(1 << behind);
+            let had_it = self.candidates.iter_mut().filter(|candidate| candidate.delay_ms >= delay_ms);
+            had_it.for_each(|candidate| candidate.cost -= 100.0 * PRICE_MS * length_ms);
+        }
+    }
+
+    fn pay(&mut self, delay_ms: f32, length_ms: f32, lost: f32, lbrr: bool) {
+        let fade = 1.0 - length_ms / (MEMORY_S * 1000.0);
+        let step_ms = RETURN_RATE * length_ms;
+        let lost_ms = lost * length_ms;
+        let copied_ms = if lbrr { lost_ms.min(length_ms) } else { 0.0 };
+        self.weight_ms = self.weight_ms * fade + length_ms;
+        for (i, candidate) in self.candidates.iter_mut().enumerate() {
+            let depth_ms = i as f32 * STEP_MS;
+            let early_ms = candidate.delay_ms - delay_ms;
+            let made_up_ms = (-early_ms).max(0.0) + lost_ms - early_ms.clamp(0.0, copied_ms);
+            candidate.delay_ms = candidate.delay_ms.max(delay_ms);
+            candidate.cost *= fade;
+            candidate.cost += candidate.delay_ms * length_ms + 100.0 * PRICE_MS * made_up_ms;
+            candidate.delay_ms += (depth_ms - candidate.delay_ms).clamp(-step_ms, step_ms);
+        }
+    }
+
+    /// The fastest packet is now one that took `ms` longer.
+    pub fn rebase(&mut self, ms: f32) {
+        self.candidates.iter_mut().for_each(|candidate| candidate.delay_ms = (candidate.delay_ms - ms).max(0.0));
+    }
+
+    fn choose(&mut self) {
+        let cost = |i: usize| self.candidates[i].cost;
+        let best = (self.lowest..=self.highest).min_by(|&one, &other| cost(one).total_cmp(&cost(other)));
+        let worth = CONSTANCY_MS * self.weight_ms;
+        if let Some(best) = best.filter(|&best| cost(best) < cost(self.chosen) - worth) {
+            self.chosen = best;
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Shortens and lengthens decoded sound, so that the delay follows its target.
+//!
+//! Policy
+//! * **In a pause** any length of it may go, and each 10 ms of it may be doubled.
+//! * **In speech** one pitch period at a time, where it is not heard (see `stretch`), and never so often that the pace changes by more than 25 %.
+//! * A little too much or too little is left alone: less than a period could not be mended by one.
+
+use crate::frame::{PULL_SAMPLES, SAMPLES_PER_MS};
+use crate::silence::Pauses;
+use crate::stretch::{self, LONGEST_PERIOD, SHORTEST_PERIOD, Splice};
+
+/// Speech changes by at most this part of what is played.
+const PACE: f32 = 0.25;
+
+/// The delay is left alone while it is this near its target, in ms: below it, above it.
+const TOLERANCE_MS: (f32, f32) = (-0.2, 5.0);
+
+/// Least that is cut out of or put into a pause.
+const LEAST_PAUSE_SAMPLES: usize = 2 * SAMPLES_PER_MS;
+
+/// What may be done to the next 10 ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// By at most that many samples.
+    Shorten(usize),
+    Lengthen(usize),
+}
+
+#[derive(Debug)]
+pub struct Follower {
+    pauses: Pauses,
+    quiet: bool,
+    /// Samples of speech that may be changed now; negative after a change.
+    allowance: f32,
+    /// What was given out last.
+    played: [f32; LONGEST_PERIOD],
+    pub stretched_samples: u64,
+    pub paused_samples: u64,
+}
+
+impl Default for Follower {
+    fn default() -> Self {
+        Self {
+            pauses: Pauses::default(),
+            quiet: false,
+            allowance: 0.0,
+            played: [0.0; LONGEST_PERIOD],
+            stretched_samples: 0,
+            paused_samples: 0,
+        }
+    }
+}
+
+impl Follower {
+    /// What would help with the frame that is played next, for this surplus of delay.
+    pub fn wanted(&mut self, frame: &[f32], surplus_ms: f32) -> Option<Change> {
+        self.quiet = self.pauses.is_quiet(frame);
+        self.allowance = (self.allowance + PACE * PULL_SAMPLES as f32).min(0.0);
+        if !self.quiet && self.allowance < 0.0 {
+            return None;
+        }
+        let samples = (surplus_ms.abs() * SAMPLES_PER_MS as f32) as usize;
+        if surplus_ms > TOLERANCE_MS.1 {
+            Some(Change::Shorten(samples))
+        } else if surplus_ms < TOLERANCE_MS.0 {
+            Some(Change::Lengthen(samples))
+        } else {
+            None
+        }
+    }
+
+    /// Changes the beginning of `queue`, as far as it holds enough.
+    pub fn change(&mut self, queue: &mut Vec<f32>, change: Change) {
+        let done = match change {
+            Change::Shorten(samples) => self.shorten(queue, samples),
+            Change::Lengthen(samples) => self.lengthen(queue, samples),
+        };
+        if self.quiet {
+            self.paused_samples += done as u64;
+        } else {
+            self.stretched_samples += done as u64;
+            self.allowance -= done as f32;
+        }
+    }
+
+    /// Remembers a frame that is given out.
+    pub fn played(&mut self, frame: &[f32]) {
+        self.played.copy_within(frame.len().., 0);
+        self.played[LONGEST_PERIOD - frame.len()..].copy_from_slice(frame);
+    }
+
+    fn shorten(&mut self, queue: &mut Vec<f32>, samples: usize) -> usize {
+        let mut middle = LONGEST_PERIOD.min(queue.len() / 2);
+        let splice = if self.quiet {
+            middle = samples.min(PULL_SAMPLES).min(queue.len() / 2);
+            (middle >= LEAST_PAUSE_SAMPLES).then(|| Splice::in_silence(middle))
+        } else {
+            stretch::find(&queue[..2 * middle], middle, samples.max(SHORTEST_PERIOD))
+        };
+        let Some(splice) = splice else { return 0 };
+        stretch::shorten(queue, middle, splice);
+        splice.samples
+    }
+
+    fn lengthen(&mut self, queue: &mut Vec<f32>, samples: usize) -> usize {
+        let splice = if self.quiet {
+            let longest = samples.clamp(LEAST_PAUSE_SAMPLES, PULL_SAMPLES).min(queue.len());
+            (longest >= LEAST_PAUSE_SAMPLES).then(|| Splice::in_silence(longest))
+        } else {
+            let side = LONGEST_PERIOD.min(queue.len());
+            let mut sound = [0.0; 2 * LONGEST_PERIOD];
+            sound[..LONGEST_PERIOD].copy_from_slice(&self.played);
+            sound[LONGEST_PERIOD..LONGEST_PERIOD + side].copy_from_slice(&queue[..side]);
+            stretch::find(&sound[LONGEST_PERIOD - side..LONGEST_PERIOD + side], side, samples.max(SHORTEST_PERIOD))
+        };
+        let Some(splice) = splice else { return 0 };
+        stretch::lengthen(queue, &self.played, splice);
+        splice.samples
+    }
+}

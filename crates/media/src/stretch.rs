@@ -1,0 +1,109 @@
+//! Makes sound a little shorter or longer without changing its pitch (PICOLA: one pitch period is cut out or put in, with a cross-fade).
+//!
+//! Pure functions on decoded sound. A *splice* joins two stretches of sound that lie one period apart. Where they resemble each other the
+//! join is not heard. They resemble in voiced speech at the pitch period, and nowhere in a consonant's onset: there nothing is done. Noise
+//! has no period, but any splice of it sounds like noise, if the fade keeps its power: two parts that resemble by `r` are weighted so
+//! that a² + b² + 2 r a b = 1.
+
+use crate::frame::{SAMPLES_PER_MS, energy};
+
+/// 400 Hz down to 67 Hz: the pitch of a child and of a deep voice.
+pub const SHORTEST_PERIOD: usize = 5 * SAMPLES_PER_MS / 2;
+pub const LONGEST_PERIOD: usize = 15 * SAMPLES_PER_MS;
+
+/// Resemblance (normalised correlation) from which a splice of speech is not heard.
+const ALIKE: f32 = 0.85;
+
+/// The search runs on every eighth sample's mean: 6 kHz hold the pitch and the first formant.
+const COARSE: usize = 8;
+const COARSE_LENGTH: usize = 2 * LONGEST_PERIOD / COARSE;
+
+/// A lag is compared over at least this long: shorter parts resemble by chance.
+const LEAST_WINDOW: usize = 5 * SAMPLES_PER_MS;
+
+/// A place to splice: how long what is cut out or put in is, and how much the two sides resemble each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Splice {
+    pub samples: usize,
+    pub likeness: f32,
+}
+
+impl Splice {
+    /// For sound that is nearly silent: any length will do.
+    pub fn in_silence(samples: usize) -> Self {
+        Self { samples, likeness: 0.0 }
+    }
+
+    /// Weights of what fades out and of what fades in, `part` (0 to 1) of the way.
+    fn weights(&self, part: f32) -> (f32, f32) {
+        let (out, into) = (1.0 - part, part);
+        let power = out * out + into * into + 2.0 * self.likeness.max(0.0) * out * into;
+        let scale = 1.0 / power.sqrt();
+        (out * scale, into * scale)
+    }
+}
+
+/// The best splice of at most `longest` samples around `middle`: what lies before it repeats after it. Nothing if no period is to be heard.
+///
+/// `sound[..middle]` is the earlier side. Both sides have to hold what is compared.
+pub fn find(sound: &[f32], middle: usize, longest: usize) -> Option<Splice> {
+    let side = middle.min(sound.len().saturating_sub(middle)).min(LONGEST_PERIOD);
+    let longest = longest.min(side);
+    if longest < SHORTEST_PERIOD {
+        return None;
+    }
+    let near = &sound[middle - side..middle + side];
+    let coarse = coarse_period(near, side, longest)?;
+    let lowest = (coarse - COARSE).max(SHORTEST_PERIOD);
+    let highest = (coarse + COARSE).min(longest);
+    let best = (lowest..=highest).map(|lag| Splice { samples: lag, likeness: likeness(near, side, lag, 1) });
+    best.max_by(|one, other| one.likeness.total_cmp(&other.likeness)).filter(|splice| splice.likeness >= ALIKE)
+}
+
+/// Cuts the `splice.samples` before `middle` out of `queue`, which holds at least as many after it.
+pub fn shorten(queue: &mut Vec<f32>, middle: usize, splice: Splice) {
+    let length = splice.samples;
+    for i in 0..length {
+        let (out, into) = splice.weights(i as f32 / length as f32);
+        queue[middle - length + i] = queue[middle - length + i] * out + queue[middle + i] * into;
+    }
+    queue.copy_within(middle + length.., middle);
+    queue.truncate(queue.len() - length);
+}
+
+/// Puts `splice.samples` before the beginning of `queue`, which follows `played`; both hold at least that many.
+pub fn lengthen(queue: &mut Vec<f32>, played: &[f32], splice: Splice) {
+    let (length, before) = (splice.samples, queue.len());
+    queue.resize(before + length, 0.0);
+    queue.copy_within(..before, length);
+    let again = &played[played.len() - length..];
+    for i in 0..length {
+        let (out, into) = splice.weights(i as f32 / length as f32);
+        queue[i] = queue[i + length] * out + again[i] * into;
+    }
+}
+
+/// The lag, a multiple of `COARSE`, at which both sides resemble each other most.
+fn coarse_period(near: &[f32], side: usize, longest: usize) -> Option<usize> {
+    let mut means = [0.0; COARSE_LENGTH];
+    let first = side % COARSE;
+    let chunks = near[first..].chunks_exact(COARSE);
+    let count = chunks.len().min(COARSE_LENGTH);
+    means.iter_mut().zip(chunks).for_each(|(mean, chunk)| *mean = chunk.iter().sum::<f32>() / COARSE as f32);
+    let middle = side / COARSE;
+    let lags = SHORTEST_PERIOD.div_ceil(COARSE)..=longest / COARSE;
+    lags.map(|lag| (lag * COARSE, likeness(&means[..count], middle, lag, COARSE)))
+        .max_by(|(_, one), (_, other)| one.total_cmp(other))
+        .map(|(lag, _)| lag)
+}
+
+/// Normalised correlation of the `lag` samples before `middle` with the `lag` after it; of a longer window around, if the lag is short.
+fn likeness(sound: &[f32], middle: usize, lag: usize, step: usize) -> f32 {
+    let window = lag.max(LEAST_WINDOW / step);
+    let start = (middle - lag).saturating_sub((window - lag) / 2);
+    let length = window.min(sound.len() - start - lag);
+    let (one, other) = (&sound[start..start + length], &sound[start + lag..start + lag + length]);
+    let product: f32 = one.iter().zip(other).map(|(a, b)| a * b).sum();
+    let power = energy(one) * energy(other);
+    if power > 0.0 { product / length as f32 / power.sqrt() } else { 0.0 }
+}
