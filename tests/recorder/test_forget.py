@@ -221,6 +221,31 @@ def test_a_recording_that_still_goes_on_is_refused(tmp_path: Path) -> None:
     assert caught.value.code == "folder_in_use"
 
 
+def test_two_do_not_change_a_recording_at_once(folder: Path) -> None:
+    refused = []
+
+    def try_both(share: float) -> None:
+        for change in (lambda: forget(folder, "ben"), lambda: render(folder)):
+            with pytest.raises(InputError) as caught:
+                change()
+            refused.append(caught.value.code)
+
+    gone = forget(folder, "anna", progress=try_both)
+    assert set(refused) == {"folder_in_use"} and gone.untouched == ()
+    assert forget(folder, "ben").name == "ben"
+    assert sorted(files(folder)) == ["events.jsonl", "journal.pcapng"]
+
+
+def test_nobody_forgotten_comes_back_by_a_rendering_that_goes_on(folder: Path) -> None:
+    def forget_meanwhile(share: float) -> None:
+        with pytest.raises(InputError, match="Another command changes"):
+            forget(folder, "anna")
+
+    render(folder, progress=forget_meanwhile)
+    forget(folder, "anna")
+    assert not (folder / "tracks/anna.opus").exists()
+
+
 def test_without_a_journal_their_track_goes_and_the_mix(folder: Path, packets: list[TappedPacket]) -> None:
     render(folder)
     for name in ("journal.pcapng", "events.jsonl"):
@@ -251,7 +276,8 @@ def test_a_summary_of_somebody_else_names_nothing_outside_of_the_folder(folder: 
     assert caught.value.code == "not_a_recording" and precious.exists()
 
 
-def test_a_folder_without_a_recording_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["", "missing"])
+def test_a_folder_without_a_recording_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        forget(tmp_path, "anna")
-    assert caught.value.code == "not_a_recording"
+        forget(tmp_path / name, "anna")
+    assert caught.value.code == "not_a_recording" and not list(tmp_path.iterdir())

@@ -27,7 +27,7 @@ from raccall.recorder.events import (
 )
 from raccall.recorder.forget_track import forget_track
 from raccall.recorder.journal import JournalReader, JournalWriter, TimeBase
-from raccall.recorder.lock import is_locked
+from raccall.recorder.lock import CHANGING, changing, is_locked
 from raccall.recorder.placement import EVENTS, JOURNAL, Progress, check_recording, has_begun
 from raccall.recorder.render import PRODUCTS, UNFINISHED, render
 from raccall.recorder.replace import finish_replacing, replacing
@@ -70,7 +70,8 @@ def forget(folder: Path, speaker: str, *, progress: Progress | None = None) -> F
         check_recording(folder)
         if is_locked(folder / JOURNAL):
             raise InputError("folder_in_use", f"A call is being recorded into {folder}; end that first.")
-        return _forget(folder, speaker, progress or (lambda share: None))
+        with changing(folder):
+            return _forget(folder, speaker, progress or (lambda share: None))
     except OSError as error:
         raise StorageError("forget_failed", f"{folder} cannot be changed: {error.strerror or error}.") from error
 
@@ -176,4 +177,5 @@ def _is_about(event: Event, person: Speaker) -> bool:
 
 def _foreign(folder: Path) -> tuple[str, ...]:
     """Names of what Raccall did not make in the folder."""
-    return tuple(sorted(path.name for path in folder.iterdir() if path.name not in (JOURNAL, EVENTS, *PRODUCTS)))
+    ours = (JOURNAL, EVENTS, *PRODUCTS, CHANGING)
+    return tuple(sorted(path.name for path in folder.iterdir() if path.name not in ours))

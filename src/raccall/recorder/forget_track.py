@@ -11,6 +11,7 @@ import msgspec
 
 from raccall.errors import InputError
 from raccall.recorder.attribution import Speaker
+from raccall.recorder.lock import changing
 from raccall.recorder.page import PAGE
 from raccall.recorder.render import MIX, UNFINISHED
 from raccall.recorder.replace import replacing
@@ -23,13 +24,20 @@ from raccall.recorder.summary import Person, read_summary
 def forget_track(folder: Path, choose: Callable[[Iterable[Speaker]], Speaker]) -> Person:
     """Remove one speaker's track. `choose` says whose.
 
-    Returns what the summary said of them. Raises InputError "not_a_recording", what `choose` raises, or OSError; then
-    nothing has changed.
+    Returns what the summary said of them. Raises InputError "not_a_recording", "folder_in_use", what `choose` raises,
+    or OSError; then nothing has changed.
     """
+    if not (folder / SUMMARY).is_file():
+        raise _no_recording(folder)
+    with changing(folder):
+        return _forget_track(folder, choose)
+
+
+def _forget_track(folder: Path, choose: Callable[[Iterable[Speaker]], Speaker]) -> Person:
     try:
         summary = read_summary(folder)
     except (OSError, msgspec.DecodeError):
-        raise InputError("not_a_recording", f"{folder} holds no recording: neither journal nor summary.") from None
+        raise _no_recording(folder) from None
     people = {Speaker(person.user_id, person.name, Path(person.track).stem): person for person in summary.people}
     speaker = choose(people)
     person = people[speaker]
@@ -44,3 +52,7 @@ def forget_track(folder: Path, choose: Callable[[Iterable[Speaker]], Speaker]) -
         if (folder / SEGMENTS).exists():
             write_segments(made, [one for one in read_segments(folder) if one.file_name != speaker.file_name])
     return person
+
+
+def _no_recording(folder: Path) -> InputError:
+    return InputError("not_a_recording", f"{folder} holds no recording: neither journal nor summary.")

@@ -15,10 +15,11 @@ from raccall.errors import StorageError
 from raccall.recorder.attribution import Speaker
 from raccall.recorder.decoding import Voice, decode
 from raccall.recorder.events import Alarm, Correction, Gap, Stop
+from raccall.recorder.lock import changing
 from raccall.recorder.mix import MixDraft
 from raccall.recorder.opus_packet import is_silence
 from raccall.recorder.page import PAGE, Peaks, write_page
-from raccall.recorder.placement import Placement, Progress, Step
+from raccall.recorder.placement import Placement, Progress, Step, check_recording
 from raccall.recorder.segments import FILE_NAME as SEGMENTS
 from raccall.recorder.segments import Segments, write_segments
 from raccall.recorder.summary import FILE_NAME as SUMMARY
@@ -72,18 +73,25 @@ class _Tracks:
 def render(folder: Path, *, progress: Progress | None = None) -> Summary:
     """Make tracks/, mix.opus, segments.json, index.html and summary.json of a recording, anew if they exist.
 
-    progress: called with the share done, 0 to 1. Raises InputError when the folder is no recording, StorageError when
-    the result cannot be written.
+    progress: called with the share done, 0 to 1. Raises InputError when the folder is no recording or another command
+    changes it ("folder_in_use"), StorageError when the result cannot be written.
     """
+    try:
+        check_recording(folder)
+        with changing(folder):
+            return _render_alone(folder, progress or (lambda share: None))
+    except OSError as error:
+        raise StorageError("render_failed", f"{folder} cannot be rendered: {error.strerror or error}.") from error
+
+
+def _render_alone(folder: Path, progress: Progress) -> Summary:
     unfinished = folder / UNFINISHED
     try:
         placement = Placement(folder)
         shutil.rmtree(unfinished, ignore_errors=True)
         (unfinished / TRACKS).mkdir(parents=True)
-        summary = _render(placement, unfinished, progress or (lambda share: None))
+        summary = _render(placement, unfinished, progress)
         _put_in_place(unfinished, folder)
-    except OSError as error:
-        raise StorageError("render_failed", f"{folder} cannot be rendered: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return summary
