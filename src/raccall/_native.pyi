@@ -204,6 +204,7 @@ class Relay:
         threads: int = 1,
         portable: bool = False,
         limited: bool = True,
+        nonce_space: int = 1 << 30,
     ) -> None:
         """Bind each (IP address, port) and start.
 
@@ -212,6 +213,7 @@ class Relay:
         session's thread, so all sources of a room must have the same byte: sessions of other threads are not heard.
         portable: one system call per datagram, as on systems without recvmmsg. Slower; for tests.
         limited: False lets one address send without end; for benchmarks.
+        nonce_space: nonces that the relay has for each key, 10 to 2³⁰; for tests that want to see their end.
         Raises OSError (with errno) if an address is busy or not ours, ValueError for a host that is no IP address or
         a number of threads that is none.
         """
@@ -226,6 +228,8 @@ class Relay:
         """How many there are: one where the kernel cannot hand out datagrams by room."""
     def add_session(self, session_id: int, ssrc: int, mode: str, key: bytes) -> None:
         """Add a session; with an id and SSRC that exist: give it a new key, keeping address, route and replay window.
+
+        The old key opens and seals on until the client uses the new one, and opens for five seconds more.
 
         session_id: 64 bits, never used twice. ssrc: 32 bits, neither 0 nor the STUN cookie. mode: its wire name.
         key: 32 bytes. Raises ValueError for an unknown mode or another length and, as every command,
@@ -250,7 +254,7 @@ class Relay:
 
         received, received_bytes, lost, jitter_ticks (48 kHz): what it sends. sent, sent_bytes: what it is sent.
         heard_fraction_lost (256ths), heard_jitter_ticks: the worst source in its last RTCP report.
-        observed, has_address, needs_rekey: 0 or 1.
+        observed, has_address, needs_rekey, rekeying (its new key is not used yet): 0 or 1.
         """
     def stop(self) -> None:
         """End the threads and close the sockets. Again: no effect."""
@@ -258,7 +262,7 @@ class Relay:
 class RelayCore:
     """Table and forwarding of the relay without thread, clock and socket: for tests in virtual time. As Relay else."""
 
-    def __init__(self) -> None: ...
+    def __init__(self, *, nonce_space: int = 1 << 30) -> None: ...
     def add_session(self, session_id: int, ssrc: int, mode: str, key: bytes) -> None: ...
     def remove_session(self, session_id: int) -> None: ...
     def set_route(self, session_id: int, destinations: list[int]) -> None: ...
@@ -380,6 +384,12 @@ class Engine:
         sound: None only listens: packets go to the taps, nothing is decoded, nothing but reports is sent.
         bitrate_bps: 6000 to 128000. complexity: 0 to 10. expected_loss_pct: 0 to 100, until reports tell.
         deep_plc: conceal losses with libopus's neural network. ValueError for a number out of range or a Sound in use.
+        """
+
+    def rekey(self, mode: str, key: bytes) -> None:
+        """Seal with another key, or in another mode, from the next tick on. The former key still opens for ten seconds.
+
+        ValueError for an unknown mode or a key that is not 32 bytes.
         """
 
     def set_muted(self, muted: bool) -> None:

@@ -40,7 +40,8 @@ class FakeRelay:
         self.commands.append(("address", session_id, address, proven))
 
     def counters(self):
-        return {"commands": len(self.commands)}
+        wanted = sum(stats.get("needs_rekey", 0) for stats in self.stats.values())
+        return {"commands": len(self.commands), "rekey_wanted": wanted}
 
     def session_stats(self, session_id):
         return self.stats.get(session_id)

@@ -3,6 +3,7 @@
 import pytest
 
 from raccall.server.calls import GRACE_MS
+from raccall.server.keys import ADOPT_WITHIN_MS
 from raccall.server.routing import lane
 from raccall.voice.gateway.messages import ClientSpeaking, CloseCode, Opcode, Resume
 from raccall.voice.gateway.server import OFFERED_MODES
@@ -199,3 +200,60 @@ def test_leaving_the_room_ends_the_voice_session_and_its_pass(house):
     again = house.voice()
     again.identify(anna.user, server)
     assert again.closed_with is CloseCode.SESSION_INVALID
+
+
+def test_a_session_whose_nonces_end_is_given_a_new_key(house):
+    _, _, voice, ssrc = in_call(house, 1, "Anna")
+    session = house.relay.take()[-1][1]
+    house.calls.renew_keys(house.now)
+    assert house.relay.take() == [] and voice.take() == []
+    house.relay.stats[session] = {"needs_rekey": 1}
+    house.calls.renew_keys(house.now)
+    ((add, known, same_ssrc, mode, key),) = house.relay.take()
+    assert (add, known, same_ssrc, mode) == ("add", session, ssrc, OFFERED_MODES[0])
+    ((opcode, description),) = voice.take()
+    assert opcode is Opcode.SESSION_DESCRIPTION and description["secret_key"] == list(key)
+    house.relay.stats[session] = {"needs_rekey": 0, "rekeying": 0}
+    house.wait(60_000)
+    house.calls.renew_keys(house.now)
+    assert house.relay.take() == [] and voice.closed_with is None
+
+
+def test_who_ignores_a_new_key_has_to_begin_anew(house):
+    _, _, voice, _ = in_call(house, 1, "Anna")
+    session = house.relay.take()[-1][1]
+    house.relay.stats[session] = {"needs_rekey": 1, "rekeying": 1}
+    house.calls.renew_keys(house.now)
+    house.relay.stats[session] = {"needs_rekey": 0, "rekeying": 1}
+    house.wait(ADOPT_WITHIN_MS - 1)
+    house.calls.renew_keys(house.now)
+    assert voice.closed_with is None
+    house.wait(1)
+    house.calls.renew_keys(house.now)
+    assert voice.closed_with is CloseCode.SESSION_INVALID
+
+
+def test_a_client_that_spoils_every_key_gets_one_in_ten_seconds(house):
+    _, _, _, _ = in_call(house, 1, "Anna")
+    session = house.relay.take()[-1][1]
+    given = 0
+    for step in range(60):
+        house.relay.stats[session] = {"needs_rekey": 1 + step}  # the counter behind it counts up
+        house.calls.renew_keys(house.now)
+        house.wait(500)
+        given += len(house.relay.take())
+    assert given == 3
+
+
+def test_a_key_that_changed_while_the_connection_was_lost_is_told_at_resume(house):
+    _, server, voice, _ = in_call(house, 1, "Anna")
+    session = house.relay.take()[-1][1]
+    voice.lose()
+    house.relay.stats[session] = {"needs_rekey": 1}
+    house.calls.renew_keys(house.now)
+    key = house.relay.take()[0][4]
+    again = house.voice()
+    token = {"server_id": server.room_id, "session_id": server.session_id, "token": server.token}
+    came = again.send(Resume(**token, seq_ack=0))
+    assert [opcode for opcode, _ in came] == [Opcode.RESUMED, Opcode.SESSION_DESCRIPTION]
+    assert came[1][1]["secret_key"] == list(key)

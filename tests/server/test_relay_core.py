@@ -58,8 +58,8 @@ class Member:
 class Room:
     """Members who hear each other; every one of them was discovered and settled at its address."""
 
-    def __init__(self, size: int = 3) -> None:
-        self.core = RelayCore()
+    def __init__(self, size: int = 3, *, nonce_space: int = 1 << 30) -> None:
+        self.core = RelayCore(nonce_space=nonce_space)
         self.now = 5 * NANOS_PER_SECOND
         self.members = [Member(i, (f"192.0.2.{i}", 40000)) for i in range(1, size + 1)]
         for member in self.members:
@@ -416,9 +416,23 @@ def test_a_new_key_keeps_address_route_and_replay_window() -> None:
     for member in room.members:
         room.core.add_session(member.id, member.ssrc, GCM, member.key)
     assert not room.send(anna, old)
+    room.send(ben, ben.seal(ben.rtp(1)))
     assert not room.send(anna, anna.seal(anna.rtp(1)))
     assert ben.open(room.send(anna, anna.seal(anna.rtp(2)))[ben.address][0]) == anna.rtp(2)
-    assert room.count("bad_seal", "replayed") == (1, 1)
+    assert room.count("bad_seal", "replayed") == (0, 2)
+
+
+def test_an_old_key_opens_five_seconds_more() -> None:
+    room = Room(2)
+    anna, ben = room.members
+    under_way = [anna.seal(anna.rtp(sequence)) for sequence in (2, 3)]
+    anna.key = b"k" * 32
+    room.core.add_session(anna.id, anna.ssrc, GCM, anna.key)
+    room.send(anna, anna.seal(anna.rtp(1)))
+    assert room.send(anna, under_way[0])
+    room.now += 5 * NANOS_PER_SECOND
+    assert not room.send(anna, under_way[1])
+    assert room.count("bad_seal") == (1,)
 
 
 def test_the_same_key_told_again_repeats_no_nonce() -> None:
@@ -481,3 +495,24 @@ def test_a_busy_port_raises_and_a_stopped_relay_takes_no_commands() -> None:
     relay.stop()
     with pytest.raises(RuntimeError, match="stopped"):
         relay.remove_session(1)
+
+
+def test_a_new_key_is_taken_over_without_a_lost_packet() -> None:
+    room = Room(2, nonce_space=100)
+    anna, ben = room.members
+    old, new = ben.key, bytes(range(32))
+    heard = 0
+    for sequence in range(170):
+        room.now += 20 * NANOS_PER_MS
+        (datagram,) = room.send(anna, anna.seal(anna.rtp(sequence)))[ben.address]
+        heard += ben.open(datagram)[12:] == b"speech"
+        if room.core.session_stats(ben.id)["needs_rekey"] and ben.key == old:
+            assert sequence == 89
+            room.core.add_session(ben.id, ben.ssrc, GCM, new)
+        if sequence == 95:  # only now the client has learned of it
+            assert room.core.session_stats(ben.id)["rekeying"]
+            ben.key, ben.nonce = new, 0
+            ben.seen_nonces.clear()
+            room.send(ben, ben.seal(ben.rtp(1)))
+    assert heard == 170
+    assert room.count("rekey_wanted", "rekeyed", "needs_rekey", "bad_seal") == (1, 1, 0, 0)

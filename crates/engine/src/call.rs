@@ -12,6 +12,7 @@ use raccall_media::{LinkReport, Pushed, ReceiveChain, ReceiveReport, SendChain, 
 use raccall_wire::Nanos;
 use raccall_wire::discovery::parse_response;
 use raccall_wire::rtcp::{self, Rtcp};
+use raccall_wire::transport::Mode;
 use rtrb::Consumer;
 
 use crate::clock;
@@ -45,6 +46,7 @@ pub enum Command {
     SetMuted(bool),
     SetInputGain(f32),
     SetGain { ssrc: u32, gain_db: f32 },
+    Rekey { mode: Mode, key: [u8; 32] },
     OpenTap(TapWriter),
     Close,
 }
@@ -138,6 +140,11 @@ impl Thread {
                 }
                 Command::SetInputGain(gain_db) => self.call.send.set_gain_db(gain_db),
                 Command::SetGain { ssrc, gain_db } => self.call.receive.set_gain_db(ssrc, gain_db),
+                Command::Rekey { mode, key } => {
+                    self.call.send.rekey(mode, &key);
+                    self.call.receive.rekey(mode, &key, clock::monotonic_now());
+                    self.next_report = self.next_tick; // the relay seals with the new key once it has met it
+                }
                 Command::OpenTap(tap) => self.call.taps.push(tap),
                 Command::Close => return false,
             }
@@ -331,7 +338,7 @@ mod tests {
 
     use raccall_media::{ReceiveConfig, SendConfig};
     use raccall_wire::rtcp::ReportBlock;
-    use raccall_wire::transport::{Cipher, Mode};
+    use raccall_wire::transport::Cipher;
 
     use super::*;
     use crate::socket;

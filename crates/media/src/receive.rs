@@ -24,6 +24,9 @@ pub const MAX_KEPT_SOURCES: usize = 1024;
 /// Volumes remembered for Sources that may not have been heard yet; further ones are not remembered.
 const MAX_GAINS: usize = 1024;
 
+/// Longer than a relay takes to meet the new key, and than a datagram is under way.
+const FORMER_KEY_NS: Nanos = 10_000_000_000;
+
 #[derive(Debug, Clone)]
 pub struct ReceiveConfig {
     pub mode: Mode,
@@ -53,6 +56,8 @@ pub enum Pushed<'a> {
 /// Opens, de-duplicates, orders, decodes, mixes. Owned by one thread and clocked by its caller.
 pub struct ReceiveChain {
     cipher: Cipher,
+    /// Of the key before: the relay seals with it until it has met the new one, and some of that is still under way.
+    former: Option<Former>,
     config: ReceiveConfig,
     decoding: bool,
     sources: Vec<Source>,
@@ -61,6 +66,11 @@ pub struct ReceiveChain {
     refused: Refusals,
     plain: Vec<u8>,
     next_expiry: Nanos,
+}
+
+struct Former {
+    cipher: Cipher,
+    expires: Nanos,
 }
 
 struct Source {
@@ -74,6 +84,7 @@ impl ReceiveChain {
     pub fn new(config: ReceiveConfig) -> Self {
         Self {
             cipher: Cipher::new(config.mode, &config.key),
+            former: None,
             config,
             decoding: true,
             sources: Vec::with_capacity(MAX_SOURCES),
@@ -91,6 +102,16 @@ impl ReceiveChain {
         if !decoding {
             self.sources.iter_mut().for_each(|source| source.voice = None);
         }
+    }
+
+    /// A new key, or mode, from now on; the former one opens for ten seconds more.
+    pub fn rekey(&mut self, mode: Mode, key: &[u8; 32], now: Nanos) {
+        if (self.config.mode, &self.config.key) == (mode, key) {
+            return;
+        }
+        let former = std::mem::replace(&mut self.cipher, Cipher::new(mode, key));
+        self.former = Some(Former { cipher: former, expires: now + FORMER_KEY_NS });
+        (self.config.mode, self.config.key) = (mode, *key);
     }
 
     /// Hands over one datagram that arrived at `now`. Hostile bytes are counted by reason.
@@ -154,7 +175,14 @@ impl ReceiveChain {
 
     fn accept(&mut self, datagram: &[u8], now: Nanos) -> Result<Accepted, Refusal> {
         self.plain.clear();
-        self.cipher.open(datagram, &mut self.plain).map_err(|error| match error {
+        let mut opened = self.cipher.open(datagram, &mut self.plain);
+        if opened == Err(OpenError::BadSeal)
+            && let Some(former) = &self.former
+            && now < former.expires
+        {
+            opened = former.cipher.open(datagram, &mut self.plain);
+        }
+        opened.map_err(|error| match error {
             OpenError::TooShort => Refusal::TooShort,
             OpenError::Malformed => Refusal::Malformed,
             OpenError::BadSeal => Refusal::BadSeal,

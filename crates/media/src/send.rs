@@ -147,6 +147,15 @@ impl SendChain {
         self.send(length, timestamp, level_db, silent)
     }
 
+    /// A new key, or mode, from the next datagram on. Told twice, the same key must not repeat a nonce.
+    pub fn rekey(&mut self, mode: Mode, key: &[u8; 32]) {
+        if self.config.key != *key {
+            self.nonces = ClientNonces::new();
+        }
+        self.cipher = Cipher::new(mode, key);
+        (self.config.mode, self.config.key) = (mode, *key);
+    }
+
     /// A muted chain sends one packet of silence, then nothing; its timestamps go on. Unmuting fades in over 20 ms.
     pub fn set_muted(&mut self, muted: bool) {
         if self.muted && !muted {

@@ -77,11 +77,15 @@ impl Engine {
         deep_plc: bool,
         muted: bool,
     ) -> PyResult<()> {
-        let mode = Mode::from_wire_name(mode).ok_or_else(|| PyValueError::new_err(format!("no mode called {mode}")))?;
-        let key: [u8; 32] = key.try_into().map_err(|_| PyValueError::new_err("a key has 32 bytes"))?;
+        let (mode, key) = (to_mode(mode)?, to_key(key)?);
         let session = Session { ssrc, mode, key, bitrate_bps, complexity, expected_loss_pct, deep_plc, muted };
         let end = sound.map(Sound::lend_end).transpose()?;
         py.detach(|| self.0.start(session, end)).map_err(to_python)
+    }
+
+    fn rekey(&self, py: Python<'_>, mode: &str, key: &[u8]) -> PyResult<()> {
+        let (mode, key) = (to_mode(mode)?, to_key(key)?);
+        self.command(py, Command::Rekey { mode, key })
     }
 
     fn set_muted(&self, py: Python<'_>, muted: bool) -> PyResult<()> {
@@ -266,6 +270,14 @@ pub fn source_to_dict<'py>(py: Python<'py>, source: &SourceReport) -> PyResult<B
     dict.set_item("level_db", source.level_db)?;
     dict.set_item("talking", source.talking)?;
     Ok(dict)
+}
+
+fn to_mode(name: &str) -> PyResult<Mode> {
+    Mode::from_wire_name(name).ok_or_else(|| PyValueError::new_err(format!("no mode called {name}")))
+}
+
+fn to_key(key: &[u8]) -> PyResult<[u8; 32]> {
+    key.try_into().map_err(|_| PyValueError::new_err("a key has 32 bytes"))
 }
 
 fn to_python(error: EngineError) -> PyErr {

@@ -1,10 +1,11 @@
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use raccall_relay::{Command, Counters, Endpoint, MAX_THREADS, Options, Outbox, SessionStats, Stopped, Table};
-use raccall_wire::transport::Mode;
+use raccall_relay::{Command, Counters, Endpoint, MAX_THREADS, Options, Outbox, SessionStats, Share, Stopped, Table};
+use raccall_wire::transport::{Mode, RELAY_SPACE};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Relay>()?;
@@ -19,7 +20,7 @@ struct Relay(raccall_relay::Relay);
 #[pymethods]
 impl Relay {
     #[new]
-    #[pyo3(signature = (bind, *, receive_buffer_bytes = 8 << 20, threads = 1, portable = false, limited = true))]
+    #[pyo3(signature = (bind, *, receive_buffer_bytes = 8 << 20, threads = 1, portable = false, limited = true, nonce_space = RELAY_SPACE))]
     fn new(
         py: Python<'_>,
         bind: Vec<Address>,
@@ -27,12 +28,13 @@ impl Relay {
         threads: usize,
         portable: bool,
         limited: bool,
+        nonce_space: u32,
     ) -> PyResult<Self> {
         if !(1..=MAX_THREADS).contains(&threads) {
             return Err(PyValueError::new_err(format!("a relay has 1 to {MAX_THREADS} threads, not {threads}")));
         }
         let bind = bind.iter().map(parse_address).collect::<PyResult<Vec<_>>>()?;
-        let options = Options { receive_buffer_bytes, threads, portable, limited };
+        let options = Options { receive_buffer_bytes, threads, portable, limited, nonce_space };
         py.detach(|| raccall_relay::Relay::start(&bind, options)).map(Self).map_err(os_error)
     }
 
@@ -97,8 +99,12 @@ struct RelayCore {
 #[pymethods]
 impl RelayCore {
     #[new]
-    fn new() -> Self {
-        Self { table: Table::default(), outbox: Outbox::new() }
+    #[pyo3(signature = (*, nonce_space = RELAY_SPACE))]
+    fn new(nonce_space: u32) -> Self {
+        Self {
+            table: Table::new(Arc::default(), Share { nonces: nonce_space, ..Share::default() }),
+            outbox: Outbox::new(),
+        }
     }
 
     fn add_session(&mut self, session_id: u64, ssrc: u32, mode: &str, key: &[u8]) -> PyResult<()> {

@@ -67,6 +67,10 @@ reasons! {
     Keepalive "keepalive",
     /// Not sent because the listener's nonces are used up, or a client used the relay's: it needs a new key.
     NeedsRekey "needs_rekey",
+    /// Sessions that began to want a new key: nine tenths of their nonces are used, or those of client and relay met.
+    RekeyWanted "rekey_wanted",
+    /// Sessions whose client used its new key.
+    Rekeyed "rekeyed",
     /// IP discovery answered.
     Discovery "discovery",
     /// STUN, which this relay does not answer.

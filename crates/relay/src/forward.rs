@@ -13,7 +13,7 @@
 //! the relay no amplifier. A fresh packet from the former address takes the session back at once until then.
 
 use raccall_wire::replay::Verdict;
-use raccall_wire::transport::{OpenError, is_relay_nonce};
+use raccall_wire::transport::OpenError;
 use raccall_wire::{Nanos, discovery, rtcp, rtp};
 
 use crate::limits::{self, Admission, same_host};
@@ -51,16 +51,14 @@ fn take(now: Nanos, datagram: &[u8], from: Endpoint, table: &mut Table, out: &mu
     };
     let foreign = known.is_some_and(|known| known != slot);
     let session = table.sessions[slot].as_mut().expect("an index leads to a living session");
-    let length = session.cipher.open_to(datagram, &mut table.plain[..]).map_err(|error| match error {
-        OpenError::TooShort => Reason::TooShort,
-        OpenError::Malformed => Reason::Malformed,
-        OpenError::BadSeal if foreign => Reason::WrongSource,
-        OpenError::BadSeal => Reason::BadSeal,
-        OpenError::NoRoom => Reason::TooLong,
-    })?;
-    if session.cipher.wire_nonce(datagram).is_some_and(is_relay_nonce) {
-        session.nonce_met();
-    }
+    let length =
+        session.open_to(now, datagram, &mut table.plain[..], &table.counters).map_err(|error| match error {
+            OpenError::TooShort => Reason::TooShort,
+            OpenError::Malformed => Reason::Malformed,
+            OpenError::BadSeal if foreign => Reason::WrongSource,
+            OpenError::BadSeal => Reason::BadSeal,
+            OpenError::NoRoom => Reason::TooLong,
+        })?;
     if rtp::is_rtcp(datagram) {
         take_reports(now, slot, length, datagram.len(), from, table, out)
     } else {

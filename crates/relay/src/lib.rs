@@ -12,6 +12,7 @@ mod command;
 mod counters;
 mod forward;
 mod hash;
+mod keys;
 mod limits;
 #[cfg(target_os = "linux")]
 mod mmsg;

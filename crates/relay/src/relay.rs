@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use mio::{Poll, Token, Waker};
+use raccall_wire::transport::RELAY_SPACE;
 
 use crate::socket::Bound;
 use crate::worker::{Message, Worker};
@@ -28,11 +29,13 @@ pub struct Options {
     pub threads: usize,
     /// Off only for a benchmark: then one address may send without end.
     pub limited: bool,
+    /// Nonces for each key, all that there are unless a test wants to see their end.
+    pub nonce_space: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { receive_buffer_bytes: 8 << 20, portable: false, threads: 1, limited: true }
+        Self { receive_buffer_bytes: 8 << 20, portable: false, threads: 1, limited: true, nonce_space: RELAY_SPACE }
     }
 }
 
@@ -81,9 +84,9 @@ impl Relay {
         let addresses = sockets[0].iter().map(|bound| bound.address).collect();
         let receive_buffer_bytes = sockets[0].iter().map(|bound| bound.receive_buffer_bytes).min().unwrap_or(0);
         let count = wanted as u16;
-        let threads = (0..)
-            .zip(sockets)
-            .map(|(thread, sockets)| Thread::start(Share { thread, threads: count }, sockets, &options));
+        let threads = (0..).zip(sockets).map(|(thread, sockets)| {
+            Thread::start(Share { thread, threads: count, nonces: options.nonce_space }, sockets, &options)
+        });
         let threads = threads.collect::<io::Result<_>>()?;
         Ok(Self { threads, homes: Mutex::default(), addresses, receive_buffer_bytes })
     }

@@ -1,9 +1,10 @@
 //! One session: a key, an address, a route, and what came from it.
 
 use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
-use raccall_wire::transport::{Cipher, Mode, RelayNonces, SealError};
+use raccall_wire::transport::{Mode, OpenError, SealError};
 use raccall_wire::{Nanos, discovery};
 
+use crate::keys::Keys;
 use crate::limits::Pace;
 use crate::uplink::Uplink;
 use crate::{Counters, Endpoint, Outbox, Reason, SessionId, Share};
@@ -23,11 +24,9 @@ const RELAY_SSRC: u32 = 0;
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) ssrc: u32,
-    pub(crate) cipher: Cipher,
-    key: [u8; 32],
-    share: Share,
-    nonces: RelayNonces,
-    needs_rekey: bool,
+    pub(crate) keys: Keys,
+    /// The control plane was told (`Reason::RekeyWanted`).
+    rekey_told: bool,
     pub(crate) endpoint: Option<Endpoint>,
     trial: Option<Trial>,
     /// Where it was before the address on trial.
@@ -92,11 +91,14 @@ pub struct SessionStats {
     pub observed: u64,
     /// Whether it can be sent to.
     pub has_address: u64,
+    /// Whether it wants a new key.
     pub needs_rekey: u64,
+    /// Whether it was given a new key that its client has not used yet.
+    pub rekeying: u64,
 }
 
 impl SessionStats {
-    pub fn fields(&self) -> [(&'static str, u64); 11] {
+    pub fn fields(&self) -> [(&'static str, u64); 12] {
         [
             ("received", self.received),
             ("received_bytes", self.received_bytes),
@@ -109,6 +111,7 @@ impl SessionStats {
             ("observed", self.observed),
             ("has_address", self.has_address),
             ("needs_rekey", self.needs_rekey),
+            ("rekeying", self.rekeying),
         ]
     }
 }
@@ -118,11 +121,8 @@ impl Session {
         Self {
             id,
             ssrc,
-            cipher: Cipher::new(mode, key),
-            key: *key,
-            share,
-            nonces: RelayNonces::new(share.thread, share.threads),
-            needs_rekey: false,
+            keys: Keys::new(mode, key, share),
+            rekey_told: false,
             endpoint: None,
             trial: None,
             former: None,
@@ -140,19 +140,33 @@ impl Session {
         }
     }
 
-    /// A new key or mode. Nonces begin anew only with a new key: told twice, the same key must not repeat one.
     pub(crate) fn rekey(&mut self, mode: Mode, key: &[u8; 32]) {
-        self.cipher = Cipher::new(mode, key);
-        if self.key != *key {
-            self.key = *key;
-            self.nonces = RelayNonces::new(self.share.thread, self.share.threads);
-            self.needs_rekey = false;
-        }
+        self.keys.replace(mode, key, self.endpoint.is_some());
+        self.rekey_told = false;
     }
 
-    /// A nonce of the relay's own space came from the client: the next one might repeat under this key.
-    pub(crate) fn nonce_met(&mut self) {
-        self.needs_rekey = true;
+    /// Opens a datagram of this session. What its key needs is counted.
+    pub(crate) fn open_to(
+        &mut self,
+        now: Nanos,
+        datagram: &[u8],
+        out: &mut [u8],
+        counters: &Counters,
+    ) -> Result<usize, OpenError> {
+        let changing = self.keys.changing();
+        let length = self.keys.open_to(now, datagram, out)?;
+        if changing && !self.keys.changing() {
+            counters.add(Reason::Rekeyed, 1);
+        }
+        self.tell_rekey(counters);
+        Ok(length)
+    }
+
+    fn tell_rekey(&mut self, counters: &Counters) {
+        if !self.rekey_told && self.keys.wanted() {
+            self.rekey_told = true;
+            counters.add(Reason::RekeyWanted, 1);
+        }
     }
 
     pub(crate) fn observe(&mut self, from: Endpoint) {
@@ -205,7 +219,7 @@ impl Session {
             counters.add(Reason::NoAddress, 1);
             return false;
         };
-        let room = packet.len() + self.cipher.mode().overhead_bytes();
+        let room = packet.len() + self.keys.cipher().mode().overhead_bytes();
         if let Some(trial) = &mut self.trial {
             if trial.sent_bytes + room as u64 > TRIAL_FACTOR * trial.received_bytes {
                 counters.add(Reason::HeldBack, 1);
@@ -213,13 +227,13 @@ impl Session {
             }
             trial.sent_bytes += room as u64;
         }
-        let nonce = if self.needs_rekey { None } else { self.nonces.next() };
-        let Some(nonce) = nonce else {
-            self.needs_rekey = true;
+        let Some(nonce) = self.keys.next_nonce() else {
+            self.tell_rekey(counters);
             counters.add(Reason::NeedsRekey, 1);
             return false;
         };
-        match out.push(endpoint, room, |bytes| self.cipher.seal_to(packet, nonce, bytes)) {
+        self.tell_rekey(counters);
+        match out.push(endpoint, room, |bytes| self.keys.cipher().seal_to(packet, nonce, bytes)) {
             Ok(bytes) => {
                 self.sent.add(bytes);
                 true
@@ -274,7 +288,8 @@ impl Session {
             heard_jitter_ticks: self.heard.jitter.into(),
             observed: self.observed_next.min(1) as u64,
             has_address: self.endpoint.is_some().into(),
-            needs_rekey: self.needs_rekey.into(),
+            needs_rekey: self.keys.wanted().into(),
+            rekeying: self.keys.changing().into(),
         }
     }
 }
@@ -287,21 +302,14 @@ mod tests {
     fn used_up_nonces_stop_sending_until_a_new_key() {
         let counters = Counters::default();
         let mut out = Outbox::new();
-        let mut session = Session::new(1, 7, Mode::Aes256GcmRtpSize, &[1; 32], Share::default());
+        let share = Share { nonces: 100, ..Share::default() };
+        let mut session = Session::new(1, 7, Mode::Aes256GcmRtpSize, &[1; 32], share);
         session.settle(Endpoint::from(std::net::SocketAddr::from(([127, 0, 0, 1], 9))), true);
         let packet = [0x80, 120, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 1, 2, 3];
-        assert!(session.send(&packet, &mut out, &counters));
-        session.nonces = used_up();
-        assert!(!session.send(&packet, &mut out, &counters));
-        assert_eq!((counters.get(Reason::NeedsRekey), session.stats().needs_rekey), (1, 1));
+        let sent = (0..200).filter(|_| session.send(&packet, &mut out, &counters)).count();
+        assert_eq!((sent, counters.get(Reason::NeedsRekey), counters.get(Reason::RekeyWanted)), (100, 100, 1));
+        assert_eq!(session.stats().needs_rekey, 1);
         session.rekey(Mode::Aes256GcmRtpSize, &[2; 32]);
         assert!(session.send(&packet, &mut out, &counters));
-    }
-
-    /// The smallest share there is: it ends after some thousands, where a whole one would take a second.
-    fn used_up() -> RelayNonces {
-        let mut nonces = RelayNonces::new(0, u16::MAX);
-        while nonces.next().is_some() {}
-        nonces
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use raccall_wire::discovery::STUN_COOKIE;
+use raccall_wire::transport::{RELAY_SPACE, RelayNonces};
 
 use crate::forward::MAX_DATAGRAM_BYTES;
 use crate::hash::FastMap;
@@ -15,11 +16,20 @@ use crate::{Command, Counters, Endpoint, Reason, SessionId, SessionStats};
 pub struct Share {
     pub thread: u16,
     pub threads: u16,
+    /// Nonces of all threads together for each key: 10 to RELAY_SPACE.
+    pub nonces: u32,
+}
+
+impl Share {
+    /// This thread's for one key.
+    pub(crate) fn nonces(self) -> RelayNonces {
+        RelayNonces::within(self.nonces, self.thread, self.threads)
+    }
 }
 
 impl Default for Share {
     fn default() -> Self {
-        Self { thread: 0, threads: 1 }
+        Self { thread: 0, threads: 1, nonces: RELAY_SPACE }
     }
 }
 

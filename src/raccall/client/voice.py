@@ -131,6 +131,9 @@ class VoiceCall:
                 await self._prepare_media(event)
             case gateway.SessionDescription():
                 await self._start_media(event)
+            case gateway.KeyChanged(mode=mode, key=key):
+                if self.engine is not None and mode in MODES:
+                    await asyncio.to_thread(self.engine.rekey, mode, key)
             case gateway.VoiceResumed():
                 self._attempt = 0
             case gateway.UserSpeaking(user_id=user_id, ssrc=ssrc):

@@ -21,6 +21,7 @@ from raccall.clock import monotonic_now, wall_now
 from raccall.server import certificate as tls
 from raccall.server.api import create_app
 from raccall.server.binding import Binding, StartRelay, bind
+from raccall.server.keys import LOOK_EVERY_S
 from raccall.server.relay import MediaRelay
 from raccall.server.service import Service, place_of
 from raccall.server.settings import ServerSettings, join_address
@@ -101,7 +102,8 @@ class RunningServer:
             self._binding.close()
             raise
         self._serving = asyncio.create_task(self._uvicorn.serve(self._binding.sockets))
-        self._background = [asyncio.create_task(work) for work in (self._handle_timers(), self._watch())]
+        works = (self._handle_timers(), self._watch(), self._renew_keys())
+        self._background = [asyncio.create_task(work) for work in works]
         await self._uvicorn.started_or(self._serving)
         return self
 
@@ -158,6 +160,11 @@ class RunningServer:
                 due = monotonic_now() + LAG_EVERY_S * NANOS_PER_SECOND
                 await asyncio.sleep(LAG_EVERY_S)
                 watch.lag(max(monotonic_now() - due, 0) / NANOS_PER_SECOND)
+
+    async def _renew_keys(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            self.service.calls.renew_keys(monotonic_now())
 
 
 async def serve(

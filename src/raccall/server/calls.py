@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from raccall.server import routing
+from raccall.server.keys import KeyWatch
 from raccall.server.link import Link
 from raccall.server.rooms import Rooms
 from raccall.server.routing import RelayHandle, Table, Voice
@@ -70,6 +71,8 @@ class VoiceSession:
     connected: bool = False
     speaking: int | None = None
     """What the client said last; None before it spoke."""
+    described_key: bytes = b""
+    """The key that the client was told last."""
     replay: ReplayBuffer = field(default_factory=ReplayBuffer)
     expires: Nanos | None = None
     """When a lost connection can no longer be resumed."""
@@ -88,6 +91,7 @@ class Calls:
 
     def __init__(self, relay: RelayHandle, rooms: Rooms, *, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
         self._relay = relay
+        self._keys = KeyWatch(relay)
         self._rooms = rooms
         self._random_bytes = random_bytes
         self._passes: dict[str, VoicePass] = {}
@@ -144,6 +148,16 @@ class Calls:
         connected = (session.id for session in self._sessions.values() if session.connected)
         stats = {session_id: self._relay.session_stats(session_id) for session_id in connected}
         return {session_id: counts for session_id, counts in stats.items() if counts is not None}
+
+    def renew_keys(self, now: Nanos) -> None:
+        """Give new keys where needed; to be called every LOOK_EVERY_S. Who ignores one has to begin anew (4006)."""
+        for session_id in self._keys.wanted([s.id for s in self._sessions.values() if s.connected], now):
+            session = self._sessions[session_id]
+            session.key = self._random_bytes(routing.KEY_BYTES)
+            self.reroute()
+            self._describe(session)
+        for session_id in self._keys.ignored(now):
+            self._end(self._sessions[session_id], CloseCode.SESSION_INVALID)
 
     # ---- what happens on voice connections ----
 
@@ -219,13 +233,20 @@ class Calls:
         self.reroute()
         proven = link.peer is not None and _same_address(link.peer, event.address)
         self._relay.set_address(session.id, (event.address, event.port), proven=proven)
-        link.core.describe(mode=session.mode, key=session.key, media_session_id=str(session.id))
+        self._describe(session)
         others = list(self._others(session))
         self._tell(session, ClientsConnect(user_ids=[str(other.user_id) for other in others]))
         for other in others:
             if other.speaking is not None:
                 self._tell(session, _speaking(other, other.speaking))
             self._tell(other, ClientsConnect(user_ids=[str(session.user_id)]))
+
+    def _describe(self, session: VoiceSession) -> None:
+        """Tell the client its key; one whose connection is lost is told when it resumes."""
+        if session.link is not None:
+            session.link.core.describe(mode=session.mode, key=session.key, media_session_id=str(session.id))
+            session.described_key = session.key
+            session.link.wake()
 
     def _on_speaking(self, link: VoiceLink, speaking: int) -> None:
         session = self._links[link]
@@ -245,10 +266,13 @@ class Calls:
                 self._refuse(session.link, CloseCode.DISCONNECTED)
             session.link, session.expires = link, None
             self._links[link] = session
+            if session.described_key != session.key:
+                self._describe(session)
         link.wake()
 
     def _end(self, session: VoiceSession, code: CloseCode = CloseCode.NORMAL) -> None:
         del self._sessions[session.id]
+        self._keys.forget(session.id)
         if session.link is not None:
             del self._links[session.link]
             self._refuse(session.link, code)

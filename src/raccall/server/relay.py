@@ -4,6 +4,8 @@ from raccall._native import Relay
 
 RECEIVE_BUFFER_BYTES = 8 << 20
 """Asked for per socket: a burst must fit while the thread waits for a processor. The usual 208 KiB lose 1 to 3 %."""
+NONCE_SPACE = 1 << 30
+"""Nonces that the relay has for each key."""
 
 
 class MediaRelay:
@@ -12,10 +14,16 @@ class MediaRelay:
     bind: (IP address, port) pairs. Raises OSError, with errno, if one is busy or not of this machine.
     """
 
-    def __init__(self, bind: list[tuple[str, int]], *, receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES) -> None:
+    def __init__(
+        self,
+        bind: list[tuple[str, int]],
+        *,
+        receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES,
+        nonce_space: int = NONCE_SPACE,
+    ) -> None:
         self._asked_bytes = receive_buffer_bytes
         self._foreign_hosts = 0
-        self._native = Relay(bind, receive_buffer_bytes=receive_buffer_bytes)
+        self._native = Relay(bind, receive_buffer_bytes=receive_buffer_bytes, nonce_space=nonce_space)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:

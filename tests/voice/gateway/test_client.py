@@ -8,6 +8,7 @@ from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.gateway.client import (
     HELLO_TIMEOUT_MS,
     Closed,
+    KeyChanged,
     Next,
     SessionDescription,
     UserDisconnected,
@@ -80,6 +81,13 @@ def test_a_session_is_set_up() -> None:
     peer.client.set_speaking(1)
     (speaking,) = peer.heard()
     assert speaking == {"op": 5, "d": {"speaking": 1, "ssrc": 77, "delay": 0}}
+
+
+def test_a_second_description_is_a_new_key() -> None:
+    peer = Peer().described()
+    peer.say(DESCRIPTION | {"d": DESCRIPTION["d"] | {"secret_key": list(range(32))}})
+    assert peer.events() == [KeyChanged(DESCRIPTION["d"]["mode"], bytes(range(32)))]
+    assert peer.client.counts["malformed"] == 0
 
 
 def test_who_is_here_and_whose_voice_it_is() -> None:
@@ -197,8 +205,8 @@ def test_a_session_is_described_once_and_after_ready() -> None:
     peer = Peer()
     peer.client.opened(peer.now)
     peer.say(HELLO, DESCRIPTION, READY, READY, DESCRIPTION, DESCRIPTION)
-    assert [type(event) for event in peer.events()] == [VoiceReady, SessionDescription]
-    assert peer.client.counts["malformed"] == 3
+    assert [type(event) for event in peer.events()] == [VoiceReady, SessionDescription, KeyChanged]
+    assert peer.client.counts["malformed"] == 2
 
 
 def test_unknown_opcodes_are_ignored_but_their_numbers_count() -> None:

@@ -6,4 +6,4 @@ mod nonce;
 
 pub use cipher::{Cipher, OpenError, SealError};
 pub use mode::Mode;
-pub use nonce::{ClientNonces, RelayNonces, is_relay_nonce};
+pub use nonce::{ClientNonces, RELAY_SPACE, RelayNonces, is_relay_nonce};

@@ -6,7 +6,8 @@
 //! The relay divides its space among its threads.
 
 const RELAY_BITS: [u8; 4] = [0x80, 0, 0, 0x80];
-const RELAY_SPACE: u32 = 1 << 30;
+/// Nonces that the relay has for one key.
+pub const RELAY_SPACE: u32 = 1 << 30;
 const CLIENT_SPACE: u32 = 1 << 31;
 
 /// Whether a nonce belongs to the relay. A client's packet with such a nonce means: make a new key.
@@ -25,8 +26,8 @@ impl ClientNonces {
         Self::default()
     }
 
-    /// `None`: nine tenths are used, make a new key.
-    #[allow(clippy::should_implement_trait)] // an iterator's end is an end; this one asks for a new key
+    /// `None`: all are used. The relay counts along and makes a new key before.
+    #[allow(clippy::should_implement_trait)] // an iterator's end is an end; after this one comes a new key
     pub fn next(&mut self) -> Option<[u8; 4]> {
         let nonce = take(&mut self.used, CLIENT_SPACE)?;
         Some(nonce.to_be_bytes())
@@ -45,12 +46,29 @@ impl RelayNonces {
     /// # Panics
     /// Unless `thread < threads`.
     pub fn new(thread: u16, threads: u16) -> Self {
-        assert!(thread < threads, "thread {thread} of {threads}");
-        let size = RELAY_SPACE / u32::from(threads);
+        Self::within(RELAY_SPACE, thread, threads)
+    }
+
+    /// The same of the first `space` nonces only, so that a test sees their end.
+    ///
+    /// # Panics
+    /// Unless `thread < threads` and `space` is one of the relay's.
+    pub fn within(space: u32, thread: u16, threads: u16) -> Self {
+        assert!(thread < threads && space <= RELAY_SPACE, "thread {thread} of {threads}, {space} nonces");
+        let size = space / u32::from(threads);
         Self { base: size * u32::from(thread), size, used: 0 }
     }
 
-    /// `None`: nine tenths of this thread's share are used, make a new key.
+    /// Nine tenths of this thread's share are used: make a new key, while the last tenth lasts.
+    pub fn is_scarce(&self) -> bool {
+        self.used >= self.size / 10 * 9
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.used >= self.size
+    }
+
+    /// `None`: all of this thread's share are used.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Option<[u8; 4]> {
         let count = self.base + take(&mut self.used, self.size)?;
@@ -62,7 +80,7 @@ impl RelayNonces {
 
 fn take(used: &mut u32, space: u32) -> Option<u32> {
     let count = *used;
-    (count < space / 10 * 9).then(|| {
+    (count < space).then(|| {
         *used += 1;
         count
     })
@@ -79,7 +97,7 @@ mod tests {
         let mut seen = HashSet::new();
         for thread in 0..7 {
             let mut nonces = RelayNonces::new(thread, 7);
-            for used in [0, RELAY_SPACE / 7 / 10 * 9 - 300] {
+            for used in [0, RELAY_SPACE / 7 - 300] {
                 nonces.used = used;
                 for _ in 0..300 {
                     let nonce = nonces.next().unwrap();
@@ -89,7 +107,7 @@ mod tests {
             }
             assert_eq!(nonces.next(), None);
         }
-        let mut nonces = ClientNonces { used: CLIENT_SPACE / 10 * 9 - 300 };
+        let mut nonces = ClientNonces { used: CLIENT_SPACE - 300 };
         for _ in 0..300 {
             assert!(!is_relay_nonce(nonces.next().unwrap()));
         }

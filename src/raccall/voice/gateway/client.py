@@ -2,6 +2,7 @@
 
     opened ─▶ Hello ─▶ Identify ─▶ Ready ─▶ (IP discovery, by the caller) ─▶ select_protocol ─▶ SessionDescription
                     └▶ Resume ─▶ Resumed, and what was missed             (only after a session was described once)
+    a SessionDescription more ─▶ KeyChanged
 
 One object lives as long as the session does, over any number of WebSockets: the caller says `opened` for each new one
 and `lost` when it ended; Closed tells what to do next. After each input or command, drain `next_event` and `to_send`,
@@ -87,6 +88,16 @@ class SessionDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyChanged:
+    """Seal with this key from now on; the former one still opens what is under way."""
+
+    mode: str
+    """The transport mode in use."""
+    key: bytes
+    """32 bytes, for both directions."""
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceResumed:
     """The session goes on over a new WebSocket; media never stopped."""
 
@@ -127,7 +138,16 @@ class Closed:
     """What to do."""
 
 
-VoiceEvent = VoiceReady | SessionDescription | VoiceResumed | UserSpeaking | UsersConnected | UserDisconnected | Closed
+VoiceEvent = (
+    VoiceReady
+    | SessionDescription
+    | KeyChanged
+    | VoiceResumed
+    | UserSpeaking
+    | UsersConnected
+    | UserDisconnected
+    | Closed
+)
 
 
 class VoiceGatewayClient:
@@ -243,11 +263,11 @@ class VoiceGatewayClient:
                 self._ssrc = Ssrc(ssrc)
                 self._events.append(VoiceReady(self._ssrc, (host, port), tuple(modes), version == tunnel.VERSION))
             case messages.SessionDescription(mode=mode):
-                event = SessionDescription(mode, message.key)
-                if not self._ssrc or self._described:
-                    raise ValueError("described before ready, or twice")
+                key = message.key
+                if not self._ssrc:
+                    raise ValueError("described before ready")
+                self._events.append(KeyChanged(mode, key) if self._described else SessionDescription(mode, key))
                 self._described = True
-                self._events.append(event)
             case messages.Resumed():
                 self._events.append(VoiceResumed())
             case messages.UserSpeaking(user_id=user_id, ssrc=ssrc, speaking=speaking):

@@ -3,7 +3,8 @@
 The order of things, C = client, S = server:
 
     S Hello · C Identify · S Ready · (IP discovery by UDP) · C SelectProtocol · S SessionDescription, ClientsConnect,
-    UserSpeaking of those who are there · C Speaking · S UserSpeaking, ClientsConnect, ClientDisconnect as they happen
+    UserSpeaking of those who are there · C Speaking · S UserSpeaking, ClientsConnect, ClientDisconnect as they happen,
+    SessionDescription again when the key changes
 
 A lost connection is replaced by a new one that starts with Resume; the session (key, SSRC, ReplayBuffer) belongs to the
 caller and outlives its connections. Whoever owns the core follows one rule: after each `receive`, `handle_timer` or
@@ -220,8 +221,11 @@ class VoiceGatewayServer:
         self._send(Ready(ssrc=ssrc, ip=host, port=port, modes=list(self._modes), raccall_tunnel=tunnel.VERSION))
 
     def describe(self, *, mode: str, key: bytes, media_session_id: str) -> None:
-        """Hand over the transport key: the client may send from now on."""
-        self._expect(_State.SELECTED)
+        """Hand over the transport key: the client may send from now on. Again, with another key: it is to use that."""
+        if self.closed:
+            return
+        if not self.connected:
+            self._expect(_State.SELECTED)
         self._state = _State.CONNECTED
         self._send(SessionDescription(mode=mode, secret_key=list(key), media_session_id=media_session_id))
 
