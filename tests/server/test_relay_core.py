@@ -424,7 +424,7 @@ def test_a_new_key_keeps_address_route_and_replay_window() -> None:
 
 def test_an_old_key_opens_five_seconds_more() -> None:
     room = Room(2)
-    anna, ben = room.members
+    anna, _ = room.members
     under_way = [anna.seal(anna.rtp(sequence)) for sequence in (2, 3)]
     anna.key = b"k" * 32
     room.core.add_session(anna.id, anna.ssrc, GCM, anna.key)
