@@ -64,6 +64,7 @@ types: setup
 
 soak: setup
 	cargo test --release --package raccall-record --test timeline six_hours -- --ignored --nocapture
+	RACCALL_SOAK_MINUTES=120 $(BIN)/python -m pytest -s tests/recorder/test_clicks.py
 	$(BIN)/python -m bench kills
 
 bench: setup
