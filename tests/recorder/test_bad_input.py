@@ -12,9 +12,11 @@ from calls import START, Sender, over_network
 from folders import people, read, write_recording
 
 from raccall.errors import StorageError
-from raccall.recorder import JournalReader, MemberJoined, Recorder, Source, Start, read_events, render
+from raccall.recorder import JournalReader, MemberJoined, Recorder, Source, Start, placement, read_events, render
+from raccall.recorder.attribution import Attribution
 from raccall.recorder.opus_packet import SILENCE_20_MS
 from raccall.recorder.summary import Damage
+from raccall.units import Ssrc
 from raccall.voice.tap import TappedPacket, Tick
 
 DISK_BYTES = 256 * 1024
@@ -122,6 +124,24 @@ def test_a_hundred_speakers_of_whom_ninety_say_one_word(tmp_path: Path) -> None:
     }
     lengths = {len(read(tmp_path / "call" / person.track)) for person in summary.people[::20]}
     assert len(lengths) == 1, "all tracks are equally long"
+
+
+def test_of_too_many_voices_those_who_said_most_are_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "MAX_SPEAKERS", 3)
+    senders = [Sender(ssrc, [SILENCE_20_MS] * (50 if ssrc % 5 == 0 else 2)) for ssrc in range(101, 116)]
+    folder = write_recording(tmp_path / "call", over_network(senders, seed=1), people())
+    summary = render(folder)
+    assert {person.track: person.packets for person in summary.people} == {
+        f"tracks/unknown-{ssrc:08x}.opus": 50 for ssrc in (105, 110, 115)
+    }
+    assert summary.speakers_left_out == 12 and len(list((folder / "tracks").iterdir())) == 3
+
+
+def test_thousands_of_one_name_are_told_apart_at_once() -> None:
+    sources = [Source(now=START, ssrc=ssrc, user_id=str(ssrc), name="anna") for ssrc in range(20_000)]
+    attribution = Attribution(sources)
+    names = {attribution.speaker_of(Ssrc(ssrc), START).file_name for ssrc in range(20_000)}
+    assert len(names) == 20_000 and "anna-20000" in names
 
 
 async def test_a_recording_of_no_packets_is_a_recording(tmp_path: Path) -> None:

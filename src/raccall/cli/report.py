@@ -133,6 +133,8 @@ def _losses(summary: Summary) -> list[str]:
         f"lost: {summary.lost_in_network} in the network, {summary.lost_in_kernel} in the kernel, "
         f"{summary.lost_in_tap} in the recorder"
     ]
+    if summary.speakers_left_out:
+        lines.append(f"LEFT OUT: {summary.speakers_left_out} voices with the fewest packets are in the journal only")
     damage = summary.damage
     if damage.journal_places or damage.journal_packets or damage.event_lines:
         lines.append(

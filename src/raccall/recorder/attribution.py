@@ -42,6 +42,8 @@ class Attribution:
         self._names: dict[str, str] = {}
         self._speakers: dict[str, Speaker] = {}
         self._taken: set[str] = set()
+        self._numbered: dict[str, int] = {}
+        """File name → the highest number given behind it."""
         for event in events:
             match event:
                 case MemberJoined(user_id=user_id, name=name):
@@ -87,10 +89,11 @@ class Attribution:
 
     def _free_file_name(self, name: str) -> str:
         base = safe_file_name(name)
-        candidate, number = base, 1
+        candidate, number = base, self._numbered.get(base.casefold(), 1)
         while candidate.casefold() in self._taken:
             number += 1
             candidate = f"{base}-{number}"
+        self._numbered[base.casefold()] = number
         self._taken.add(candidate.casefold())
         return candidate
 

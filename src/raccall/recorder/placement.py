@@ -4,6 +4,7 @@ Read through twice: once to learn who speaks, in how many channels and how long 
 say; then for the packets. Memory does not grow with the length of the recording.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ Progress = Callable[[float], None]
 
 MAX_SAMPLES = 31 * 86_400 * SAMPLE_RATE_HZ
 """A month. What says that it lasts longer would fill any disk with silence."""
+
+MAX_SPEAKERS = 500
+"""Each needs a file, a decoder and a second of sound at a time. Of more, those with the most packets are rendered."""
 
 _STEP: int = 4 * NANOS_PER_SECOND
 _UNDER_WAY: int = 200 * NANOS_PER_MS
@@ -67,6 +71,7 @@ class Placement:
         self._attribution = Attribution(self.log.events)
         self._channels: dict[Speaker, int] = {}
         self._packets = 0
+        packets_of: Counter[Speaker] = Counter()
         told = max((event.now for event in self.log.events), default=0)
         arrived = 0
         for batch in self.reader.batches(_STEP):
@@ -74,12 +79,16 @@ class Placement:
             arrived = max(arrived, int(batch.arrival.max()))
             toc = batch.toc
             for speaker, indices in self._attribution.split(batch):
+                packets_of[speaker] += len(indices)
                 stereo = bool(((toc[indices] & STEREO_FLAG != 0) & (toc[indices] >= 0)).any())
                 self._channels[speaker] = max(self._channels.get(speaker, 1), 1 + stereo)
         start, base = self.start, self.reader.base
         self.begin = Nanos(start.now) if start else base.monotonic_ns if base else Nanos(0)
-        self.speakers = tuple(self._channels)
+        heard = {speaker for speaker, _ in packets_of.most_common(MAX_SPEAKERS)}
+        self.speakers = tuple(speaker for speaker in self._channels if speaker in heard)
         """In the order of their first packets."""
+        self.speakers_left_out = len(self._channels) - len(self.speakers)
+        """Beyond MAX_SPEAKERS; still in the journal."""
         length = max(Timeline(self.begin).position_of(Nanos(max(told, arrived))), FRAME_SAMPLES)
         if arrived + _AFTER_LAST > told:
             length = max(length, self._end_of_packets())
@@ -115,6 +124,8 @@ class Placement:
         done = settled = 0
         for batch in self.reader.batches(_STEP):
             for speaker, indices in self._attribution.split(batch):
+                if speaker not in timelines:
+                    continue
                 withdrawals = withdrawn.get(speaker.user_id, [])
                 while withdrawals and batch.arrival[indices[-1]] >= withdrawals[0]:
                     before = batch.arrival[indices] < withdrawals.pop(0)

@@ -154,6 +154,7 @@ def _summary(placement: Placement, people: list[Person]) -> Summary:
         duration_s=placement.length / SAMPLE_RATE_HZ,
         complete=any(isinstance(event, Stop) for event in log.events),
         people=people,
+        speakers_left_out=placement.speakers_left_out,
         lost_in_network=max(lost - in_kernel - in_tap, 0),
         lost_in_kernel=in_kernel,
         lost_in_tap=in_tap,

@@ -82,6 +82,8 @@ class Summary(msgspec.Struct, kw_only=True, frozen=True):
     corrections: list[Correction]
     alarms: list[Alarm] = []
     """What was wrong while it was made, and when each was over."""
+    speakers_left_out: int = 0
+    """Voices beyond the 500 with the most packets: in the journal only."""
     stopped: str = ""
     """Why it ended: "stopped", a limit ("max_size", "disk_nearly_full") or an error; empty when it was killed."""
     damage: Damage
