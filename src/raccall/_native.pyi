@@ -116,6 +116,12 @@ def opus_payload_has_lbrr(payload: bytes) -> bool: ...
 
 # ---- media: chains ----
 
+_Queue = tuple[float, float, int, int]
+"""standing_ms, arrived_ms, arrived_packets, arrived_bytes."""
+
+_Link = tuple[float, float | None, float, int | None, _Queue | None, float | None]
+"""uplink_loss_pct, round_trip_ms, jitter_ms, highest_sequence, queue, heard_loss_pct."""
+
 @final
 class SendChain:
     """Frames in, sealed datagrams out. Pure: no thread, no clock, no socket. See `raccall.voice.chains`."""
@@ -142,7 +148,8 @@ class SendChain:
     def set_muted(self, muted: bool) -> None: ...
     def set_gain_db(self, gain_db: float) -> None: ...
     def set_level_extension(self, on: bool) -> None: ...
-    def apply(self, uplink_loss_pct: float, round_trip_ms: float | None, jitter_ms: float) -> None: ...
+    def apply(self, report: _Link, now: int) -> None: ...
+    def take_rtcp(self, rtcp: bytes, now: int) -> _Link | None: ...
     def report_datagram(self, blocks: Sequence[tuple[int, int, int, int, int, int, int]], now: int) -> bytes | None:
         """Each block: ssrc, fraction_lost, lost, highest_sequence, jitter, last_sr, delay_since_last_sr."""
 
@@ -152,6 +159,10 @@ class SendChain:
     def sent_bytes(self) -> int: ...
     @property
     def bitrate_bps(self) -> int: ...
+    @property
+    def frame_ms(self) -> int: ...
+    @property
+    def held_frames(self) -> int: ...
 
 @final
 class ReceiveChain:
@@ -171,6 +182,9 @@ class ReceiveChain:
 
     def push(self, datagram: bytes, now: int) -> tuple[int, int, int, bytes] | None:
         """A fresh packet: ssrc, extended_sequence, extended_timestamp, rtp_packet. None: RTCP, or refused (counted)."""
+
+    def take_rtcp(self) -> list[bytes]:
+        """The opened RTCP packets since the last call, the newest 64."""
 
     def pull(self, now: int) -> NDArray[np.float32]:
         """The next 10 ms of everyone, shape (480, 1), within ±1."""

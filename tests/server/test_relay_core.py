@@ -461,9 +461,8 @@ def test_a_report_is_answered_with_how_the_session_is_received() -> None:
         room.send(anna, anna.seal(anna.rtp(sequence)))
         room.now += 20 * NANOS_PER_MS
     (answer,) = room.send(anna, anna.sender_report(ntp=0x1111_2222_3333_4444))[anna.address]
-    kind, words, ssrc, source, loss, highest, jitter, last_sr, delay = struct.unpack(
-        ">xBHIIIIIII", anna.open(answer, clear=8)
-    )
+    opened = anna.open(answer, clear=8)
+    kind, words, ssrc, source, loss, highest, jitter, last_sr, delay = struct.unpack(">xBHIIIIIII", opened[:32])
     assert (kind, words, ssrc, source) == (201, 7, 0, anna.ssrc)
     assert (loss >> 24, loss & 0xFFFFFF, highest) == (256 // 5, 1, 5)
     assert (last_sr, delay) == (0x2222_3333, 0)
@@ -472,6 +471,46 @@ def test_a_report_is_answered_with_how_the_session_is_received() -> None:
     assert room.count("rtcp", "rtcp_answered", "forwarded") == (2, 1, 4)
     with pytest.raises(InvalidTag):
         ben.open(answer, clear=8)
+
+
+LINK = ">BBHI4sHHHHIBBxx"
+"""Header, SSRC, name; standing, newest and arrived ms, packets, bytes, listeners, their loss in 256ths."""
+
+
+def link_feedback(opened: bytes) -> tuple[int, ...]:
+    version, kind, words, ssrc, name, *numbers = struct.unpack(LINK, opened[32:])
+    assert (version, kind, words, ssrc, name) == (0x80, 204, 6, 0, b"LINK")
+    return tuple(numbers)
+
+
+def test_who_speaks_is_told_how_three_quarters_of_the_listeners_hear_it() -> None:
+    room = Room(3)
+    anna, ben, carla = room.members
+    for number, (member, lost) in enumerate([(ben, 40), (carla, 4), (anna, 200)]):
+        sender = struct.pack(">BBHIQIII", 0x80, 200, 6, member.ssrc, 1 + number, 0, 0, 0)
+        block = struct.pack(">BBHIIBxxxIIII", 0x81, 201, 7, member.ssrc, anna.ssrc, lost, 0, 0, 0, 0)
+        sent = room.send(member, member.seal(sender + block, clear=8))
+    listeners, heard_loss = link_feedback(anna.open(sent[anna.address][0], clear=8))[-2:]
+    assert (listeners, heard_loss) == (2, 4), "one bad listener decides nothing, and who speaks is no listener"
+
+
+def test_a_sender_whose_packets_queue_is_told_without_asking() -> None:
+    room = Room(2)
+    anna, _ = room.members
+    told = []
+    for sequence in range(200):
+        late_ms = max(sequence - 100, 0) * 60  # from then on each packet takes 80 ms
+        room.now = (5000 + sequence * 20 + late_ms) * NANOS_PER_MS
+        told += room.send(anna, anna.seal(anna.rtp(sequence))).get(anna.address, [])
+        if sequence == 50:
+            assert not told, "who never reported knows of no reports"
+            assert room.send(anna, anna.sender_report(ntp=1))[anna.address]
+    standing_ms, newest_ms, arrived_ms, packets, size, *_ = link_feedback(anna.open(told[0], clear=8))
+    assert 40 < standing_ms <= newest_ms < 200
+    assert arrived_ms / packets == 80
+    assert size == packets * (12 + 6 + 20)
+    seconds = 100 * 80 / 1000
+    assert 0.8 * 5 * seconds < len(told) <= 5 * seconds
 
 
 def test_reflected_datagrams_open_for_nobody() -> None:

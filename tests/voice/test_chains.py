@@ -5,7 +5,7 @@ import pytest
 
 from raccall._native import TRANSPORT_MODES, Cipher
 from raccall.testing.call import KEY, MODE, VirtualCall, talker
-from raccall.units import NANOS_PER_MS, Nanos, Ssrc
+from raccall.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos, Ssrc
 from raccall.voice.chains import LinkReport, ReceiveChain, SendChain
 from raccall.wire.packet import Packet, parse_compound
 
@@ -92,12 +92,12 @@ def test_the_mode_without_nonce_sends_no_reports() -> None:
 
 def test_a_poor_link_lowers_the_bitrate() -> None:
     send = SendChain(1, MODE, KEY, bitrate_bps=48_000)
-    for _ in range(30):
-        send.apply(LinkReport(uplink_loss_pct=20))
+    for second in range(30):
+        send.apply(LinkReport(uplink_loss_pct=20), Nanos(START + second * NANOS_PER_SECOND))
     assert send.bitrate_bps == 16_000
-    send.apply(LinkReport(uplink_loss_pct=float("nan")))
-    for _ in range(40):
-        send.apply(LinkReport(uplink_loss_pct=0, round_trip_ms=30))
+    send.apply(LinkReport(uplink_loss_pct=float("nan")), START)
+    for second in range(30, 70):
+        send.apply(LinkReport(uplink_loss_pct=0, round_trip_ms=30), Nanos(START + second * NANOS_PER_SECOND))
     assert send.bitrate_bps == 48_000
 
 

@@ -8,10 +8,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use raccall_media::{LinkReport, Pushed, ReceiveChain, ReceiveReport, SendChain, round_trip_ms};
+use raccall_media::{Pushed, ReceiveChain, ReceiveReport, SendChain};
 use raccall_wire::Nanos;
 use raccall_wire::discovery::parse_response;
-use raccall_wire::rtcp::{self, Rtcp};
 use raccall_wire::transport::Mode;
 use rtrb::Consumer;
 
@@ -171,11 +170,10 @@ impl Thread {
                 }
             }
             Pushed::Rtcp(plain) => {
-                if let Some(link) = link_report(plain, self.call.ssrc, arrival) {
+                if let Some(link) = self.call.send.take_rtcp(plain, arrival) {
                     self.call.link.answered(by, arrival);
                     self.stats.uplink_loss_pct = Some(link.uplink_loss_pct);
                     self.stats.round_trip_ms = link.round_trip_ms.or(self.stats.round_trip_ms);
-                    self.call.send.apply(&link);
                 }
             }
             Pushed::Refused(_) => {} // counted by the chain
@@ -317,27 +315,12 @@ fn send_frame(
     }
 }
 
-/// What the relay says about our own packets.
-fn link_report(rtcp: &[u8], ssrc: u32, arrival: Nanos) -> Option<LinkReport> {
-    let packets = rtcp::parse(rtcp).ok()?;
-    let mut blocks = packets.iter().flat_map(|packet| match packet {
-        Rtcp::SenderReport { blocks, .. } | Rtcp::ReceiverReport { blocks, .. } => blocks.as_slice(),
-        Rtcp::Other { .. } => &[],
-    });
-    let block = blocks.find(|block| block.ssrc == ssrc)?;
-    Some(LinkReport {
-        uplink_loss_pct: f32::from(block.fraction_lost) * 100.0 / 256.0,
-        round_trip_ms: round_trip_ms(block, arrival),
-        jitter_ms: block.jitter as f32 / 48.0,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
 
     use raccall_media::{ReceiveConfig, SendConfig};
-    use raccall_wire::rtcp::ReportBlock;
+    use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
     use raccall_wire::transport::Cipher;
 
     use super::*;

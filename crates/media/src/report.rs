@@ -1,16 +1,68 @@
 //! What the chains tell about themselves, and what they are told about the link.
 
 use raccall_wire::Nanos;
-use raccall_wire::rtcp::ReportBlock;
+use raccall_wire::feedback::LinkFeedback;
+use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
+
+use crate::frame::SAMPLES_PER_MS;
 
 /// How the way to the listeners is doing. One of the two back edges of the design: it sets bitrate and error correction.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct LinkReport {
     /// Packets that the relay missed since the last report, 0 to 100.
     pub uplink_loss_pct: f32,
     pub round_trip_ms: Option<f32>,
     /// Interarrival jitter at the relay.
     pub jitter_ms: f32,
+    /// The newest packet that the relay had; None if it does not say.
+    pub highest_sequence: Option<u16>,
+    /// None from a relay that is not ours.
+    pub queue: Option<QueueReport>,
+    /// Loss on the whole way to the listeners, that three quarters of them do not exceed; None while none has told.
+    pub heard_loss_pct: Option<f32>,
+}
+
+/// How our packets wait on the way to the relay.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct QueueReport {
+    /// What every packet waits, 0 while some pass at once.
+    pub standing_ms: f32,
+    /// The datagrams that arrived during `arrived_ms`, sealed, without UDP and IP headers.
+    pub arrived_ms: f32,
+    pub arrived_packets: u16,
+    pub arrived_bytes: u32,
+}
+
+impl QueueReport {
+    /// Bits a second that got through, with `header_bytes` for each packet. None: too little to tell.
+    pub fn arrived_bps(&self, header_bytes: usize) -> Option<f32> {
+        let bytes = self.arrived_bytes as f32 + f32::from(self.arrived_packets) * header_bytes as f32;
+        (self.arrived_ms > 0.0 && bytes > 0.0).then(|| bytes * 8000.0 / self.arrived_ms)
+    }
+}
+
+/// What a relay's opened RTCP packet says about our own packets; None if it says nothing.
+pub fn link_report(rtcp: &[u8], ssrc: u32, now: Nanos) -> Option<LinkReport> {
+    let packets = rtcp::parse(rtcp).ok()?;
+    let block = packets.iter().flat_map(Rtcp::blocks).find(|block| block.ssrc == ssrc)?;
+    let feedback = packets.iter().find_map(LinkFeedback::from_rtcp);
+    Some(LinkReport {
+        uplink_loss_pct: percent(block.fraction_lost),
+        round_trip_ms: round_trip_ms(block, now),
+        jitter_ms: block.jitter as f32 / SAMPLES_PER_MS as f32,
+        highest_sequence: Some(block.highest_sequence as u16),
+        queue: feedback.map(|feedback| QueueReport {
+            standing_ms: feedback.standing_ms.into(),
+            arrived_ms: feedback.arrived_ms.into(),
+            arrived_packets: feedback.arrived_packets,
+            arrived_bytes: feedback.arrived_bytes,
+        }),
+        heard_loss_pct: feedback.filter(|feedback| feedback.listeners > 0).map(|feedback| percent(feedback.heard_loss)),
+    })
+}
+
+fn percent(fraction_256: u8) -> f32 {
+    f32::from(fraction_256) * 100.0 / 256.0
 }
 
 /// One Source as this receiver sees it. Counts are since its first packet.
@@ -124,7 +176,7 @@ pub fn ntp_of(now: Nanos) -> u64 {
 }
 
 /// Round trip from a report block about our own sender reports (RFC 3550 section 6.4.1); nothing if it echoes none of them.
-pub fn round_trip_ms(block: &ReportBlock, now: Nanos) -> Option<f32> {
+fn round_trip_ms(block: &ReportBlock, now: Nanos) -> Option<f32> {
     if block.last_sr == 0 {
         return None;
     }

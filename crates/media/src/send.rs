@@ -12,7 +12,8 @@ use crate::frame::{NANOS_PER_MS, SAMPLE_RATE_HZ, SAMPLES_PER_MS, SEND_SAMPLES, S
 use crate::gain::Gain;
 use crate::level::level_extension;
 use crate::limiter::Limiter;
-use crate::report::{LinkReport, ntp_of};
+use crate::rate::Rate;
+use crate::report::{LinkReport, link_report, ntp_of};
 
 /// More than 20 ms of Opus can be (RFC 6716 section 3.2.1).
 const PAYLOAD_BYTES: usize = 1276;
@@ -20,12 +21,14 @@ const PAYLOAD_BYTES: usize = 1276;
 /// A report block count has five bits.
 const BLOCKS_PER_REPORT: usize = 31;
 
-/// The bitrate goes down by a sixth at a report with more loss than the first, up by a twentieth below the second.
-const LOSS_STEPS_PCT: (f32, f32) = (10.0, 2.0);
-const MIN_BITRATE_BPS: i32 = 16_000;
+/// The longest packet that is sent, 60 ms.
+const MOST_FRAME_SAMPLES: usize = 3 * SEND_SAMPLES;
 
 /// More tells libopus nothing, and costs quality when it was one bad second.
 const MAX_EXPECTED_LOSS_PCT: f32 = 30.0;
+
+/// More packets than that are not under way: the report is about an earlier sender of this Source.
+const MOST_UNDER_WAY: u16 = 500;
 
 /// Weight of the newest report, one a second, in the expected loss.
 const LOSS_WEIGHT: f32 = 0.25;
@@ -75,7 +78,11 @@ pub struct SendChain {
     encoder: Encoder,
     gain: Gain,
     limiter: Limiter,
-    frame: [f32; SEND_SAMPLES],
+    /// What waits for the rest of its packet, `framed` samples, the first of them with `frame_timestamp`.
+    frame: [f32; MOST_FRAME_SAMPLES],
+    framed: usize,
+    frame_timestamp: u32,
+    frame_samples: usize,
     payload: [u8; PAYLOAD_BYTES],
     packet: Vec<u8>,
     datagram: Vec<u8>,
@@ -87,7 +94,8 @@ pub struct SendChain {
     timestamp: u32,
     last_push: Nanos,
     expected_loss_pct: f32,
-    bitrate_bps: i32,
+    rate: Rate,
+    held_frames: u64,
     sent_packets: u64,
     sent_bytes: u64,
     payload_bytes: u64,
@@ -107,7 +115,10 @@ impl SendChain {
             encoder,
             gain: Gain::new(1.0),
             limiter: Limiter::default(),
-            frame: [0.0; SEND_SAMPLES],
+            frame: [0.0; MOST_FRAME_SAMPLES],
+            framed: 0,
+            frame_timestamp: config.first_timestamp,
+            frame_samples: SEND_SAMPLES,
             payload: [0; PAYLOAD_BYTES],
             packet: Vec::with_capacity(2048),
             datagram: Vec::with_capacity(2048),
@@ -118,7 +129,8 @@ impl SendChain {
             timestamp: config.first_timestamp,
             last_push: 0,
             expected_loss_pct: f32::from(config.expected_loss_pct),
-            bitrate_bps: config.bitrate_bps,
+            rate: Rate::new(config.bitrate_bps, config.mode.overhead_bytes()),
+            held_frames: 0,
             sent_packets: 0,
             sent_bytes: 0,
             payload_bytes: 0,
@@ -126,25 +138,43 @@ impl SendChain {
         })
     }
 
-    /// Takes 20 ms of sound. Gives the datagram to send at once, or nothing: muted, silent under DTX, or the key's nonces are used up.
+    /// Takes 20 ms of sound. Gives the datagram to send at once, or nothing: the packet is longer than that and not full, muted, silent
+    /// under DTX, held back because it would only wait, or the key's nonces are used up.
     pub fn push(&mut self, frame: &[f32], now: Nanos) -> Option<&[u8]> {
         assert_eq!(frame.len(), SEND_SAMPLES, "a push is 20 ms");
         let timestamp = self.timestamp;
         self.timestamp = self.timestamp.wrapping_add(SEND_SAMPLES as u32);
         self.last_push = now;
         if self.muted {
+            self.framed = 0;
             return if self.paused { None } else { self.send_silence(timestamp) };
         }
-        self.frame.copy_from_slice(frame);
-        self.gain.apply(&mut self.frame);
-        self.limiter.apply(&mut self.frame);
-        let length = self.encoder.encode_f32(&self.frame, &mut self.payload).expect("20 ms fit into 1276 bytes");
+        if self.framed == 0 {
+            self.frame_timestamp = timestamp;
+            self.frame_samples = self.rate.choice().frame_ms * SAMPLES_PER_MS;
+        }
+        let newest = &mut self.frame[self.framed..self.framed + SEND_SAMPLES];
+        newest.copy_from_slice(frame);
+        self.gain.apply(newest);
+        self.limiter.apply(newest);
+        self.framed += SEND_SAMPLES;
+        if self.framed < self.frame_samples {
+            return None;
+        }
+        self.framed = 0;
+        if self.rate.holds(now) {
+            self.held_frames += (self.frame_samples / SEND_SAMPLES) as u64;
+            self.paused = true;
+            return None;
+        }
+        let whole = &self.frame[..self.frame_samples];
+        let length = self.encoder.encode_f32(whole, &mut self.payload).expect("a packet fits into 1276 bytes");
         let silent = length <= 2;
         if silent && self.paused {
             return None;
         }
-        let level_db = energy_db(energy(&self.frame));
-        self.send(length, timestamp, level_db, silent)
+        let level_db = energy_db(energy(whole));
+        self.send(length, self.frame_timestamp, level_db, silent)
     }
 
     /// A new key, or mode, from the next datagram on. Told twice, the same key must not repeat a nonce.
@@ -174,24 +204,28 @@ impl SendChain {
         self.level_extension = on;
     }
 
-    /// Follows the link: expected loss smoothly, bitrate in small steps, both within what the configuration allows.
-    pub fn apply(&mut self, report: &LinkReport) {
+    /// Reads an opened RTCP packet and follows what it says about us. None if that is nothing.
+    pub fn take_rtcp(&mut self, rtcp: &[u8], now: Nanos) -> Option<LinkReport> {
+        let report = link_report(rtcp, self.config.ssrc, now)?;
+        self.apply(&report, now);
+        Some(report)
+    }
+
+    /// Follows the link: bitrate and length of packets as `rate.rs` says, expected loss smoothly.
+    pub fn apply(&mut self, report: &LinkReport, now: Nanos) {
         if !report.uplink_loss_pct.is_finite() {
             return;
         }
-        let loss_pct = report.uplink_loss_pct.clamp(0.0, 100.0);
+        let newest_sent = self.sequence.wrapping_sub(1);
+        let under_way = report.highest_sequence.map_or(0, |highest| newest_sent.wrapping_sub(highest));
+        self.rate.take(report, if under_way > MOST_UNDER_WAY { 0 } else { under_way }, now);
+        let loss_pct = report.heard_loss_pct.unwrap_or(0.0).max(report.uplink_loss_pct).clamp(0.0, 100.0);
         self.expected_loss_pct += (loss_pct - self.expected_loss_pct) * LOSS_WEIGHT;
         let expected_pct = self
             .expected_loss_pct
             .clamp(f32::from(self.config.expected_loss_pct).min(MAX_EXPECTED_LOSS_PCT), MAX_EXPECTED_LOSS_PCT);
-        let floor_bps = MIN_BITRATE_BPS.min(self.config.bitrate_bps);
-        if loss_pct > LOSS_STEPS_PCT.0 {
-            self.bitrate_bps = (self.bitrate_bps - self.bitrate_bps / 6).max(floor_bps);
-        } else if loss_pct < LOSS_STEPS_PCT.1 {
-            self.bitrate_bps = (self.bitrate_bps + self.bitrate_bps / 20).min(self.config.bitrate_bps);
-        }
         self.encoder.set_expected_loss(expected_pct.round() as u8).expect("0 to 100");
-        self.encoder.set_bitrate(self.bitrate_bps).expect("between the least and the configured one");
+        self.encoder.set_bitrate(self.rate.choice().bitrate_bps).expect("between the least and the configured one");
     }
 
     /// A sealed sender report about us, followed by receiver reports with `blocks`. Nothing if the key's nonces are used up, or if the mode
@@ -224,8 +258,19 @@ impl SendChain {
         self.sent_bytes
     }
 
+    /// How it sends now, of payloads alone.
     pub fn bitrate_bps(&self) -> i32 {
-        self.bitrate_bps
+        self.rate.choice().bitrate_bps
+    }
+
+    /// Of a packet.
+    pub fn frame_ms(&self) -> usize {
+        self.rate.choice().frame_ms
+    }
+
+    /// Frames of 20 ms that were not sent because they would only have waited.
+    pub fn held_frames(&self) -> u64 {
+        self.held_frames
     }
 
     fn send_silence(&mut self, timestamp: u32) -> Option<&[u8]> {
@@ -244,7 +289,8 @@ impl SendChain {
             timestamp,
             ssrc: self.config.ssrc,
             csrc: &[],
-            extension: self.level_extension.then_some(Extension { profile: ONE_BYTE_EXTENSION, body: &level }),
+            extension: (self.level_extension && self.rate.choice().level)
+                .then_some(Extension { profile: ONE_BYTE_EXTENSION, body: &level }),
             payload: &self.payload[..length],
             padding_bytes: 0,
         };

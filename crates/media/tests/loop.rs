@@ -193,12 +193,12 @@ fn reports_are_sealed_and_name_the_sources() {
 #[test]
 fn a_bad_link_lowers_the_bitrate_and_a_good_one_brings_it_back() {
     let mut send = sender(1);
-    for _ in 0..20 {
-        send.apply(&LinkReport { uplink_loss_pct: 25.0, round_trip_ms: None, jitter_ms: 5.0 });
+    for second in 0..20 {
+        send.apply(&LinkReport { uplink_loss_pct: 25.0, ..LinkReport::default() }, second * 1000 * MS);
     }
     assert_eq!(send.bitrate_bps(), 16_000);
-    for _ in 0..40 {
-        send.apply(&LinkReport { uplink_loss_pct: 0.0, round_trip_ms: Some(40.0), jitter_ms: 5.0 });
+    for second in 20..60 {
+        send.apply(&LinkReport::default(), second * 1000 * MS);
     }
     assert_eq!(send.bitrate_bps(), 32_000);
 }

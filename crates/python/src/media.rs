@@ -1,12 +1,13 @@
 //! `SendChain` and `ReceiveChain`.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArrayDyn};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use raccall_media::{LinkReport, PULL_SAMPLES, Pushed, SEND_SAMPLES};
+use raccall_media::{LinkReport, PULL_SAMPLES, Pushed, QueueReport, SEND_SAMPLES};
 use raccall_wire::rtcp::ReportBlock;
 use raccall_wire::transport::Mode;
 
@@ -22,6 +23,15 @@ type Block = (u32, u8, i32, u32, u32, u32, u32);
 
 /// ssrc, extended_sequence, extended_timestamp, rtp_packet.
 type Fresh<'py> = (u32, u64, u64, Bound<'py, PyBytes>);
+
+/// standing_ms, arrived_ms, arrived_packets, arrived_bytes.
+type Queue = (f32, f32, u16, u32);
+
+/// uplink_loss_pct, round_trip_ms, jitter_ms, highest_sequence, queue, heard_loss_pct.
+type Link = (f32, Option<f32>, f32, Option<u16>, Option<Queue>, Option<f32>);
+
+/// RTCP packets kept until they are taken: a relay sends five a second. The oldest are dropped.
+const KEPT_RTCP: usize = 64;
 
 #[pyclass(frozen)]
 struct SendChain(Mutex<raccall_media::SendChain>);
@@ -89,8 +99,12 @@ impl SendChain {
         lock(&self.0).set_level_extension(on);
     }
 
-    fn apply(&self, uplink_loss_pct: f32, round_trip_ms: Option<f32>, jitter_ms: f32) {
-        lock(&self.0).apply(&LinkReport { uplink_loss_pct, round_trip_ms, jitter_ms });
+    fn apply(&self, report: Link, now: u64) {
+        lock(&self.0).apply(&link_from(report), now);
+    }
+
+    fn take_rtcp(&self, rtcp: &[u8], now: u64) -> Option<Link> {
+        lock(&self.0).take_rtcp(rtcp, now).map(link_to)
     }
 
     fn report_datagram<'py>(&self, py: Python<'py>, blocks: Vec<Block>, now: u64) -> Option<Bound<'py, PyBytes>> {
@@ -112,10 +126,23 @@ impl SendChain {
     fn bitrate_bps(&self) -> i32 {
         lock(&self.0).bitrate_bps()
     }
+
+    #[getter]
+    fn frame_ms(&self) -> usize {
+        lock(&self.0).frame_ms()
+    }
+
+    #[getter]
+    fn held_frames(&self) -> u64 {
+        lock(&self.0).held_frames()
+    }
 }
 
 #[pyclass(frozen)]
-struct ReceiveChain(Mutex<raccall_media::ReceiveChain>);
+struct ReceiveChain {
+    chain: Mutex<raccall_media::ReceiveChain>,
+    rtcp: Mutex<VecDeque<Vec<u8>>>,
+}
 
 #[pymethods]
 impl ReceiveChain {
@@ -132,34 +159,47 @@ impl ReceiveChain {
         if min_target_ms > max_target_ms {
             return Err(PyValueError::new_err("min_target_ms is larger than max_target_ms"));
         }
-        Ok(Self(Mutex::new(raccall_media::ReceiveChain::new(raccall_media::ReceiveConfig {
+        let config = raccall_media::ReceiveConfig {
             mode: checked_mode(mode)?,
             key: checked_key(key)?,
             deep_plc,
             min_target_ms,
             max_target_ms,
             source_timeout_ms,
-        }))))
+        };
+        Ok(Self { chain: Mutex::new(raccall_media::ReceiveChain::new(config)), rtcp: Mutex::default() })
     }
 
     fn push<'py>(&self, py: Python<'py>, datagram: &[u8], now: u64) -> Option<Fresh<'py>> {
-        match lock(&self.0).push(datagram, now) {
+        match lock(&self.chain).push(datagram, now) {
             Pushed::Packet { plain, ssrc, extended_sequence, extended_timestamp } => {
                 Some((ssrc, extended_sequence, extended_timestamp, PyBytes::new(py, plain)))
             }
-            Pushed::Rtcp(_) | Pushed::Refused(_) => None,
+            Pushed::Rtcp(plain) => {
+                let mut kept = lock(&self.rtcp);
+                if kept.len() == KEPT_RTCP {
+                    kept.pop_front();
+                }
+                kept.push_back(plain.to_vec());
+                None
+            }
+            Pushed::Refused(_) => None,
         }
+    }
+
+    fn take_rtcp<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        lock(&self.rtcp).drain(..).map(|plain| PyBytes::new(py, &plain)).collect()
     }
 
     fn pull<'py>(&self, py: Python<'py>, now: u64) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let mut frame = vec![0.0; PULL_SAMPLES];
-        py.detach(|| lock(&self.0).pull(now, &mut frame));
+        py.detach(|| lock(&self.chain).pull(now, &mut frame));
         PyArray1::from_vec(py, frame).reshape([PULL_SAMPLES, 1])
     }
 
     fn pull_each<'py>(&self, py: Python<'py>, now: u64) -> PyResult<Bound<'py, PyDict>> {
         let mut frames = Vec::new();
-        py.detach(|| lock(&self.0).pull_each(now, |ssrc, frame| frames.push((ssrc, frame.to_vec()))));
+        py.detach(|| lock(&self.chain).pull_each(now, |ssrc, frame| frames.push((ssrc, frame.to_vec()))));
         let by_source = PyDict::new(py);
         for (ssrc, frame) in frames {
             by_source.set_item(ssrc, PyArray1::from_vec(py, frame).reshape([PULL_SAMPLES, 1])?)?;
@@ -168,19 +208,19 @@ impl ReceiveChain {
     }
 
     fn set_decoding(&self, decoding: bool) {
-        lock(&self.0).set_decoding(decoding);
+        lock(&self.chain).set_decoding(decoding);
     }
 
     fn set_gain_db(&self, ssrc: u32, gain_db: f32) {
-        lock(&self.0).set_gain_db(ssrc, gain_db);
+        lock(&self.chain).set_gain_db(ssrc, gain_db);
     }
 
     fn remove_source(&self, ssrc: u32) {
-        lock(&self.0).remove_source(ssrc);
+        lock(&self.chain).remove_source(ssrc);
     }
 
     fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let report = lock(&self.0).report();
+        let report = lock(&self.chain).report();
         let refused = PyDict::new(py);
         for (reason, count) in report.refused.iter().filter(|(_, count)| *count > 0) {
             refused.set_item(reason.name(), count)?;
@@ -193,8 +233,24 @@ impl ReceiveChain {
     }
 
     fn report_blocks(&self) -> Vec<Block> {
-        lock(&self.0).report_blocks().into_iter().map(block_to).collect()
+        lock(&self.chain).report_blocks().into_iter().map(block_to).collect()
     }
+}
+
+fn link_from((uplink_loss_pct, round_trip_ms, jitter_ms, highest_sequence, queue, heard_loss_pct): Link) -> LinkReport {
+    let queue = queue.map(|(standing_ms, arrived_ms, arrived_packets, arrived_bytes)| QueueReport {
+        standing_ms,
+        arrived_ms,
+        arrived_packets,
+        arrived_bytes,
+    });
+    LinkReport { uplink_loss_pct, round_trip_ms, jitter_ms, highest_sequence, queue, heard_loss_pct }
+}
+
+fn link_to(link: LinkReport) -> Link {
+    let queue =
+        link.queue.map(|queue| (queue.standing_ms, queue.arrived_ms, queue.arrived_packets, queue.arrived_bytes));
+    (link.uplink_loss_pct, link.round_trip_ms, link.jitter_ms, link.highest_sequence, queue, link.heard_loss_pct)
 }
 
 fn block_from(

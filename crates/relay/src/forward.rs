@@ -13,6 +13,7 @@
 //! the relay no amplifier. A fresh packet from the former address takes the session back at once until then.
 
 use raccall_wire::replay::Verdict;
+use raccall_wire::rtcp::Rtcp;
 use raccall_wire::transport::OpenError;
 use raccall_wire::{Nanos, discovery, rtcp, rtp};
 
@@ -133,7 +134,7 @@ fn take_voice(
     let packet = rtp::Packet::parse(&table.plain[..length]).map_err(|_| Reason::Malformed)?;
     let (sequence, timestamp) = (packet.sequence, packet.timestamp);
     let session = table.session_mut(slot);
-    let verdict = session.uplink.accept(now, sequence, timestamp);
+    let verdict = session.uplink.accept(now, sequence, timestamp, datagram_bytes);
     match verdict {
         Verdict::Duplicate => return Err(Reason::Replayed),
         Verdict::TooOld => return Err(Reason::TooOld),
@@ -141,6 +142,10 @@ fn take_voice(
     }
     came_from(now, slot, verdict == Verdict::Newest, datagram_bytes, from, table);
     copy_to_listeners(slot, length, table, out);
+    let Table { sessions, counters, .. } = table;
+    if let Some(session) = &mut sessions[slot] {
+        session.warn(now, out, counters);
+    }
     Ok(())
 }
 
@@ -179,6 +184,8 @@ fn take_reports(
     // A sender report newer than all before is as fresh as the newest voice packet: who only listens may roam too.
     let fresh = table.session_mut(slot).take_reports(now, &reports);
     if fresh {
+        table.session_mut(slot).uplink.queueing.count(datagram_bytes);
+        tell_speakers(now, slot, &reports, table);
         came_from(now, slot, true, datagram_bytes, from, table);
     }
     let Table { sessions, counters, .. } = table;
@@ -186,6 +193,17 @@ fn take_reports(
         session.answer(now, out, counters);
     }
     Ok(())
+}
+
+/// What a listener reports about each voice is kept for the one who speaks. Who is no listener of it has no say.
+fn tell_speakers(now: Nanos, slot: usize, reports: &[Rtcp], table: &mut Table) {
+    let listener = table.session(slot).id;
+    for block in reports.iter().flat_map(Rtcp::blocks) {
+        let Some(&speaker) = table.by_ssrc.get(&block.ssrc) else { continue };
+        if table.routes[speaker].iter().any(|destination| destination.id == listener) {
+            table.session_mut(speaker).hearing.take(listener, block.fraction_lost, now);
+        }
+    }
 }
 
 /// A fresh packet with a valid seal came from there: follow the session, or trust its address from now on.

@@ -12,6 +12,7 @@ mod command;
 mod counters;
 mod forward;
 mod hash;
+mod hearing;
 mod keys;
 mod limits;
 #[cfg(target_os = "linux")]
@@ -19,6 +20,7 @@ mod mmsg;
 mod outbox;
 mod panics;
 mod portable;
+mod queueing;
 mod relay;
 mod session;
 mod socket;

@@ -1,9 +1,11 @@
 //! One session: a key, an address, a route, and what came from it.
 
+use raccall_wire::feedback::LinkFeedback;
 use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
 use raccall_wire::transport::{Mode, OpenError, SealError};
 use raccall_wire::{Nanos, discovery};
 
+use crate::hearing::Hearing;
 use crate::keys::Keys;
 use crate::limits::Pace;
 use crate::uplink::Uplink;
@@ -16,7 +18,7 @@ const TRIAL_FACTOR: u64 = 3;
 /// Addresses remembered from IP discovery. A client behind two networks asks from both; a stranger's question, which
 /// anyone can forge, must not push the true one out at once.
 const OBSERVED: usize = 4;
-/// Reports are answered at most five times a second, so that replayed ones buy nothing.
+/// Reports are answered at most five times a second, so that replayed ones buy nothing; and a queue is told as often.
 const ANSWER_INTERVAL_NS: Nanos = 200_000_000;
 /// The relay is no source. No session has this SSRC, so its reports, sent back to it by someone, open for nobody.
 const RELAY_SSRC: u32 = 0;
@@ -35,11 +37,13 @@ pub(crate) struct Session {
     observed: [Option<Endpoint>; OBSERVED],
     observed_next: usize,
     pub(crate) uplink: Uplink,
+    pub(crate) hearing: Hearing,
     answered: Option<Nanos>,
     /// Of its own address, of others of its host, of IP discovery.
     pub(crate) pace: Pace,
     pub(crate) moving: Pace,
     pub(crate) discovery: Pace,
+    warned: Option<Nanos>,
     received: Amount,
     sent: Amount,
     heard: ReportBlock,
@@ -130,10 +134,12 @@ impl Session {
             observed: [None; OBSERVED],
             observed_next: 0,
             uplink: Uplink::new(),
+            hearing: Hearing::default(),
             answered: None,
             pace: Pace::default(),
             moving: Pace::default(),
             discovery: Pace::default(),
+            warned: None,
             received: Amount::default(),
             sent: Amount::default(),
             heard: ReportBlock::default(),
@@ -247,30 +253,39 @@ impl Session {
     pub(crate) fn take_reports(&mut self, now: Nanos, reports: &[Rtcp]) -> bool {
         let mut fresh = false;
         for report in reports {
-            let blocks = match report {
-                Rtcp::SenderReport { ssrc, ntp, blocks, .. } => {
-                    fresh |= *ssrc == self.ssrc && self.uplink.sender_report(now, *ntp);
-                    blocks
-                }
-                Rtcp::ReceiverReport { blocks, .. } => blocks,
-                Rtcp::Other { .. } => continue,
-            };
-            if let Some(worst) = blocks.iter().max_by_key(|block| block.fraction_lost) {
+            if let Rtcp::SenderReport { ssrc, ntp, .. } = report {
+                fresh |= *ssrc == self.ssrc && self.uplink.sender_report(now, *ntp);
+            }
+            if let Some(worst) = report.blocks().iter().max_by_key(|block| block.fraction_lost) {
                 self.heard = *worst;
             }
         }
         fresh
     }
 
-    /// Tells the session how its own packets arrive.
-    pub(crate) fn answer(&mut self, now: Nanos, out: &mut Outbox, counters: &Counters) {
-        if self.answered.is_some_and(|answered| now.saturating_sub(answered) < ANSWER_INTERVAL_NS) {
-            return;
+    /// Tells a session that reports, and so knows of reports, that its packets queue. It did not ask: it cannot know.
+    pub(crate) fn warn(&mut self, now: Nanos, out: &mut Outbox, counters: &Counters) {
+        if self.answered.is_some() && self.uplink.queueing.is_queue() && is_due(&mut self.warned, now) {
+            self.tell(now, out, counters);
         }
-        self.answered = Some(now);
+    }
+
+    /// Answers a session's report.
+    pub(crate) fn answer(&mut self, now: Nanos, out: &mut Outbox, counters: &Counters) {
+        if is_due(&mut self.answered, now) {
+            self.tell(now, out, counters);
+        }
+    }
+
+    /// Tells the session how its own packets arrive.
+    fn tell(&mut self, now: Nanos, out: &mut Outbox, counters: &Counters) {
         let block = self.uplink.report(self.ssrc, now);
-        let mut packet = Vec::with_capacity(32);
+        let mut packet = Vec::with_capacity(64);
         rtcp::write(&Rtcp::ReceiverReport { ssrc: RELAY_SSRC, blocks: vec![block] }, &mut packet);
+        let (listeners, heard_loss) = self.hearing.sum_up(now);
+        let listeners = u8::try_from(listeners).unwrap_or(u8::MAX);
+        let feedback = LinkFeedback { listeners, heard_loss, ..self.uplink.queueing.feedback() };
+        rtcp::write(&feedback.to_rtcp(RELAY_SSRC), &mut packet);
         if self.send(&packet, out, counters) {
             counters.add(Reason::RtcpAnswered, 1);
         }
@@ -292,6 +307,15 @@ impl Session {
             rekeying: self.keys.changing().into(),
         }
     }
+}
+
+/// True, and then not again for `ANSWER_INTERVAL_NS`.
+fn is_due(last: &mut Option<Nanos>, now: Nanos) -> bool {
+    let due = last.is_none_or(|last| now.saturating_sub(last) >= ANSWER_INTERVAL_NS);
+    if due {
+        *last = Some(now);
+    }
+    due
 }
 
 #[cfg(test)]

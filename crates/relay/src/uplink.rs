@@ -5,6 +5,8 @@ use raccall_wire::replay::{ReplayWindow, Verdict};
 use raccall_wire::rtcp::ReportBlock;
 use raccall_wire::sequence::Extended16;
 
+use crate::queueing::Queueing;
+
 /// The first extended sequence number is one wrap up, so that reordered ones before it do not underflow.
 const FIRST_WRAP: u64 = 1 << 16;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -21,6 +23,7 @@ pub(crate) struct Uplink {
     jitter_16ths: u32,
     last_report: Progress,
     last_sender_report: Option<SenderReport>,
+    pub(crate) queueing: Queueing,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -47,11 +50,12 @@ impl Uplink {
             jitter_16ths: 0,
             last_report: Progress::default(),
             last_sender_report: None,
+            queueing: Queueing::default(),
         }
     }
 
-    /// Takes an authentic packet into account, unless it is a duplicate or too old.
-    pub(crate) fn accept(&mut self, now: Nanos, sequence: u16, timestamp: u32) -> Verdict {
+    /// Takes an authentic packet of `bytes` sealed bytes into account, unless it is a duplicate or too old.
+    pub(crate) fn accept(&mut self, now: Nanos, sequence: u16, timestamp: u32, bytes: usize) -> Verdict {
         let extended = self.sequence.extend(sequence);
         let verdict = self.window.accept(extended);
         if !verdict.is_fresh() {
@@ -66,6 +70,10 @@ impl Uplink {
         self.received += 1;
         self.lowest = Some(self.lowest.map_or(extended, |lowest| lowest.min(extended)));
         self.highest = self.highest.max(extended);
+        self.queueing.count(bytes);
+        if verdict == Verdict::Newest {
+            self.queueing.take(now, extended, timestamp);
+        }
         verdict
     }
 
@@ -127,7 +135,7 @@ mod tests {
     fn loss_since_the_last_report_and_in_all() {
         let mut uplink = Uplink::new();
         for step in (0..100_u64).filter(|step| step % 4 != 3) {
-            uplink.accept(step * FRAME_NS, (65_500 + step) as u16, 960 * step as u32);
+            uplink.accept(step * FRAME_NS, (65_500 + step) as u16, 960 * step as u32, 100);
         }
         let block = uplink.report(7, 2_000_000_000);
         assert_eq!((block.ssrc, block.lost), (7, 24)); // the very last loss cannot be known yet
@@ -135,7 +143,7 @@ mod tests {
         assert_eq!(block.highest_sequence, 65_500 + 98);
         assert_eq!(block.jitter, 0);
         for step in 100..200_u64 {
-            uplink.accept(step * FRAME_NS, (65_500 + step) as u16, 960 * step as u32);
+            uplink.accept(step * FRAME_NS, (65_500 + step) as u16, 960 * step as u32, 100);
         }
         let block = uplink.report(7, 4_000_000_000);
         assert_eq!((block.lost, block.fraction_lost), (25, (256 / 101) as u8));
@@ -144,7 +152,7 @@ mod tests {
     #[test]
     fn reordering_duplicates_and_replays_are_no_loss() {
         let mut uplink = Uplink::new();
-        let verdicts = [5_u16, 4, 6, 6, 3].map(|sequence| uplink.accept(0, sequence, 0));
+        let verdicts = [5_u16, 4, 6, 6, 3].map(|sequence| uplink.accept(0, sequence, 0, 100));
         assert_eq!(verdicts, [Verdict::Newest, Verdict::Late, Verdict::Newest, Verdict::Duplicate, Verdict::Late]);
         assert_eq!(uplink.report(1, 0).lost, 0);
     }
@@ -154,7 +162,7 @@ mod tests {
         let mut uplink = Uplink::new();
         for step in 0..1000_u64 {
             let late = if step % 2 == 1 { 2_000_000 } else { 0 }; // 2 ms = 96 ticks
-            uplink.accept(step * FRAME_NS + late, step as u16, 960 * step as u32);
+            uplink.accept(step * FRAME_NS + late, step as u16, 960 * step as u32, 100);
         }
         assert!((90..=97).contains(&uplink.jitter_ticks()), "{}", uplink.jitter_ticks());
     }

@@ -4,6 +4,7 @@
 //! answers with an error value; none of them panics. Golden packets made by other libraries are in `tests/wire/golden`.
 
 pub mod discovery;
+pub mod feedback;
 pub mod replay;
 pub mod rtcp;
 pub mod rtp;

@@ -37,6 +37,16 @@ pub enum Rtcp {
     },
 }
 
+impl Rtcp {
+    /// What a sender or receiver report says about others.
+    pub fn blocks(&self) -> &[ReportBlock] {
+        match self {
+            Self::SenderReport { blocks, .. } | Self::ReceiverReport { blocks, .. } => blocks,
+            Self::Other { .. } => &[],
+        }
+    }
+}
+
 /// How well one source is received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReportBlock {

@@ -11,15 +11,20 @@ reorders, as Wi-Fi retries and multipath do; `in_order=True` gives a queue inste
 
 import heapq
 import random
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, cycle
 from pathlib import Path
 
-from raccall.units import NANOS_PER_MS, Nanos
+from raccall.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos
 
 QUEUE_DATAGRAMS = 4096
 """Datagrams under way at once; the newest is dropped beyond that, as a router does, and counted in `overflowed`."""
+
+
+IP_UDP_BYTES = 28
+"""IPv4 and UDP headers: what a link carries besides each datagram."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +137,85 @@ class EmulatedNetwork:
         if self.conditions.in_order or self._trace is not None:
             due = self._last_due = max(due, self._last_due)
         heapq.heappush(self._under_way, (due, next(self._order), datagram))
+
+
+class BottleneckLink:
+    """One direction of a link that carries so many bits a second, with a queue in front: a router's uplink. Pure.
+
+    A datagram leaves when those before it have left and it has been sent itself; `header_bytes` are sent with each. One
+    that finds the queue full is dropped, as a router's tail drop does. The capacity may change at any time; what waits
+    is then sent at the new one.
+
+        link = BottleneckLink(128_000, queue_bytes=16_000)
+        link.send(datagram, now)
+        link.set_capacity(16_000, now)
+        for arrival, datagram in link.receive_with_times(later): ...
+    """
+
+    def __init__(
+        self, capacity_bps: float, *, queue_bytes: int, delay_ms: float = 0.0, header_bytes: int = IP_UDP_BYTES
+    ) -> None:
+        """delay_ms: under way behind the queue. Raises ValueError for a capacity that is not above 0."""
+        self.dropped = 0
+        self._delay = round(delay_ms * NANOS_PER_MS)
+        self._queue_bytes = queue_bytes
+        self._header_bytes = header_bytes
+        self._waiting: deque[bytes] = deque()
+        self._left_bits = 0.0  # of the one being sent
+        self._now = 0
+        self._under_way: deque[tuple[Nanos, bytes]] = deque()
+        self.set_capacity(capacity_bps, Nanos(0))
+
+    @property
+    def waiting_bytes(self) -> int:
+        """In the queue with their headers, the one that is being sent included."""
+        return sum(map(self._size, self._waiting))
+
+    @property
+    def wait_ms(self) -> float:
+        """How long a datagram sent now would wait before its own first bit leaves."""
+        behind = sum(map(self._size, list(self._waiting)[1:])) * 8
+        return (self._left_bits + behind) / self._capacity_bps * 1000
+
+    def set_capacity(self, capacity_bps: float, now: Nanos) -> None:
+        """From `now` on."""
+        if not capacity_bps > 0:
+            raise ValueError("a link's capacity is above 0 bits a second")
+        self._pass(now)
+        self._capacity_bps = capacity_bps
+
+    def send(self, datagram: bytes, now: Nanos) -> None:
+        """Hand one datagram to the link."""
+        self._pass(now)
+        if self._waiting and self.waiting_bytes + self._size(datagram) > self._queue_bytes:
+            self.dropped += 1
+            return
+        self._waiting.append(datagram)
+        if len(self._waiting) == 1:
+            self._left_bits = 8.0 * self._size(datagram)
+
+    def receive_with_times(self, now: Nanos) -> list[tuple[Nanos, bytes]]:
+        """What has arrived by `now`, with the moment of each arrival."""
+        self._pass(now)
+        arrived = []
+        while self._under_way and self._under_way[0][0] <= now:
+            arrived.append(self._under_way.popleft())
+        return arrived
+
+    def _pass(self, now: Nanos) -> None:
+        """Send what could be sent until `now`."""
+        while self._waiting:
+            sent_by = self._now + round(self._left_bits / self._capacity_bps * NANOS_PER_SECOND)
+            if sent_by > now:
+                self._left_bits -= (now - self._now) * self._capacity_bps / NANOS_PER_SECOND
+                break
+            self._under_way.append((Nanos(sent_by + self._delay), self._waiting.popleft()))
+            self._now = sent_by
+            self._left_bits = 8.0 * self._size(self._waiting[0]) if self._waiting else 0.0
+        self._now = max(self._now, now)
+
+    def _size(self, datagram: bytes) -> int:
+        return len(datagram) + self._header_bytes
 
 
 def _read_numbers(file: Path) -> list[float]:

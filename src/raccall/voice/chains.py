@@ -20,12 +20,25 @@ from raccall.voice.engine import SourceStats
 from raccall.voice.tap import TappedPacket
 from raccall.wire.packet import ReportBlock
 
-__all__ = ["Frame", "LinkReport", "ReceiveChain", "ReceiveReport", "SendChain"]
+__all__ = ["Frame", "LinkReport", "QueueReport", "ReceiveChain", "ReceiveReport", "SendChain"]
 
 _BLOCK_COUNTS = tuple(field.name for field in fields(ReportBlock) if field.name != "ssrc")
 
 Frame = NDArray[np.float32]
 """Samples: float32, shape (frames, 1), 48 kHz, within ±1."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport:
+    """How packets wait on the way to the relay."""
+
+    standing_ms: float
+    """What every packet waits; 0 while some pass at once."""
+    arrived_ms: float
+    """How long it took what follows to arrive."""
+    arrived_packets: int
+    arrived_bytes: int
+    """Sealed, without UDP and IP headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +51,12 @@ class LinkReport:
     """To the relay and back."""
     jitter_ms: float = 0.0
     """Interarrival jitter at the relay."""
+    highest_sequence: int | None = None
+    """The newest packet that the relay had."""
+    queue: QueueReport | None = None
+    """None from a relay that is not ours."""
+    heard_loss_pct: float | None = None
+    """Loss on the whole way to the listeners that three quarters of them do not exceed; None while none has told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +73,7 @@ class SendChain:
     """Frames in, sealed datagrams out: gain, limiter, Opus, RTP, seal.
 
     ssrc: the Source that speaks. mode: a transport mode by its wire name. key: 32 bytes.
-    bitrate_bps: the largest used; `apply` lowers it on a poor link, to 16 000 at least.
+    bitrate_bps: the largest used; `apply` lowers it on a poor link, to 6000 at least.
     complexity: of the encoder, 0 (least CPU) to 10 (best sound).
     expected_loss_pct: the least assumed; `apply` raises it up to 30.
     lbrr: each frame a second time, coarser, in the packet after it: a single lost packet costs nothing audible.
@@ -93,7 +112,8 @@ class SendChain:
     def push(self, frame: Frame, now: Nanos) -> bytes | None:
         """Hand over 20 ms: float32, shape (960, 1) or (960,), 48 kHz.
 
-        Returns the datagram to send at once. None: muted, silent under `dtx`, or the key's nonces are used up.
+        Returns the datagram to send at once. None: the packet is longer and not full (`frame_ms`), muted, silent under
+        `dtx`, held back because it would only wait, or the key's nonces are used up.
         Samples beyond ±1 are limited, those that are not finite become silence. ValueError for another shape.
         """
         return self._native.push(frame, now)
@@ -113,9 +133,16 @@ class SendChain:
         """
         self._native.set_level_extension(on)
 
-    def apply(self, report: LinkReport) -> None:
-        """Follow the link: expected loss smoothly, bitrate in small steps."""
-        self._native.apply(report.uplink_loss_pct, report.round_trip_ms, report.jitter_ms)
+    def apply(self, report: LinkReport, now: Nanos) -> None:
+        """Follow the link: bitrate, length of packets and expected loss, as `crates/media/src/rate.rs` begins with."""
+        self._native.apply(astuple(report), now)
+
+    def take_rtcp(self, rtcp: bytes, now: Nanos) -> LinkReport | None:
+        """Read an opened RTCP packet (ReceiveChain.take_rtcp) and apply what it says about this Source, if anything."""
+        if (report := self._native.take_rtcp(rtcp, now)) is None:
+            return None
+        loss, round_trip_ms, jitter_ms, highest, queue, heard = report
+        return LinkReport(loss, round_trip_ms, jitter_ms, highest, QueueReport(*queue) if queue else None, heard)
 
     def report_datagram(self, blocks: Sequence[ReportBlock], now: Nanos) -> bytes | None:
         """A sealed RTCP sender report, with `blocks` as receiver reports.
@@ -136,8 +163,18 @@ class SendChain:
 
     @property
     def bitrate_bps(self) -> int:
-        """As `apply` left it."""
+        """Of payloads, as `apply` left it."""
         return self._native.bitrate_bps
+
+    @property
+    def frame_ms(self) -> int:
+        """What one packet holds now: 20, 40 or 60 ms."""
+        return self._native.frame_ms
+
+    @property
+    def held_frames(self) -> int:
+        """Frames of 20 ms not sent because they would only have waited in a queue."""
+        return self._native.held_frames
 
 
 class ReceiveChain:
@@ -183,6 +220,10 @@ class ReceiveChain:
             return None
         ssrc, sequence, timestamp, rtp = fresh
         return TappedPacket(now, Ssrc(ssrc), sequence, timestamp, rtp)
+
+    def take_rtcp(self) -> list[bytes]:
+        """The opened RTCP packets that came since the last call; of more than 64, the newest."""
+        return self._native.take_rtcp()
 
     def pull(self, now: Nanos) -> Frame:
         """The next 10 ms of everyone: shape (480, 1). Call it every 10 ms of `now`.
