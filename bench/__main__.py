@@ -15,6 +15,7 @@ from bench.report import Report
 BENCHES = {
     "relay": "CPU time per forwarded packet against a forwarder in C that does nothing else",
     "client": "CPU time of a client in a call with five talkers against libopus alone",
+    "adapt": "a sender behind a link that falls from 128 to 16 kb/s and comes back: what waits, what is sent",
     "record": "CPU time per recorded packet against a bare receive, open and append loop; memory over 12 hours",
     "export": "decoding a recording to WAV files and a mix against libopus alone on the same packets",
     "page": "opening and playing the page of a recording of 3 h and 10 speakers in Chromium",

@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 
 from raccall.testing.clock import VirtualClock
-from raccall.testing.network import EmulatedNetwork, NetworkConditions
+from raccall.testing.network import BottleneckLink, EmulatedNetwork, NetworkConditions
 from raccall.units import NANOS_PER_MS, Nanos
 
 COUNT = 20_000
+
+
+def ms(number: int) -> Nanos:
+    return Nanos(number * NANOS_PER_MS)
 
 
 def run(conditions: NetworkConditions, seed: int = 1, trace: Path | None = None) -> list[tuple[int, int]]:
@@ -79,3 +83,27 @@ def test_loss_flags_are_followed_with_delays_of_their_own(tmp_path: Path) -> Non
     losses.write_text("# nothing\n")
     with pytest.raises(ValueError, match="no numbers"):
         EmulatedNetwork(NetworkConditions(), losses=losses)
+
+
+def test_a_bottleneck_sends_as_fast_as_its_capacity_and_what_waits_at_the_new_one() -> None:
+    link = BottleneckLink(80_000, queue_bytes=1000, delay_ms=7, header_bytes=28)
+    for _ in range(3):
+        link.send(bytes(72), ms(0))  # 100 bytes with its headers: 10 ms
+    assert link.wait_ms == 30
+    assert [arrival for arrival, _ in link.receive_with_times(ms(20))] == [ms(17)]
+    link.set_capacity(8_000, ms(25))  # half of the third is sent
+    assert [arrival for arrival, _ in link.receive_with_times(ms(1000))] == [ms(27), ms(25 + 50 + 7)]
+    assert link.wait_ms == 0
+
+
+def test_a_full_bottleneck_drops_the_newest() -> None:
+    link = BottleneckLink(8_000, queue_bytes=300)
+    for number in range(5):
+        link.send(bytes([number]) * 72, ms(0))
+    assert link.dropped == 2
+    assert [datagram[0] for _, datagram in link.receive_with_times(ms(10_000))] == [0, 1, 2]
+
+
+def test_a_link_without_capacity_is_refused() -> None:
+    with pytest.raises(ValueError, match="capacity"):
+        BottleneckLink(0, queue_bytes=1)
