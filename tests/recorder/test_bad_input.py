@@ -13,7 +13,7 @@ from folders import people, read, write_recording
 
 from raccall.errors import StorageError
 from raccall.recorder import JournalReader, MemberJoined, Recorder, Source, Start, placement, read_events, render
-from raccall.recorder.attribution import Attribution
+from raccall.recorder.attribution import Attribution, safe_file_name
 from raccall.recorder.opus_packet import SILENCE_20_MS
 from raccall.recorder.summary import Damage
 from raccall.units import Ssrc
@@ -142,6 +142,12 @@ def test_thousands_of_one_name_are_told_apart_at_once() -> None:
     attribution = Attribution(sources)
     names = {attribution.speaker_of(Ssrc(ssrc), START).file_name for ssrc in range(20_000)}
     assert len(names) == 20_000 and "anna-20000" in names
+
+
+@pytest.mark.parametrize("name", ["-rf", "--help", "CON", "../x", ".hidden", "nul.txt", "\u202e", ""])
+def test_a_track_is_called_so_that_no_command_and_no_system_stumbles(name: str) -> None:
+    made = safe_file_name(name)
+    assert made and made[0] not in "-./ " and made.casefold() not in ("con", "nul.txt") and "/" not in made
 
 
 async def test_a_recording_of_no_packets_is_a_recording(tmp_path: Path) -> None:

@@ -103,4 +103,5 @@ def safe_file_name(name: str) -> str:
     normal = unicodedata.normalize("NFC", name)
     kept = "".join(c if c.isalnum() or c in " -_." or unicodedata.category(c) == "Mn" else "_" for c in normal)
     short = kept.strip(" .")[:MAX_FILE_NAME_CHARS].rstrip(" .")
-    return f"_{short}" if _RESERVED_ON_WINDOWS.match(short) else short or "speaker"
+    begins_badly = short.startswith("-") or _RESERVED_ON_WINDOWS.match(short)  # a dash begins an option of a command
+    return f"_{short}" if begins_badly else short or "speaker"
