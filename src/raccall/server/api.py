@@ -16,6 +16,7 @@ from raccall.clock import monotonic_now
 from raccall.errors import RaccallError, RefusedError, StorageError
 from raccall.server.body_limit import BodyLimit
 from raccall.server.control import ControlGatewayServer
+from raccall.server.doorway import Stranger
 from raccall.server.operator import add_operator
 from raccall.server.rooms import Room
 from raccall.server.service import Service
@@ -28,6 +29,8 @@ from raccall.wire.control import RecordingPolicy
 
 T = TypeVar("T")
 
+TRY_AGAIN_LATER = 1013
+"""WebSocket close code (RFC 6455's registry); before the handshake it becomes a refused upgrade."""
 MAX_ID_DIGITS = 19
 """Of a 63-bit number."""
 
@@ -210,6 +213,13 @@ def room_number(text: str) -> int:
 def _add_sockets(app: FastAPI, service: Service, on_change: Callable[[], None]) -> None:
     @app.websocket("/gateway")
     async def control_gateway(socket: WebSocket) -> None:
+        with service.doorway.enter(_peer(socket)) as stranger:
+            if stranger is None:
+                await socket.close(TRY_AGAIN_LATER)
+            else:
+                await serve_control(socket, stranger)
+
+    async def serve_control(socket: WebSocket, stranger: Stranger) -> None:
         link = await _accept(service, socket, ControlGatewayServer(monotonic_now()))
 
         async def on_event(event: Any) -> None:
@@ -219,7 +229,7 @@ def _add_sockets(app: FastAPI, service: Service, on_change: Callable[[], None]) 
                 service.hub.on_event(link, event)
                 on_change()
 
-        await _serve(link, on_event, service.hub.on_lost, on_change)
+        await _serve(link, stranger, on_event, service.hub.on_lost, on_change)
 
     async def say(link: SocketLink[ControlGatewayServer], event: control.Say) -> None:
         """Stored first, told then: a line that people saw is a line that lasts."""
@@ -235,6 +245,13 @@ def _add_sockets(app: FastAPI, service: Service, on_change: Callable[[], None]) 
 
     @app.websocket("/")
     async def voice_gateway(socket: WebSocket, v: Annotated[str | None, Query()] = None) -> None:
+        with service.doorway.enter(_peer(socket)) as stranger:
+            if stranger is None:
+                await socket.close(TRY_AGAIN_LATER)
+            else:
+                await serve_voice(socket, v, stranger)
+
+    async def serve_voice(socket: WebSocket, v: str | None, stranger: Stranger) -> None:
         link = await _accept(service, socket, VoiceGatewayServer(monotonic_now(), version=v))
 
         tunnel = Tunnel(service.relay_address(), socket.send_bytes, service.tunnels)
@@ -246,7 +263,7 @@ def _add_sockets(app: FastAPI, service: Service, on_change: Callable[[], None]) 
                 service.calls.on_event(link, event)
 
         try:
-            await _serve(link, on_event, service.calls.on_lost, on_change)
+            await _serve(link, stranger, on_event, service.calls.on_lost, on_change)
         finally:
             tunnel.close()
 
@@ -260,15 +277,25 @@ async def _accept(service: Service, socket: WebSocket, core: C) -> SocketLink[C]
     return SocketLink(socket, core, host, port)
 
 
+def _peer(socket: WebSocket) -> str | None:
+    return socket.client.host if socket.client else None
+
+
 async def _serve(
     link: SocketLink[C],
+    stranger: Stranger,
     on_event: Callable[[Any], Awaitable[None]],
     on_lost: Callable[[SocketLink[C], int | None, Any], None],
     on_change: Callable[[], None],
 ) -> None:
+    async def then_let_in(event: Any) -> None:
+        await on_event(event)
+        if link.core.known:
+            stranger.let_in()
+
     code = None
     try:
-        code = await link.run(on_event)
+        code = await link.run(then_let_in)
     finally:
         on_lost(link, code, monotonic_now())
         on_change()

@@ -26,7 +26,7 @@ from raccall.server.relay import MediaRelay
 from raccall.server.service import Service, place_of
 from raccall.server.settings import ServerSettings, join_address
 from raccall.server.watch import WATCH_EVERY_S
-from raccall.store import DataFolder, SqlStore
+from raccall.store import DataFolder, FolderLock, SqlStore
 from raccall.units import NANOS_PER_SECOND
 from raccall.wire.control import MAX_MESSAGE_BYTES
 
@@ -94,13 +94,15 @@ class RunningServer:
 
     async def __aenter__(self) -> "RunningServer":
         self._settings.check()
-        self._binding = bind(self._settings.hosts, self._settings.port, self._start_relay)
-        try:
-            self.service, self._certificate = _open_service(self._settings, self._binding)
+        with contextlib.ExitStack() as undo:
+            self._binding = bind(self._settings.hosts, self._settings.port, self._start_relay)
+            undo.callback(self._binding.close)
+            folder = DataFolder(self._settings.data)
+            self._lock = FolderLock(folder.path)
+            undo.callback(self._lock.release)
+            self.service, self._certificate = _open_service(self._settings, folder, self._binding)
             self._uvicorn = _Uvicorn(self._config(self._certificate))
-        except BaseException:
-            self._binding.close()
-            raise
+            undo.pop_all()
         self._serving = asyncio.create_task(self._uvicorn.serve(self._binding.sockets))
         works = (self._handle_timers(), self._watch(), self._renew_keys())
         self._background = [asyncio.create_task(work) for work in works]
@@ -121,7 +123,8 @@ class RunningServer:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         self.service.close()
-        self._binding.close()
+        self._lock.release()
+        self._binding.close()  # at last: voice is relayed as long as it can be
 
     def _config(self, certificate: tls.Certificate | None) -> uvicorn.Config:
         return uvicorn.Config(
@@ -219,8 +222,9 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _open_service(settings: ServerSettings, binding: Binding) -> tuple[Service, tls.Certificate | None]:
-    folder = DataFolder(settings.data)
+def _open_service(
+    settings: ServerSettings, folder: DataFolder, binding: Binding
+) -> tuple[Service, tls.Certificate | None]:
     certificate = None
     if settings.certificate is not None and settings.certificate_key is not None:
         certificate = tls.given_certificate(settings.certificate, settings.certificate_key)

@@ -139,6 +139,11 @@ class ControlGatewayServer:
     def closed(self) -> bool:
         return self._state is _State.CLOSED
 
+    @property
+    def known(self) -> bool:
+        """Who is there was said and accepted."""
+        return self._state is _State.READY
+
     def accept_identify(self, ready: control.Ready, replay: ReplayBuffer) -> None:
         """The token is right. `replay` is the new session's, empty."""
         self._answer(_State.READY)

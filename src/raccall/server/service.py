@@ -9,6 +9,7 @@ from datetime import datetime
 from raccall.clock import monotonic_now, wall_now
 from raccall.errors import InputError
 from raccall.server.calls import Calls
+from raccall.server.doorway import Doorway
 from raccall.server.hub import ControlLink, Hub
 from raccall.server.rooms import Room, Rooms
 from raccall.server.routing import RelayHandle
@@ -66,6 +67,7 @@ class Service:
         self.hub = Hub(self.rooms, self.calls, self.tokens)
         self.store_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self.tunnels = TunnelCounts()
+        self.doorway = Doorway()
         self.watch = Watch()
         self.started = monotonic_now()
         self._snowflakes = Snowflakes()

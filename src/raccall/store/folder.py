@@ -2,6 +2,7 @@
 
 raccall.db                          users, rooms, messages, settings (with -wal and -shm beside it)
 secret                              32 bytes that sign invites and tokens; without it all of them end
+lock                                held by the server that uses this folder
 certificate.pem, certificate.key    made by `--tls`, kept so that invite links stay true
 """
 

@@ -213,6 +213,11 @@ class VoiceGatewayServer:
         """The client has a key and is told what happens in the room."""
         return self._state is _State.CONNECTED
 
+    @property
+    def known(self) -> bool:
+        """Who is there was said and accepted."""
+        return self._state in (_State.READY, _State.SELECTED, _State.CONNECTED)
+
     def accept_identify(self, *, ssrc: int, host: str, port: int, replay: ReplayBuffer) -> None:
         """The identity is right: tell the client where media goes. `replay` is the new session's, empty."""
         self._expect(_State.ASKED)
