@@ -73,6 +73,8 @@ class AutomaticRecorder:
                     self._to_render.put_nowait(kept.path)
         self._others = [asyncio.create_task(self._render_all()), asyncio.create_task(self._prune_daily())]
         self._server.service.hub.watcher = self._look
+        for room in self._server.service.rooms.all():  # who came before the recorder was loaded
+            self._look(room)
         return self
 
     async def __aexit__(

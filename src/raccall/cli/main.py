@@ -15,6 +15,7 @@ COMMANDS = {
     "record": ("raccall.cli.record", "record a call as a visible member"),
     "prune": ("raccall.cli.prune", "delete old recordings"),
     "top": ("raccall.cli.top", "show how a server does, for who runs it"),
+    "doctor": ("raccall.cli.doctor", "look for what does not work, and say what to do"),
     "room": ("raccall.cli.room", "show or change a room: may it be recorded?"),
     "recover": ("raccall.cli.recover", "say what is left of a recording, and make its tracks"),
     "render": ("raccall.cli.render", "make a recording's tracks and mix again"),

@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import contextlib
+import importlib
 import json
-import logging
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from raccall.bots.automatic import AutomaticRecorder
+from raccall.cli.logs import FORMATS, LEVELS, log_to
 from raccall.server.app import RunningServer, serve
 from raccall.server.settings import FIRST_ROOM, ServerSettings
 from raccall.store import default_data_folder
@@ -37,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--retention-days", type=int, metavar="N", help="delete this server's recordings of that room")
     parser.add_argument("--recordings", type=Path, metavar="DIR", help="where they go (default: in the data folder)")
+    parser.add_argument("--log", choices=FORMATS, default="text", help="what happens, on standard error, one line each")
+    parser.add_argument("--log-level", choices=LEVELS, default="info", help="the least that is told (default: info)")
     parser.add_argument("--json", action="store_true", help="print one JSON object when started")
 
 
@@ -56,19 +60,28 @@ def run(options: argparse.Namespace) -> int:
         retention_days=options.retention_days,
     )
     recordings = options.recordings or options.data / "recordings"
-    _log_to_stderr()
+    log_to(style=options.log, level=options.log_level)
     told = _print_json if options.json else _print
-    asyncio.run(serve(settings, told, lambda server: AutomaticRecorder(server, recordings)))
+    asyncio.run(serve(settings, told, lambda server: _recorder(server, recordings)))
     return 0
 
 
-def _log_to_stderr() -> None:
-    """What happens to recordings, with the time."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    logger = logging.getLogger("raccall")
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
+@contextlib.asynccontextmanager
+async def _recorder(server: RunningServer, recordings: Path) -> AsyncIterator[None]:
+    """The server's own recorder, loaded while people may come already: it takes a third of the whole start."""
+
+    async def keep() -> None:
+        automatic = await asyncio.to_thread(importlib.import_module, "raccall.bots.automatic")
+        async with automatic.AutomaticRecorder(server, recordings):
+            await asyncio.Event().wait()
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping
 
 
 def _print(server: RunningServer) -> None:

@@ -9,6 +9,7 @@ difference to the last one.
 
 import hmac
 import ipaddress
+import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ RESUMABLE = frozenset({CloseCode.SESSION_TIMEOUT, CloseCode.SERVER_CRASHED})
 """Of the codes the server closes with: the client may be there still."""
 STUN_COOKIE = 0x2112A442
 """Never an SSRC: an IP discovery request with it would look like STUN."""
+
+log = logging.getLogger("raccall.server")
 
 VoiceLink = Link[VoiceGatewayServer]
 SessionEvent = Identified | ResumeRequested | ProtocolSelected | SpeakingChanged
@@ -233,6 +236,7 @@ class Calls:
         self.reroute()
         proven = link.peer is not None and _same_address(link.peer, event.address)
         self._relay.set_address(session.id, (event.address, event.port), proven=proven)
+        _log("voice_connected", session, mode=session.mode)
         self._describe(session)
         others = list(self._others(session))
         self._tell(session, ClientsConnect(user_ids=[str(other.user_id) for other in others]))
@@ -273,6 +277,7 @@ class Calls:
     def _end(self, session: VoiceSession, code: CloseCode = CloseCode.NORMAL) -> None:
         del self._sessions[session.id]
         self._keys.forget(session.id)
+        _log("voice_ended", session, code=int(code))
         if session.link is not None:
             del self._links[session.link]
             self._refuse(session.link, code)
@@ -331,6 +336,11 @@ class Calls:
 
 def _speaking(session: VoiceSession, speaking: int) -> UserSpeaking:
     return UserSpeaking(user_id=str(session.user_id), ssrc=session.ssrc, speaking=speaking)
+
+
+def _log(event: str, session: VoiceSession, **fields: object) -> None:
+    who = {"session": session.id, "user_id": str(session.user_id), "room_id": str(session.room_id)}
+    log.info(event, extra={"fields": who | fields})
 
 
 def _same_address(peer: str, address: str) -> bool:

@@ -4,6 +4,7 @@ A user has one control session; a newer one replaces it. Its connection may be l
 in time, the user leaves the call. Everyone let into a room is told what happens there, in the call or not.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from raccall.voice.gateway.replay import ReplayBuffer
 from raccall.wire import control
 
 UPLINKS_EVERY_MS = 5_000
+
+log = logging.getLogger("raccall.server")
 
 ControlLink = Link[ControlGatewayServer]
 
@@ -231,6 +234,7 @@ class Hub:
             told=room.policy is control.RecordingPolicy.AUTOMATIC,
         )
         if self._rooms.join(room.id, member):
+            _log("member_joined", room, user, recorder=user.recorder)
             self.tell_room(room.id, control.MemberJoined(room_id=str(room.id), member=member_info(room, member)))
             if user.recorder:
                 room.recorded_since = room.recorded_since or self._wall().isoformat(timespec="milliseconds")
@@ -258,6 +262,7 @@ class Hub:
             self._calls.revoke(user.id, room_id)
             self.tell_room(room_id, control.MemberLeft(room_id=str(room_id), user_id=str(user.id)))
             room = self._rooms.get(room_id)
+            _log("member_left", room, user)
             if user.recorder:
                 room.recorded_since = room.recorded_since if room.recorders else None
                 self._tell_recording(room)
@@ -324,7 +329,12 @@ class Hub:
         self, link: ControlLink, event: control.Identify | control.Resume, error: RefusedError
     ) -> None:
         """Who may not resume may identify on the same connection; who may not identify has to go."""
+        log.info("identity_refused", extra={"fields": {"code": error.code}})
         link.core.refuse_identity(control.Refused(code=error.code, sentence=str(error)))
         if isinstance(event, control.Identify):
             link.core.close(CloseCode.AUTHENTICATION_FAILED)
         link.wake()
+
+
+def _log(event: str, room: Room, user: User, **fields: object) -> None:
+    log.info(event, extra={"fields": {"room": room.name, "user_id": str(user.id), "name": user.name, **fields}})
