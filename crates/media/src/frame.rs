@@ -15,8 +15,7 @@ pub const SHORTEST_PACKET_SAMPLES: usize = 120;
 /// The longest Opus packet: 120 ms (RFC 6716 section 3.2.5).
 pub const LONGEST_PACKET_SAMPLES: usize = 120 * SAMPLES_PER_MS;
 
-/// An Opus packet that decodes to 20 ms of silence; says "the talker pauses" (Discord's voice documentation).
-pub const SILENCE_PAYLOAD: [u8; 3] = [0xF8, 0xFF, 0xFE];
+pub use raccall_wire::level::SILENCE_PAYLOAD;
 
 pub const NANOS_PER_MS: i64 = 1_000_000;
 

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use raccall_wire::Nanos;
+use raccall_wire::level::VOICE_DB;
 use raccall_wire::replay::Verdict;
 use raccall_wire::rtcp::ReportBlock;
 use raccall_wire::rtp::{self, OPUS_PAYLOAD_TYPE, Packet};
 use raccall_wire::transport::{Cipher, Mode, OpenError};
 
 use crate::frame::{NANOS_PER_MS, PULL_SAMPLES, SEND_SAMPLES};
-use crate::level::{Needle, VOICE_DB};
+use crate::level::Needle;
 use crate::limiter::Limiter;
 use crate::reception::Reception;
 use crate::report::{ReceiveReport, Refusal, Refusals, SourceReport};

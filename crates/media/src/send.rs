@@ -4,13 +4,13 @@ use std::fmt;
 
 use raccall_opus::{Application, Encoder};
 use raccall_wire::Nanos;
+use raccall_wire::level;
 use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
 use raccall_wire::rtp::{Extension, ONE_BYTE_EXTENSION, OPUS_PAYLOAD_TYPE, Packet};
 use raccall_wire::transport::{Cipher, ClientNonces, Mode, SealError};
 
 use crate::frame::{NANOS_PER_MS, SAMPLE_RATE_HZ, SAMPLES_PER_MS, SEND_SAMPLES, SILENCE_PAYLOAD, energy, energy_db};
 use crate::gain::Gain;
-use crate::level::level_extension;
 use crate::limiter::Limiter;
 use crate::rate::Rate;
 use crate::report::{LinkReport, link_report, ntp_of};
@@ -280,7 +280,7 @@ impl SendChain {
 
     /// Packets and seals the first `length` bytes of `payload`. The marker says that a talk spurt begins (RFC 7587 section 4.1).
     fn send(&mut self, length: usize, timestamp: u32, level_db: f32, silent: bool) -> Option<&[u8]> {
-        let level = level_extension(level_db);
+        let level = level::write(level_db);
         self.packet.clear();
         let packet = Packet {
             marker: self.paused,

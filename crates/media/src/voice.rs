@@ -2,13 +2,13 @@
 
 use raccall_opus::{DEEP_PLC_COMPLEXITY, Decoder, Error, packet_has_lbrr, packet_samples};
 use raccall_wire::Nanos;
+use raccall_wire::level::VOICE_DB;
 
 use crate::concealment::Concealment;
 use crate::follow::{Change, Follower};
 use crate::frame::{LONGEST_PACKET_SAMPLES, PULL_SAMPLES, SAMPLE_RATE_HZ, energy, energy_db};
 use crate::gain::Gain;
 use crate::jitter::{Incoming, JitterBuffer, Next};
-use crate::level::VOICE_DB;
 use crate::stretch::LONGEST_PERIOD;
 
 /// Weight of the newest 10 ms in the shown level: about 50 ms.

@@ -15,6 +15,7 @@ mod hash;
 mod hearing;
 mod keys;
 mod limits;
+mod loudest;
 #[cfg(target_os = "linux")]
 mod mmsg;
 mod outbox;
@@ -24,6 +25,7 @@ mod queueing;
 mod relay;
 mod session;
 mod socket;
+mod splice;
 #[cfg(target_os = "linux")]
 mod steer;
 mod table;

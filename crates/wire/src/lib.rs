@@ -1,10 +1,11 @@
-//! Bytes on the network: RTP, RTCP, transport encryption, replay window, IP discovery.
+//! Bytes on the network: RTP and the level in its header, RTCP, transport encryption, replay window, IP discovery.
 //!
 //! Pure functions and small state: no clock, no socket, no thread. Every `parse` and `open` takes bytes from strangers and
 //! answers with an error value; none of them panics. Golden packets made by other libraries are in `tests/wire/golden`.
 
 pub mod discovery;
 pub mod feedback;
+pub mod level;
 pub mod replay;
 pub mod rtcp;
 pub mod rtp;
