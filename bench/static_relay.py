@@ -42,6 +42,7 @@ def add_members(relay: Relay | RelayCore, members: list[Member]) -> None:
     for member in members:
         rooms.setdefault(member.room, []).append(member.id)
         relay.add_session(member.id, member.ssrc, MODE, member.key)
+        relay.set_room(member.id, member.room, False)
     for member in members:
         relay.set_route(member.id, rooms[member.room])
 
@@ -60,12 +61,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.static_relay", description="The relay alone, under load.")
     parser.add_argument("--static-sessions", type=Path, required=True, metavar="FILE")
     parser.add_argument("--bind", required=True, metavar="HOST:PORT")
+    parser.add_argument("--threads", type=int, default=1, help="SSRCs of one room must share their lowest byte, if > 1")
     parser.add_argument("--portable", action="store_true", help="one system call per datagram")
     options = parser.parse_args()
     members = read_members(options.static_sessions)
     host, _, port = options.bind.rpartition(":")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    relay = Relay([(host.strip("[]"), int(port))], portable=options.portable, limited=False)
+    relay = Relay([(host.strip("[]"), int(port))], threads=options.threads, portable=options.portable, limited=False)
     try:
         add_members(relay, members)
         settle_members(relay, members)

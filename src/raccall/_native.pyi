@@ -216,6 +216,7 @@ class Relay:
         *,
         receive_buffer_bytes: int = 8 << 20,
         threads: int = 1,
+        speakers_at_once: int = 8,
         portable: bool = False,
         limited: bool = True,
         nonce_space: int = 1 << 30,
@@ -225,11 +226,12 @@ class Relay:
         receive_buffer_bytes: asked of the system, for a burst must fit while the thread is not running.
         threads: 1 to 256, elsewhere than on Linux always one. The lowest byte of an SSRC, modulo their number, is the
         session's thread, so all sources of a room must have the same byte: sessions of other threads are not heard.
+        speakers_at_once: how many sources of a room are heard at once, at least 1; see `set_room`.
         portable: one system call per datagram, as on systems without recvmmsg. Slower; for tests.
         limited: False lets one address send without end; for benchmarks.
         nonce_space: nonces that the relay has for each key, 10 to 2³⁰; for tests that want to see their end.
         Raises OSError (with errno) if an address is busy or not ours, ValueError for a host that is no IP address or
-        a number of threads that is none.
+        a number of threads or speakers that is none.
         """
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -250,6 +252,12 @@ class Relay:
         RuntimeError if the relay is stopped.
         """
     def remove_session(self, session_id: int) -> None: ...
+    def set_room(self, session_id: int, room_id: int, hears_all: bool) -> None:
+        """Let the session compete with the others of the room to be heard; in no room, as at first, it always is.
+
+        What the loudest make inaudible is counted as `quieter` and never looks lost to a listener. hears_all: it gets
+        every packet that is for it as it was sent, for a recorder or a bot.
+        """
     def set_route(self, session_id: int, destinations: list[int]) -> None:
         """Who hears this session from now on: sessions that exist. The sender itself is left out."""
     def set_address(self, session_id: int, address: tuple[str, int], *, proven: bool) -> None:
@@ -276,9 +284,10 @@ class Relay:
 class RelayCore:
     """Table and forwarding of the relay without thread, clock and socket: for tests in virtual time. As Relay else."""
 
-    def __init__(self, *, nonce_space: int = 1 << 30) -> None: ...
+    def __init__(self, *, speakers_at_once: int = 8, nonce_space: int = 1 << 30) -> None: ...
     def add_session(self, session_id: int, ssrc: int, mode: str, key: bytes) -> None: ...
     def remove_session(self, session_id: int) -> None: ...
+    def set_room(self, session_id: int, room_id: int, hears_all: bool) -> None: ...
     def set_route(self, session_id: int, destinations: list[int]) -> None: ...
     def set_address(self, session_id: int, address: tuple[str, int], *, proven: bool) -> None: ...
     def forward(self, now: int, datagram: bytes, address: tuple[str, int]) -> list[tuple[bytes, tuple[str, int]]]:

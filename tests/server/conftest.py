@@ -26,12 +26,16 @@ class FakeRelay:
         self.commands = []
         self.stopped = False
         self.stats = {}
+        self.rooms = {}
 
     def add_session(self, session_id, ssrc, mode, key):
         self.commands.append(("add", session_id, ssrc, mode, key))
 
     def remove_session(self, session_id):
         self.commands.append(("remove", session_id))
+
+    def set_room(self, session_id, room_id, hears_all):
+        self.rooms[session_id] = (room_id, hears_all)
 
     def set_route(self, session_id, destinations):
         self.commands.append(("route", session_id, destinations))

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raccall.server.routing import AddSession, RemoveSession, SetRoute, Voice, apply, diff, lane, plan
+from raccall.server.routing import AddSession, RemoveSession, SetRoom, SetRoute, Voice, apply, diff, lane, plan
 
 KEY = bytes(32)
 
@@ -36,6 +36,11 @@ def test_a_changed_mind_is_one_command():
     assert diff(plan(before), plan(after)) == [SetRoute(1, (2,))]
 
 
+def test_one_who_begins_to_record_hears_everyone_from_then_on():
+    before, after = ([voice(1, may_be_kept=True), voice(2, records=records)] for records in (False, True))
+    assert diff(plan(before), plan(after)) == [SetRoom(2, 1, True)]
+
+
 def test_before_it_has_its_key_a_session_is_known_and_nothing_more():
     table = plan([voice(1), voice(2, connected=False)])
     assert table[2].destinations == () and table[1].destinations == ()
@@ -43,8 +48,8 @@ def test_before_it_has_its_key_a_session_is_known_and_nothing_more():
 
 def test_commands_for_one_who_joins_changes_mode_and_leaves():
     alone, both = plan([voice(1)]), plan([voice(1), voice(2)])
-    assert diff({}, alone) == [AddSession(1, 1, "a", KEY)]
-    assert diff(alone, both) == [AddSession(2, 2, "a", KEY), SetRoute(1, (2,)), SetRoute(2, (1,))]
+    assert diff({}, alone) == [AddSession(1, 1, "a", KEY), SetRoom(1, 1, False)]
+    assert diff(alone, both) == [AddSession(2, 2, "a", KEY), SetRoom(2, 1, False), SetRoute(1, (2,)), SetRoute(2, (1,))]
     assert diff(both, plan([voice(1), voice(2, mode="b")])) == [AddSession(2, 2, "b", KEY)]
     assert diff(both, alone) == [SetRoute(1, ()), RemoveSession(2)]
     assert diff(both, both) == []
@@ -54,11 +59,15 @@ class Relay:
     """Obeys, and fails if a command makes no sense."""
 
     def __init__(self):
-        self.sessions, self.routes = {}, {}
+        self.sessions, self.routes, self.rooms = {}, {}, {}
 
     def add_session(self, session_id, ssrc, mode, key):
         self.sessions[session_id] = (ssrc, mode, key)
         self.routes.setdefault(session_id, ())
+
+    def set_room(self, session_id, room_id, hears_all):
+        assert session_id in self.sessions
+        self.rooms[session_id] = (room_id, hears_all)
 
     def set_route(self, session_id, destinations):
         assert all(destination in self.sessions for destination in destinations)
@@ -66,7 +75,7 @@ class Relay:
         self.routes[session_id] = tuple(destinations)
 
     def remove_session(self, session_id):
-        del self.sessions[session_id], self.routes[session_id]
+        del self.sessions[session_id], self.routes[session_id], self.rooms[session_id]
 
 
 voices = st.lists(
@@ -92,6 +101,7 @@ def test_differences_lead_a_relay_from_any_table_to_any_other(states):
         table = new
         assert relay.routes == {session_id: entry.destinations for session_id, entry in table.items()}
         assert relay.sessions == {session_id: (e.ssrc, e.mode, e.key) for session_id, e in table.items()}
+        assert relay.rooms == {session_id: (e.room_id, e.hears_all) for session_id, e in table.items()}
 
 
 def test_rooms_are_spread_over_the_lanes():

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use raccall_relay::{Command, Counters, Endpoint, MAX_THREADS, Options, Outbox, SessionStats, Share, Stopped, Table};
+use raccall_relay::{
+    Command, Counters, Endpoint, MAX_THREADS, Options, Outbox, SPEAKERS_AT_ONCE, SessionStats, Share, Stopped, Table,
+};
 use raccall_wire::transport::{Mode, RELAY_SPACE};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -20,12 +22,14 @@ struct Relay(raccall_relay::Relay);
 #[pymethods]
 impl Relay {
     #[new]
-    #[pyo3(signature = (bind, *, receive_buffer_bytes = 8 << 20, threads = 1, portable = false, limited = true, nonce_space = RELAY_SPACE))]
+    #[pyo3(signature = (bind, *, receive_buffer_bytes = 8 << 20, threads = 1, speakers_at_once = SPEAKERS_AT_ONCE, portable = false, limited = true, nonce_space = RELAY_SPACE))]
+    #[allow(clippy::too_many_arguments)] // keywords, in Python
     fn new(
         py: Python<'_>,
         bind: Vec<Address>,
         receive_buffer_bytes: usize,
         threads: usize,
+        speakers_at_once: usize,
         portable: bool,
         limited: bool,
         nonce_space: u32,
@@ -33,8 +37,9 @@ impl Relay {
         if !(1..=MAX_THREADS).contains(&threads) {
             return Err(PyValueError::new_err(format!("a relay has 1 to {MAX_THREADS} threads, not {threads}")));
         }
+        check_speakers(speakers_at_once)?;
         let bind = bind.iter().map(parse_address).collect::<PyResult<Vec<_>>>()?;
-        let options = Options { receive_buffer_bytes, threads, portable, limited, nonce_space };
+        let options = Options { receive_buffer_bytes, threads, speakers_at_once, portable, limited, nonce_space };
         py.detach(|| raccall_relay::Relay::start(&bind, options)).map(Self).map_err(os_error)
     }
 
@@ -59,6 +64,10 @@ impl Relay {
 
     fn remove_session(&self, py: Python<'_>, session_id: u64) -> PyResult<()> {
         self.command(py, Command::RemoveSession { id: session_id })
+    }
+
+    fn set_room(&self, py: Python<'_>, session_id: u64, room_id: u64, hears_all: bool) -> PyResult<()> {
+        self.command(py, Command::SetRoom { id: session_id, room: room_id, hears_all })
     }
 
     fn set_route(&self, py: Python<'_>, session_id: u64, destinations: Vec<u64>) -> PyResult<()> {
@@ -99,12 +108,12 @@ struct RelayCore {
 #[pymethods]
 impl RelayCore {
     #[new]
-    #[pyo3(signature = (*, nonce_space = RELAY_SPACE))]
-    fn new(nonce_space: u32) -> Self {
-        Self {
-            table: Table::new(Arc::default(), Share { nonces: nonce_space, ..Share::default() }),
-            outbox: Outbox::new(),
-        }
+    #[pyo3(signature = (*, speakers_at_once = SPEAKERS_AT_ONCE, nonce_space = RELAY_SPACE))]
+    fn new(speakers_at_once: usize, nonce_space: u32) -> PyResult<Self> {
+        check_speakers(speakers_at_once)?;
+        let share = Share { nonces: nonce_space, ..Share::default() };
+        let table = Table::new(Arc::default(), share).with_speakers_at_once(speakers_at_once);
+        Ok(Self { table, outbox: Outbox::new() })
     }
 
     fn add_session(&mut self, session_id: u64, ssrc: u32, mode: &str, key: &[u8]) -> PyResult<()> {
@@ -114,6 +123,10 @@ impl RelayCore {
 
     fn remove_session(&mut self, session_id: u64) {
         self.table.apply(Command::RemoveSession { id: session_id });
+    }
+
+    fn set_room(&mut self, session_id: u64, room_id: u64, hears_all: bool) {
+        self.table.apply(Command::SetRoom { id: session_id, room: room_id, hears_all });
     }
 
     fn set_route(&mut self, session_id: u64, destinations: Vec<u64>) {
@@ -153,6 +166,13 @@ fn add_session(id: u64, ssrc: u32, mode: &str, key: &[u8]) -> PyResult<Command> 
         Mode::from_wire_name(mode).ok_or_else(|| PyValueError::new_err(format!("no transport mode {mode:?}")))?;
     let key = key.try_into().map_err(|_| PyValueError::new_err(format!("a key has 32 bytes, not {}", key.len())))?;
     Ok(Command::AddSession { id, ssrc, mode, key })
+}
+
+fn check_speakers(speakers_at_once: usize) -> PyResult<()> {
+    if speakers_at_once == 0 {
+        return Err(PyValueError::new_err("at least one speaker must be heard, not 0"));
+    }
+    Ok(())
 }
 
 fn parse_address((host, port): &Address) -> PyResult<SocketAddr> {

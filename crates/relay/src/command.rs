@@ -7,6 +7,9 @@ use raccall_wire::transport::Mode;
 /// Chosen by the control plane, never used twice.
 pub type SessionId = u64;
 
+/// Chosen by the control plane: whose sources rank among each other.
+pub type RoomId = u64;
+
 /// Where a datagram came from and goes to: an address, seen through one of the relay's own sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -33,6 +36,13 @@ pub enum Command {
     },
     RemoveSession {
         id: SessionId,
+    },
+    /// The room in which this session competes to be heard (`loudest`); in none it always is. `hears_all`: it gets every
+    /// packet of its routes as it was sent, whoever is loudest (recorders and bots).
+    SetRoom {
+        id: SessionId,
+        room: RoomId,
+        hears_all: bool,
     },
     /// Who hears this session from now on. Sessions that do not exist are left out, the sender is never its own listener.
     SetRoute {

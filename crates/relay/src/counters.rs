@@ -57,6 +57,8 @@ reasons! {
     NoAddress "no_address",
     /// `SetAddress` with an address that IP discovery has not seen for this session.
     NotObserved "not_observed",
+    /// Kept from all but recorders and bots, because as many others as may be heard at once are louder.
+    Quieter "quieter",
     /// More from a session's address than a voice can need.
     RateLimited "rate_limited",
     /// More from an address of no session, or from its host, than is looked at.
@@ -86,8 +88,13 @@ reasons! {
 }
 
 /// One number per reason. Written by one thread alone, read by anyone at any time.
-#[derive(Default)]
 pub struct Counters([AtomicU64; Reason::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Reason::ALL.len()])
+    }
+}
 
 impl Counters {
     /// Only one thread may call this: a plain load and store is a locked instruction less per packet.

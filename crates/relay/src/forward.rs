@@ -15,8 +15,9 @@
 use raccall_wire::replay::Verdict;
 use raccall_wire::rtcp::Rtcp;
 use raccall_wire::transport::OpenError;
-use raccall_wire::{Nanos, discovery, rtcp, rtp};
+use raccall_wire::{Nanos, discovery, level, rtcp, rtp};
 
+use crate::deliver::{Said, deliver};
 use crate::limits::{self, Admission, same_host};
 use crate::{Endpoint, Outbox, Reason, Table};
 
@@ -132,41 +133,22 @@ fn take_voice(
     out: &mut Outbox,
 ) -> Result<(), Reason> {
     let packet = rtp::Packet::parse(&table.plain[..length]).map_err(|_| Reason::Malformed)?;
-    let (sequence, timestamp) = (packet.sequence, packet.timestamp);
+    let said = Said { length, sequence: packet.sequence, level_db: level::supposed_db(&packet) };
+    let timestamp = packet.timestamp;
     let session = table.session_mut(slot);
-    let verdict = session.uplink.accept(now, sequence, timestamp, datagram_bytes);
+    let verdict = session.uplink.accept(now, said.sequence, timestamp, datagram_bytes);
     match verdict {
         Verdict::Duplicate => return Err(Reason::Replayed),
         Verdict::TooOld => return Err(Reason::TooOld),
         Verdict::Newest | Verdict::Late => session.count_received(datagram_bytes),
     }
     came_from(now, slot, verdict == Verdict::Newest, datagram_bytes, from, table);
-    copy_to_listeners(slot, length, table, out);
+    deliver(now, slot, &said, table, out);
     let Table { sessions, counters, .. } = table;
     if let Some(session) = &mut sessions[slot] {
         session.warn(now, out, counters);
     }
     Ok(())
-}
-
-fn copy_to_listeners(slot: usize, length: usize, table: &mut Table, out: &mut Outbox) {
-    #[cfg(test)]
-    let fault = &table.fault;
-    let Table { sessions, routes, plain, counters, .. } = table;
-    let packet = &plain[..length];
-    let mut copies = 0;
-    for destination in &routes[slot] {
-        match &mut sessions[destination.slot] {
-            Some(listener) if listener.id == destination.id => {
-                copies += u64::from(listener.send(packet, out, counters));
-                #[cfg(test)]
-                assert_ne!(*fault, rtp::ssrc(packet), "a fault that a test asked for");
-            }
-            _ => {} // it left; the control plane's next route will not name it
-        }
-    }
-    counters.add(Reason::Opened, 1);
-    counters.add(Reason::Forwarded, copies);
 }
 
 /// RTCP ends here: the sender is told how it arrives, and what it hears is kept for the statistics.
@@ -200,7 +182,7 @@ fn tell_speakers(now: Nanos, slot: usize, reports: &[Rtcp], table: &mut Table) {
     let listener = table.session(slot).id;
     for block in reports.iter().flat_map(Rtcp::blocks) {
         let Some(&speaker) = table.by_ssrc.get(&block.ssrc) else { continue };
-        if table.routes[speaker].iter().any(|destination| destination.id == listener) {
+        if table.routes[speaker].leads_to(listener) {
             table.session_mut(speaker).hearing.take(listener, block.fraction_lost, now);
         }
     }

@@ -1,7 +1,7 @@
 //! The relay: what one member sends is opened with the sender's key and sealed anew for each listener; nothing else changes.
 //!
 //! ```text
-//! commands ─▶ Table ◀─ forward(now, datagram, from, table, outbox) ─▶ Outbox      pure: table, session, uplink, forward, outbox
+//! commands ─▶ Table ◀─ forward(now, datagram, from, table, outbox) ─▶ Outbox      pure: table, session, uplink, forward, deliver, loudest, splice, outbox
 //!               ▲                        ▲                              │
 //!         Relay (handle) ────────▶ each thread: recv 64 · forward · send 64         relay, worker, socket, portable, mmsg
 //! ```
@@ -10,6 +10,7 @@
 
 mod command;
 mod counters;
+mod deliver;
 mod forward;
 mod hash;
 mod hearing;
@@ -32,10 +33,10 @@ mod table;
 mod uplink;
 mod worker;
 
-pub use command::{Command, Endpoint, SessionId};
+pub use command::{Command, Endpoint, RoomId, SessionId};
 pub use counters::{Counters, Reason};
 pub use forward::{MAX_DATAGRAM_BYTES, forward};
 pub use outbox::Outbox;
 pub use relay::{MAX_THREADS, Options, Relay, Stopped};
 pub use session::SessionStats;
-pub use table::{Share, Table};
+pub use table::{SPEAKERS_AT_ONCE, Share, Table};

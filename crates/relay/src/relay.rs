@@ -12,7 +12,7 @@ use raccall_wire::transport::RELAY_SPACE;
 
 use crate::socket::Bound;
 use crate::worker::{Message, Worker};
-use crate::{Command, Counters, SessionId, SessionStats, Share, Table, socket};
+use crate::{Command, Counters, SPEAKERS_AT_ONCE, SessionId, SessionStats, Share, Table, socket};
 
 /// Commands under way. A thread takes them between two batches, so a full queue means a wait of microseconds.
 const COMMAND_QUEUE: usize = 1024;
@@ -27,6 +27,8 @@ pub struct Options {
     pub portable: bool,
     /// 1 to MAX_THREADS. Where the kernel cannot hand datagrams out by room (Linux can) there is one in any case.
     pub threads: usize,
+    /// How many sources of a room are heard at once, at least 1.
+    pub speakers_at_once: usize,
     /// Off only for a benchmark: then one address may send without end.
     pub limited: bool,
     /// Nonces for each key, all that there are unless a test wants to see their end.
@@ -35,7 +37,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { receive_buffer_bytes: 8 << 20, portable: false, threads: 1, limited: true, nonce_space: RELAY_SPACE }
+        Self {
+            receive_buffer_bytes: 8 << 20,
+            portable: false,
+            threads: 1,
+            speakers_at_once: SPEAKERS_AT_ONCE,
+            limited: true,
+            nonce_space: RELAY_SPACE,
+        }
     }
 }
 
@@ -115,7 +124,9 @@ impl Relay {
         let thread = match &command {
             Command::AddSession { id, ssrc, .. } => *self.homes().entry(*id).or_insert(self.lane(*ssrc)),
             Command::RemoveSession { id } => self.homes().remove(id).unwrap_or(0),
-            Command::SetRoute { id, .. } | Command::SetAddress { id, .. } => self.home(*id),
+            Command::SetRoom { id, .. } | Command::SetRoute { id, .. } | Command::SetAddress { id, .. } => {
+                self.home(*id)
+            }
         };
         self.threads[thread].post(Message::Command(command))
     }
@@ -161,6 +172,7 @@ impl Thread {
         let (messages, inbox) = sync_channel(COMMAND_QUEUE);
         let counters = Arc::new(Counters::default());
         let table = Table::new(counters.clone(), share);
+        let table = table.with_speakers_at_once(options.speakers_at_once);
         let table = if options.limited { table } else { table.without_limits() };
         let worker = Worker::new(poll, sockets, inbox, table, options.portable)?;
         let name = format!("relay {}", share.thread);

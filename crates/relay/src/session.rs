@@ -8,8 +8,10 @@ use raccall_wire::{Nanos, discovery};
 use crate::hearing::Hearing;
 use crate::keys::Keys;
 use crate::limits::Pace;
+use crate::loudest::Loudness;
+use crate::splice::Splice;
 use crate::uplink::Uplink;
-use crate::{Counters, Endpoint, Outbox, Reason, SessionId, Share};
+use crate::{Counters, Endpoint, Outbox, Reason, RoomId, SessionId, Share};
 
 /// A source address is adopted at most this often (DESIGN section 5).
 const MOVE_INTERVAL_NS: Nanos = 1_000_000_000;
@@ -38,6 +40,11 @@ pub(crate) struct Session {
     observed_next: usize,
     pub(crate) uplink: Uplink,
     pub(crate) hearing: Hearing,
+    pub(crate) room: Option<RoomId>,
+    /// Whatever its routes carry, not only the loudest.
+    pub(crate) hears_all: bool,
+    pub(crate) loudness: Loudness,
+    pub(crate) splice: Splice,
     answered: Option<Nanos>,
     /// Of its own address, of others of its host, of IP discovery.
     pub(crate) pace: Pace,
@@ -135,6 +142,10 @@ impl Session {
             observed_next: 0,
             uplink: Uplink::new(),
             hearing: Hearing::default(),
+            room: None,
+            hears_all: false,
+            loudness: Loudness::default(),
+            splice: Splice::default(),
             answered: None,
             pace: Pace::default(),
             moving: Pace::default(),

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use raccall_wire::discovery::STUN_COOKIE;
 use raccall_wire::transport::{RELAY_SPACE, RelayNonces};
 
+use crate::deliver::Route;
 use crate::forward::MAX_DATAGRAM_BYTES;
 use crate::hash::FastMap;
 use crate::limits::Strangers;
+use crate::loudest::Stage;
 use crate::session::{Destination, Session};
-use crate::{Command, Counters, Endpoint, Reason, SessionId, SessionStats};
+use crate::{Command, Counters, Endpoint, Reason, RoomId, SessionId, SessionStats};
 
 /// Which of the relay's threads a table belongs to. The nonces of any two are disjoint, also for one key.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +35,24 @@ impl Default for Share {
     }
 }
 
+/// What sources of one room compete for.
+pub(crate) struct Room {
+    members: usize,
+    pub(crate) stage: Stage,
+}
+
+pub(crate) type Rooms = FastMap<RoomId, Room>;
+
+/// More voices than that at once nobody follows, and each costs every listener its bandwidth.
+pub const SPEAKERS_AT_ONCE: usize = 8;
+
 /// Owned by one thread. Changed by commands, read by packets.
 pub struct Table {
     pub(crate) sessions: Vec<Option<Session>>,
     /// Who hears the session of the same index. Apart from it, so that it can be read while listeners are changed.
-    pub(crate) routes: Vec<Vec<Destination>>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) rooms: Rooms,
+    speakers_at_once: usize,
     free: Vec<usize>,
     by_id: FastMap<SessionId, usize>,
     pub(crate) by_ssrc: FastMap<u32, usize>,
@@ -64,6 +79,8 @@ impl Table {
         Self {
             sessions: Vec::new(),
             routes: Vec::new(),
+            rooms: Rooms::default(),
+            speakers_at_once: SPEAKERS_AT_ONCE,
             free: Vec::new(),
             by_id: FastMap::default(),
             by_ssrc: FastMap::default(),
@@ -82,6 +99,11 @@ impl Table {
         Self { strangers: None, ..self }
     }
 
+    /// At most so many of a room are heard at once; at least 1.
+    pub fn with_speakers_at_once(self, speakers: usize) -> Self {
+        Self { speakers_at_once: speakers.max(1), ..self }
+    }
+
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -94,6 +116,7 @@ impl Table {
         let refused = match command {
             Command::AddSession { id, ssrc, mode, key } => self.add(id, ssrc, mode, &key),
             Command::RemoveSession { id } => self.remove(id),
+            Command::SetRoom { id, room, hears_all } => self.set_room(id, room, hears_all),
             Command::SetRoute { id, destinations } => self.set_route(id, &destinations),
             Command::SetAddress { id, address, proven } => self.set_address(id, address, proven),
         }
@@ -124,7 +147,7 @@ impl Table {
         }
         let slot = self.free.pop().unwrap_or_else(|| {
             self.sessions.push(None);
-            self.routes.push(Vec::new());
+            self.routes.push(Route::default());
             self.sessions.len() - 1
         });
         self.sessions[slot] = Some(Session::new(id, ssrc, mode, key, self.share));
@@ -135,6 +158,7 @@ impl Table {
 
     fn remove(&mut self, id: SessionId) -> Result<(), Reason> {
         let slot = self.by_id.remove(&id).ok_or(Reason::CommandRefused)?;
+        self.leave_room(slot);
         let session = self.sessions[slot].take().expect("by_id names living sessions");
         self.routes[slot].clear();
         self.by_ssrc.remove(&session.ssrc);
@@ -148,9 +172,48 @@ impl Table {
     fn set_route(&mut self, id: SessionId, destinations: &[SessionId]) -> Result<(), Reason> {
         let slot = *self.by_id.get(&id).ok_or(Reason::CommandRefused)?;
         let listeners = destinations.iter().filter(|listener| **listener != id);
-        self.routes[slot] =
-            listeners.filter_map(|id| self.by_id.get(id).map(|slot| Destination { slot: *slot, id: *id })).collect();
+        let listeners = listeners.filter_map(|id| self.by_id.get(id).map(|slot| Destination { slot: *slot, id: *id }));
+        self.routes[slot] = Route::new(listeners, &self.sessions);
+        if !self.routes[slot].has_audience() {
+            self.leave_stage(slot);
+        }
         Ok(())
+    }
+
+    fn set_room(&mut self, id: SessionId, room: RoomId, hears_all: bool) -> Result<(), Reason> {
+        let slot = *self.by_id.get(&id).ok_or(Reason::CommandRefused)?;
+        if self.session(slot).room != Some(room) {
+            self.leave_room(slot);
+            let stage = || Room { members: 0, stage: Stage::new(self.speakers_at_once) };
+            self.rooms.entry(room).or_insert_with(stage).members += 1;
+            self.session_mut(slot).room = Some(room);
+        }
+        if self.session(slot).hears_all != hears_all {
+            self.session_mut(slot).hears_all = hears_all;
+            let Self { sessions, routes, .. } = self;
+            routes.iter_mut().for_each(|route| route.arrange(sessions));
+        }
+        Ok(())
+    }
+
+    /// Gives its seat to others, if it has one.
+    fn leave_stage(&mut self, slot: usize) {
+        let (room, source) = (self.session(slot).room, self.session(slot).ssrc);
+        if let Some(room) = room.and_then(|room| self.rooms.get_mut(&room)) {
+            room.stage.leave(source);
+        }
+    }
+
+    fn leave_room(&mut self, slot: usize) {
+        self.leave_stage(slot);
+        if let Some(id) = self.session_mut(slot).room.take()
+            && let Some(room) = self.rooms.get_mut(&id)
+        {
+            room.members -= 1;
+            if room.members == 0 {
+                self.rooms.remove(&id);
+            }
+        }
     }
 
     fn set_address(&mut self, id: SessionId, address: std::net::SocketAddr, proven: bool) -> Result<(), Reason> {

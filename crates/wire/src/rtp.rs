@@ -104,6 +104,15 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// Gives an opened packet another sequence number, and its marker if `marked`; else the marker stays as it is.
+///
+/// # Panics
+/// If the packet is shorter than its fixed header.
+pub fn renumber(packet: &mut [u8], sequence: u16, marked: bool) {
+    packet[1] |= u8::from(marked) << 7;
+    packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+}
+
 /// Whether the bytes, sealed or plain, are RTCP: version 2 and packet type 200 to 206 (RFC 5761 section 4).
 pub fn is_rtcp(bytes: &[u8]) -> bool {
     matches!(bytes, [first, 200..=206, ..] if first >> 6 == 2)

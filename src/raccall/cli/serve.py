@@ -11,6 +11,7 @@ from pathlib import Path
 
 from raccall.cli.logs import FORMATS, LEVELS, log_to
 from raccall.server.app import RunningServer, serve
+from raccall.server.relay import SPEAKERS_AT_ONCE
 from raccall.server.settings import FIRST_ROOM, ServerSettings
 from raccall.store import default_data_folder
 from raccall.units import DEFAULT_PORT
@@ -41,6 +42,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, metavar="DIR", help="where they go (default: in the data folder)")
     parser.add_argument("--log", choices=FORMATS, default="text", help="what happens, on standard error, one line each")
     parser.add_argument("--log-level", choices=LEVELS, default="info", help="the least that is told (default: info)")
+    parser.add_argument(
+        "--speakers-at-once",
+        type=int,
+        default=SPEAKERS_AT_ONCE,
+        metavar="K",
+        help="of a room only the K loudest are heard at once; recorders hear all (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--relay-threads", type=int, metavar="N", help="threads that forward voice (default: half of the processors)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object when started")
 
 
@@ -58,6 +69,8 @@ def run(options: argparse.Namespace) -> int:
         room=options.room,
         recording=options.recording,
         retention_days=options.retention_days,
+        speakers_at_once=options.speakers_at_once,
+        relay_threads=options.relay_threads,
     )
     recordings = options.recordings or options.data / "recordings"
     log_to(style=options.log, level=options.log_level)

@@ -6,6 +6,7 @@ serve ─▶ RunningServer ─▶ bind (TCP and UDP, one port) ─▶ data folde
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import ipaddress
 import signal
 import socket
@@ -22,7 +23,7 @@ from raccall.server import certificate as tls
 from raccall.server.api import create_app
 from raccall.server.binding import Binding, StartRelay, bind
 from raccall.server.keys import LOOK_EVERY_S
-from raccall.server.relay import MediaRelay
+from raccall.server.relay import MediaRelay, usual_threads
 from raccall.server.service import Service, place_of
 from raccall.server.settings import ServerSettings, join_address
 from raccall.server.watch import WATCH_EVERY_S
@@ -44,9 +45,13 @@ class RunningServer:
     nothing is left behind. Leaving closes every connection with 1012 (service restart): clients try to come back.
     """
 
-    def __init__(self, settings: ServerSettings, *, start_relay: StartRelay = MediaRelay) -> None:
+    def __init__(self, settings: ServerSettings, *, start_relay: StartRelay | None = None) -> None:
         self._settings = settings
-        self._start_relay = start_relay
+        self._start_relay = start_relay or functools.partial(
+            MediaRelay,
+            threads=settings.relay_threads or usual_threads(),
+            speakers_at_once=settings.speakers_at_once,
+        )
         self._timer_moved = asyncio.Event()
 
     @property

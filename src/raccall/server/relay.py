@@ -1,5 +1,7 @@
 """The relay as the control plane holds it."""
 
+import os
+
 from raccall._native import Relay
 
 RECEIVE_BUFFER_BYTES = 8 << 20
@@ -7,11 +9,29 @@ RECEIVE_BUFFER_BYTES = 8 << 20
 NONCE_SPACE = 1 << 30
 """Nonces that the relay has for each key."""
 
+SPEAKERS_AT_ONCE = 8
+"""More voices than that at once nobody follows, and each costs every listener its bandwidth."""
+MAX_THREADS = 256
+
+
+def usual_threads() -> int:
+    """Half of the processors that this process may use: the other half is for Python and the system.
+
+    One thread forwards some hundred thousand packets a second; more cost nothing per packet (`bench relay`).
+    """
+    return max(1, min(MAX_THREADS, _processors() // 2))
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 
 class MediaRelay:
     """The native relay behind the methods that routing and voice sessions use. Any thread may call them.
 
     bind: (IP address, port) pairs. Raises OSError, with errno, if one is busy or not of this machine.
+    threads: rooms are divided among them, on Linux; elsewhere there is one.
+    speakers_at_once: of a room, the loudest; recorders hear all.
     """
 
     def __init__(
@@ -19,11 +39,19 @@ class MediaRelay:
         bind: list[tuple[str, int]],
         *,
         receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES,
+        threads: int = 1,
+        speakers_at_once: int = SPEAKERS_AT_ONCE,
         nonce_space: int = NONCE_SPACE,
     ) -> None:
         self._asked_bytes = receive_buffer_bytes
         self._foreign_hosts = 0
-        self._native = Relay(bind, receive_buffer_bytes=receive_buffer_bytes, nonce_space=nonce_space)
+        self._native = Relay(
+            bind,
+            receive_buffer_bytes=receive_buffer_bytes,
+            threads=threads,
+            speakers_at_once=speakers_at_once,
+            nonce_space=nonce_space,
+        )
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -45,6 +73,9 @@ class MediaRelay:
 
     def remove_session(self, session_id: int) -> None:
         self._native.remove_session(session_id)
+
+    def set_room(self, session_id: int, room_id: int, hears_all: bool) -> None:
+        self._native.set_room(session_id, room_id, hears_all)
 
     def set_route(self, session_id: int, destinations: list[int]) -> None:
         self._native.set_route(session_id, destinations)

@@ -46,6 +46,9 @@ class Entry:
     ssrc: int
     mode: str
     key: bytes
+    room_id: int
+    hears_all: bool
+    """Not only the loudest: what is kept must be whole."""
     destinations: tuple[int, ...]
     """Session ids, sorted."""
 
@@ -65,6 +68,15 @@ class AddSession:
 
 
 @dataclass(frozen=True, slots=True)
+class SetRoom:
+    """Where it competes to be among the loudest, and whether it hears only those."""
+
+    session_id: int
+    room_id: int
+    hears_all: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SetRoute:
     session_id: int
     destinations: tuple[int, ...]
@@ -75,7 +87,7 @@ class RemoveSession:
     session_id: int
 
 
-Command = AddSession | SetRoute | RemoveSession
+Command = AddSession | SetRoom | SetRoute | RemoveSession
 
 
 class RelayHandle(Protocol):
@@ -83,6 +95,7 @@ class RelayHandle(Protocol):
 
     def add_session(self, session_id: int, ssrc: int, mode: str, key: bytes) -> None: ...
     def remove_session(self, session_id: int) -> None: ...
+    def set_room(self, session_id: int, room_id: int, hears_all: bool) -> None: ...
     def set_route(self, session_id: int, destinations: list[int]) -> None: ...
     def set_address(self, session_id: int, address: tuple[str, int], *, proven: bool) -> None: ...
     def counters(self) -> dict[str, int]: ...
@@ -114,7 +127,9 @@ def plan(voices: Iterable[Voice]) -> Table:
             for listener in heard_by
             if listener is not voice and (voice.may_be_kept or not listener.records)
         )
-        table[voice.session_id] = Entry(voice.ssrc, voice.mode, voice.key, tuple(destinations))
+        table[voice.session_id] = Entry(
+            voice.ssrc, voice.mode, voice.key, voice.room_id, voice.records, tuple(destinations)
+        )
     return table
 
 
@@ -125,6 +140,8 @@ def diff(old: Table, new: Table) -> list[Command]:
         before = old.get(session_id)
         if before is None or (before.mode, before.key) != (entry.mode, entry.key):
             commands.append(AddSession(session_id, entry.ssrc, entry.mode, entry.key))
+        if before is None or (before.room_id, before.hears_all) != (entry.room_id, entry.hears_all):
+            commands.append(SetRoom(session_id, entry.room_id, entry.hears_all))
     for session_id, entry in new.items():
         before = old.get(session_id)
         if entry.destinations != (before.destinations if before else ()):
@@ -139,6 +156,8 @@ def apply(commands: Iterable[Command], relay: RelayHandle) -> None:
         match command:
             case AddSession():
                 relay.add_session(command.session_id, command.ssrc, command.mode, command.key)
+            case SetRoom():
+                relay.set_room(command.session_id, command.room_id, command.hears_all)
             case SetRoute():
                 relay.set_route(command.session_id, list(command.destinations))
             case RemoveSession():

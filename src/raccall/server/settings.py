@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from raccall.errors import InputError
+from raccall.server.relay import MAX_THREADS, SPEAKERS_AT_ONCE
 from raccall.server.rooms import DEFAULT_CAPACITY
 from raccall.units import DEFAULT_PORT
 from raccall.wire.control import RecordingPolicy
@@ -44,6 +45,10 @@ class ServerSettings:
     """Of that room, from now on; None: as it was stored, "ask" at first."""
     retention_days: int | None = None
     """Of that room, from now on; None: as it was stored, for ever at first."""
+    speakers_at_once: int = SPEAKERS_AT_ONCE
+    """How many of a room its members hear at once: the loudest. Recorders hear all."""
+    relay_threads: int | None = None
+    """Threads that forward voice; None: half of the processors."""
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -58,7 +63,7 @@ class ServerSettings:
 
     def check(self) -> None:
         """Raises InputError `address_malformed`, `port_malformed`, `certificate_incomplete`, `tls_required`,
-        `retention_malformed`."""
+        `retention_malformed`, `speakers_malformed`, `threads_malformed`."""
         if not 0 <= self.port < 1 << 16:
             raise InputError("port_malformed", f"{self.port} is no port: 0 to 65535.")
         if (self.certificate is None) != (self.certificate_key is None):
@@ -68,6 +73,13 @@ class ServerSettings:
                 "tls_required",
                 "Off this machine voice keys would travel in plain text: add --tls, --cert with --key, or --insecure.",
             )
+        if self.speakers_at_once < 1:
+            raise InputError(
+                "speakers_malformed",
+                f"At least one speaker of a room must be heard at once, not {self.speakers_at_once}.",
+            )
+        if self.relay_threads is not None and not 1 <= self.relay_threads <= MAX_THREADS:
+            raise InputError("threads_malformed", f"Voice is forwarded by 1 to {MAX_THREADS} threads.")
         if self.retention_days is not None:
             check_retention(self.retention_days)
         if self.public_address is not None:
