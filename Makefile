@@ -18,8 +18,9 @@ help:
 	@echo "make test    all tests"
 	@echo "make run     start the server and print where to go"
 	@echo "make check   format, lint, types, layers and tests: what CI runs"
-	@echo "make soak    six hours of calls in virtual time, a recorder killed 200 times (a quarter of an hour)"
+	@echo "make soak    six hours of calls in virtual time, ten million hostile datagrams, a recorder killed 200 times (a quarter of an hour)"
 	@echo "make bench   every claim about speed, each against a peer of the same run"
+	@echo "make fuzz    coverage-guided fuzzing of every parser (a nightly compiler, cargo-fuzz)"
 	@echo "make wheel   a wheel for this system in dist/"
 
 setup: $(BUILT)
@@ -65,7 +66,11 @@ types: setup
 soak: setup
 	cargo test --release --package raccall-record --test timeline six_hours -- --ignored --nocapture
 	RACCALL_SOAK_MINUTES=120 $(BIN)/python -m pytest -s tests/recorder/test_clicks.py
+	cargo test --release --package raccall-relay --test storm -- --ignored --nocapture
 	$(BIN)/python -m bench kills
+
+fuzz: setup
+	sh scripts/fuzz.sh
 
 bench: setup
 	$(BIN)/python -m bench all

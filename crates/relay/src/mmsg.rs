@@ -53,6 +53,18 @@ pub(crate) fn never_fragment(socket: &socket2::Socket, address: SocketAddr) -> i
     }
 }
 
+/// Whether this kernel has the two calls; a sandbox may refuse them. Asked with nothing to receive and nothing to send.
+pub(crate) fn is_known() -> bool {
+    // SAFETY: no descriptor and no headers: a kernel that knows the calls says that the descriptor is none.
+    let results = unsafe {
+        let received = libc::recvmmsg(-1, std::ptr::null_mut(), 0, 0, std::ptr::null_mut());
+        let receive_error = io::Error::last_os_error();
+        let sent = libc::sendmmsg(-1, std::ptr::null_mut(), 0, 0);
+        [(received, receive_error), (sent, io::Error::last_os_error())]
+    };
+    results.iter().all(|(result, error)| *result >= 0 || error.raw_os_error() == Some(libc::EBADF))
+}
+
 fn set_option(socket: &socket2::Socket, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     // SAFETY: the value is a c_int that lives through the call, and its size is told.
     let result = unsafe {
@@ -266,6 +278,11 @@ mod tests {
         }
         assert!(received < sent);
         assert_eq!(counters.get(Reason::KernelDrops), sent - received);
+    }
+
+    #[test]
+    fn this_kernel_has_batches() {
+        assert!(is_known());
     }
 
     #[test]

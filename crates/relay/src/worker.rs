@@ -162,7 +162,7 @@ enum Batch {
 impl Batch {
     #[cfg(target_os = "linux")]
     fn new(portable: bool, sockets: usize) -> Self {
-        if portable {
+        if portable || !crate::mmsg::is_known() {
             return Self::Portable(portable::Inbound::new());
         }
         Self::Mmsg { inbound: crate::mmsg::Inbound::new(sockets), outbound: crate::mmsg::Outbound::new() }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from raccall.cli.logs import FORMATS, LEVELS, log_to
 from raccall.server.app import RunningServer, serve
+from raccall.server.files import raise_file_limit
 from raccall.server.relay import SPEAKERS_AT_ONCE
 from raccall.server.settings import FIRST_ROOM, ServerSettings
 from raccall.store import default_data_folder
@@ -74,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
     )
     recordings = options.recordings or options.data / "recordings"
     log_to(style=options.log, level=options.log_level)
+    raise_file_limit()
     told = _print_json if options.json else _print
     asyncio.run(serve(settings, told, lambda server: _recorder(server, recordings)))
     return 0

@@ -16,6 +16,10 @@ ATTEMPTS = 50
 UNSENT_BYTES = 16 << 10
 """What the kernel takes for one connection before the rest waits where old voice can be dropped (Linux and macOS)."""
 
+FILES_SHORT = (
+    "This process may open too few files for a server; raise the limit (ulimit -n, or LimitNOFILE in systemd)."
+)
+
 StartRelay = Callable[[list[tuple[str, int]]], RelayHandle]
 """Binds UDP to these addresses and starts. Raises OSError."""
 
@@ -41,7 +45,7 @@ class Binding:
 def bind(hosts: tuple[str, ...], port: int, start_relay: StartRelay) -> Binding:
     """port 0: any that is free. An IPv6 loopback that this machine lacks is left out, if it is not the only address.
 
-    Raises InputError `port_busy`, `port_forbidden`, `address_unusable`.
+    Raises InputError `port_busy`, `port_forbidden`, `address_unusable`, `files_short`.
     """
     for _ in range(ATTEMPTS):
         try:
@@ -94,6 +98,11 @@ def _sentence(error: OSError, hosts: tuple[str, ...], port: int) -> InputError:
     place = " and ".join(hosts)
     if error.errno == errno.EADDRINUSE:
         return InputError("port_busy", f"Port {port} of {place} is used by another program; choose one with --port.")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return InputError("files_short", FILES_SHORT)
     if error.errno in (errno.EACCES, errno.EPERM):
         return InputError("port_forbidden", f"This user may not use port {port} of {place}; choose one above 1023.")
+    if error.errno == errno.EAFNOSUPPORT:
+        family = "IPv6" if any(":" in host for host in hosts) else "IPv4"
+        return InputError("address_unusable", f"This machine has no {family}, so it cannot listen on {place}.")
     return InputError("address_unusable", f"This machine cannot listen on {place}: {error.strerror or error}.")
