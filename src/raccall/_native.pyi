@@ -614,8 +614,27 @@ class LoudnessMeter:
 # ---- record: sound ----
 # What becomes of losses, pauses and hostile bytes is told in crates/record/src/sound/mod.rs.
 
-def int16_of(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Samples of shape (frames, channels) within ±1 as 16 bit integers, rounded; what lies beyond is clipped."""
+LIMITER_CEILING: float
+
+@final
+class Limiter:
+    """Sound in, the same sound out, never above LIMITER_CEILING, up to 51 ms later. Works without the GIL.
+
+    Frames have the shape (n, channels), any n, at 48 kHz; ValueError for others. The int16 methods do the
+    same and put out 16 bit integers, rounded. gain: a factor on everything, before it is limited.
+    """
+
+    def __init__(self, channels: int, *, gain: float = 1.0) -> None:
+        """ValueError for other than one or two channels."""
+
+    def push(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take frames, and give those that are ready: in the end as many as were taken."""
+
+    def push_int16(self, frames: NDArray[np.float32]) -> NDArray[np.int16]: ...
+    def finish(self) -> NDArray[np.float32]:
+        """The rest."""
+
+    def finish_int16(self) -> NDArray[np.int16]: ...
 
 @final
 class SpeakerSound:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from calls import Sound, speech
 
-from raccall.recorder.limiter import CEILING, AlignedLimiter, limited
+from raccall.recorder.limiter import CEILING, Limiter, limited
 
 
 def through(sound: Sound, piece: int) -> Sound:
@@ -38,7 +38,7 @@ def test_both_channels_get_one_gain() -> None:
 
 @pytest.mark.parametrize("piece", [1_000, 7_777, 140_001])
 def test_pieces_do_not_matter(piece: int) -> None:
-    np.testing.assert_allclose(through(loud(1), piece), through(loud(1), 48_000), atol=1e-7)
+    np.testing.assert_array_equal(through(loud(1), piece), through(loud(1), 48_000))
 
 
 @pytest.mark.parametrize("length", [1, 47, 48, 2_399, 2_400, 2_401, 5_000])
@@ -48,4 +48,24 @@ def test_short_sound_is_as_long_as_it_was(length: int) -> None:
 
 
 def test_no_sound() -> None:
-    assert AlignedLimiter().finish() is None
+    assert list(limited([])) == []
+    assert Limiter(2).finish().shape == (0, 2)
+
+
+def test_a_gain_comes_before_the_limiter() -> None:
+    sound = loud(1)
+    np.testing.assert_array_equal(np.concatenate(list(limited([sound], gain=0.25))), 0.25 * sound)
+
+
+def test_16_bits_are_the_same_sound_rounded() -> None:
+    sound, limiter = loud(2), Limiter(2)
+    out = np.concatenate([limiter.push_int16(sound), limiter.finish_int16()])
+    assert out.dtype == np.int16
+    assert np.abs(out - through(sound, 48_000) * 32_768).max() <= 0.5
+
+
+def test_frames_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="shape"):
+        Limiter(2).push(loud(1))
+    with pytest.raises(ValueError, match="channels"):
+        Limiter(3)

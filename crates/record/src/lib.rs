@@ -3,6 +3,7 @@
 
 mod batch;
 pub mod journal;
+mod limiter;
 mod loudness;
 mod packet;
 mod pcm;
@@ -10,9 +11,10 @@ mod sound;
 mod timeline;
 
 pub use batch::Batch;
+pub use limiter::{CEILING, Limiter};
 pub use loudness::LoudnessMeter;
 pub use packet::{Nanos, Received, SAMPLE_RATE_HZ};
-pub use pcm::int16_of;
+pub use pcm::Sample;
 pub use sound::{SoundCounts, SpeakerSound};
 pub use timeline::{
     ClockEstimate, Counts, GRID_SAMPLES, LEAD_IN_SAMPLES, LOOK_AHEAD, MAX_SHIFTS, MAX_WAITING_PACKETS, Placed,

@@ -8,7 +8,7 @@ gets is decided by the packets alone, so samples do not depend on the number of 
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -21,6 +21,9 @@ from raccall.recorder.placement import Step
 from raccall.units import SAMPLE_RATE_HZ
 
 Samples = NDArray[np.float32]
+
+Heard = Callable[[Samples], None]
+"""Called with one speaker's sound in each Block, in order, by the thread that decoded it; never twice at once."""
 
 BLOCK_SAMPLES = SAMPLE_RATE_HZ
 """Length of a Block. They lie on whole seconds whatever the range, so that a part is cut as the whole is."""
@@ -45,10 +48,13 @@ class Block:
 class Voice:
     """One speaker being decoded."""
 
-    def __init__(self, speaker: Speaker, channels: int, *, gain: float = 1.0, begin: int = 0) -> None:
+    def __init__(
+        self, speaker: Speaker, channels: int, *, gain: float = 1.0, begin: int = 0, heard: Heard | None = None
+    ) -> None:
         self.speaker = speaker
         self.channels = channels
         self.sound = SpeakerSound(channels, gain=gain, begin=begin)
+        self._heard = heard
         self._placed: list[PlacedBatch] = []
         self._before: Future[Samples] | None = None
 
@@ -59,21 +65,28 @@ class Voice:
 
     def decode(self, end: int) -> Samples:
         """The sound up to `end`, now."""
-        placed, self._placed = self._placed, []
-        return self.sound.pull(placed, end)
+        return self._decode(self._take(), end)
 
     def submit(self, pool: ThreadPoolExecutor, end: int) -> Future[Samples]:
         """The same, when its turn comes."""
-        placed, self._placed = self._placed, []
-        self._before = pool.submit(_after, self._before, self.sound, placed, end)
+        self._before = pool.submit(self._after, self._before, self._take(), end)
         return self._before
 
+    def _after(self, before: Future[Samples] | None, placed: list[PlacedBatch], end: int) -> Samples:
+        # The one before was started earlier by the same pool: this waits for a task that runs.
+        if before:
+            before.result()
+        return self._decode(placed, end)
 
-def _after(before: Future[Samples] | None, sound: SpeakerSound, placed: list[PlacedBatch], end: int) -> Samples:
-    # The one before was started earlier by the same pool: this waits for a task that runs.
-    if before:
-        before.result()
-    return sound.pull(placed, end)
+    def _take(self) -> list[PlacedBatch]:
+        placed, self._placed = self._placed, []
+        return placed
+
+    def _decode(self, placed: list[PlacedBatch], end: int) -> Samples:
+        sound = self.sound.pull(placed, end)
+        if self._heard:
+            self._heard(sound)
+        return sound
 
 
 def decode(

@@ -77,8 +77,7 @@ class MixDraft:
         self._file.close()
 
     def _amplified(self) -> Iterator[Samples]:
-        gain = np.float32(10 ** (self.gain_db / 20))
-        return limited(piece * gain for piece in self.pieces())
+        return limited(self.pieces(), gain=10 ** (self.gain_db / 20))
 
     def _position(self, frames: int) -> int:
         return frames * self._channels * np.dtype(np.float16).itemsize

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from raccall.errors import InputError
 from raccall.recorder.attribution import Speaker
-from raccall.recorder.decoding import BLOCK_SAMPLES, Block, Voice, decode
+from raccall.recorder.decoding import BLOCK_SAMPLES, Block, Heard, Voice, decode
 from raccall.recorder.events import Start
 from raccall.recorder.placement import Placement, Progress
 from raccall.units import SAMPLE_RATE_HZ
@@ -68,10 +68,18 @@ class RecordedSound:
         """1, or 2 when any chosen speaker has two."""
         return max((self.channels(speaker) for speaker in self.speakers), default=1)
 
-    def blocks(self, *, progress: Progress | None = None) -> Iterator[Block]:
-        """Everything in the range, in order, without holes. Memory does not grow with the length of the recording."""
+    def blocks(
+        self, *, heard: Mapping[Speaker, Heard] | None = None, progress: Progress | None = None
+    ) -> Iterator[Block]:
+        """Everything in the range, in order, without holes. Memory does not grow with the length of the recording.
+
+        heard: by speaker, what else is done with the sound of each, on all cores; see Heard.
+        """
+        heard = heard or {}
         voices = [
-            Voice(speaker, self.channels(speaker), gain=self._gains[speaker], begin=self.begin)
+            Voice(
+                speaker, self.channels(speaker), gain=self._gains[speaker], begin=self.begin, heard=heard.get(speaker)
+            )
             for speaker in self.speakers
         ]
         for block in decode(voices, self._placement.steps(), self.begin, self.begin + self.frames, self._workers):

@@ -28,7 +28,8 @@ def write(path: Path, format: Format, sound: Sound, depth: Depth = Depth.INT_16,
     out = open_sound(path, format, depth=depth, channels=channels, frames=len(sound), tags=tags, **options)
     with closing(out):
         for at in range(0, len(frames), 7_777):
-            out.write(frames[at : at + 7_777])
+            piece = frames[at : at + 7_777]
+            out.write((piece * 32_768).round().clip(-32_768, 32_767).astype(np.int16) if out.int16 else piece)
         out.finish()
     return path
 

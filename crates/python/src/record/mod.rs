@@ -1,10 +1,11 @@
 //! A recording's packets and samples: batches of packets, the journal that holds them, their places, their sound, how loud
-//! it is.
+//! it is, and what keeps it from clipping.
 
 use pyo3::prelude::*;
 
 pub mod batch;
 mod journal;
+mod limiter;
 mod loudness;
 mod sound;
 pub mod timeline;
@@ -12,6 +13,7 @@ pub mod timeline;
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     batch::register(module)?;
     journal::register(module)?;
+    limiter::register(module)?;
     loudness::register(module)?;
     timeline::register(module)?;
     sound::register(module)

@@ -1,16 +1,15 @@
-//! `SpeakerSound` and `int16_of`.
+//! `SpeakerSound`.
 
 use std::sync::{Mutex, MutexGuard};
 
-use numpy::{PyArray2, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::PyArray2;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::timeline::PlacedBatch;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<SpeakerSound>()?;
-    module.add_function(wrap_pyfunction!(int16_of, module)?)
+    module.add_class::<SpeakerSound>()
 }
 
 #[pyclass(frozen)]
@@ -64,15 +63,4 @@ impl SpeakerSound {
     fn lock(&self) -> MutexGuard<'_, raccall_record::SpeakerSound> {
         self.0.lock().expect("never poisoned")
     }
-}
-
-#[pyfunction]
-fn int16_of<'py>(py: Python<'py>, samples: PyReadonlyArray2<'py, f32>) -> PyResult<Bound<'py, PyArray2<i16>>> {
-    let made = match samples.as_slice() {
-        Ok(samples) => raccall_record::int16_of(samples),
-        Err(_) => raccall_record::int16_of(&samples.as_array().iter().copied().collect::<Vec<f32>>()),
-    };
-    let shape = (samples.shape()[0], samples.shape()[1]);
-    let array = numpy::ndarray::Array2::from_shape_vec(shape, made).expect("as many samples as the shape says");
-    Ok(PyArray2::from_owned_array(py, array))
 }

@@ -13,7 +13,6 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from raccall._native import int16_of
 from raccall.errors import InputError, StorageError
 from raccall.recorder.export.opus_file import OpusFile
 from raccall.units import SAMPLE_RATE_HZ
@@ -52,8 +51,11 @@ _SAMPLE_BYTES = {Depth.INT_16: 2, Depth.INT_24: 3, Depth.FLOAT: 4}
 class SoundOut(Protocol):
     """A sound file that grows."""
 
-    def write(self, frames: Samples) -> None:
-        """Append float32 samples of shape (n, channels). Raises OSError or StorageError."""
+    int16: bool
+    """Whether it takes 16 bit integers instead of float32."""
+
+    def write(self, frames: Samples | NDArray[np.int16]) -> None:
+        """Append samples of shape (n, channels), contiguous. Raises OSError or StorageError."""
 
     def finish(self) -> None:
         """Complete the file. Raises OSError or StorageError."""
@@ -102,22 +104,30 @@ def _encoding(format: Format, depth: Depth) -> tuple[str, str]:
             return "OGG", "VORBIS"
 
 
+class _Writer(soundfile.SoundFile):  # type: ignore[misc]
+    """Does not wait for the disk when it is closed, for each file in turn; what is not encoded yet is written then."""
+
+    def flush(self) -> None:
+        """Leave it to the system when to write."""
+
+
 class _LibsndfileFile:
     def __init__(self, path: Path, container: str, encoding: str, channels: int, tags: dict[str, str]) -> None:
         path.open("xb").close()  # says why in words; libsndfile says "System error."
         self._path = path
-        self._in_int16 = encoding == "PCM_16"  # libsndfile's own way from floating point takes many times as long
+        self.int16 = encoding == "PCM_16"  # libsndfile's own way from floating point takes many times as long
+        self._dtype = "int16" if self.int16 else "float32"
         try:
-            self._file = soundfile.SoundFile(path, "w", SAMPLE_RATE_HZ, channels, encoding, format=container)
+            self._file = _Writer(path, "w", SAMPLE_RATE_HZ, channels, encoding, format=container)
             for name, value in tags.items():
                 if value:  # libsndfile takes no empty text
                     setattr(self._file, name, value)
         except soundfile.LibsndfileError as error:
             raise self._failed() from error
 
-    def write(self, frames: Samples) -> None:
+    def write(self, frames: Samples | NDArray[np.int16]) -> None:
         try:
-            self._file.write(int16_of(frames) if self._in_int16 else frames)
+            self._file.buffer_write(frames.data, self._dtype)
         except (soundfile.LibsndfileError, AssertionError) as error:  # soundfile asserts that all was written
             raise self._failed() from error
 

@@ -18,6 +18,8 @@ BITRATE_BPS = 64_000
 class OpusFile:
     """Sound in, a file of exactly `frames` samples a channel out. See `formats.SoundOut`."""
 
+    int16 = False
+
     def __init__(self, path: Path, *, channels: int, frames: int, tags: dict[str, str]) -> None:
         self._file = path.open("xb")
         self._end = frames + PRE_SKIP_SAMPLES
@@ -27,7 +29,7 @@ class OpusFile:
         self._encoder = Encoder(SAMPLE_RATE_HZ, channels, Application.AUDIO, bitrate_bps=BITRATE_BPS * channels)
         self._rest = np.zeros((0, channels), np.float32)
 
-    def write(self, frames: NDArray[np.float32]) -> None:
+    def write(self, frames: NDArray[np.float32] | NDArray[np.int16]) -> None:
         """Encode whole frames of 20 ms; what remains waits."""
         sound = np.concatenate([self._rest, frames])
         whole = len(sound) - len(sound) % FRAME_SAMPLES

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from raccall.recorder.attribution import Speaker
 from raccall.recorder.export.formats import Depth, Format, Samples, SoundOut, open_sound
 from raccall.recorder.export.level import Level
 from raccall.recorder.export.plan import SoundFile
@@ -52,7 +53,7 @@ def _write(
 ) -> None:
     tags = {"album": sound.start.room, "date": sound.start.wall} if sound.start else {}
     with ExitStack() as opened:
-        lanes = []
+        lanes: dict[Speaker | None, _Lane] = {}
         for file in files:
             out = open_sound(
                 folder / file.name,
@@ -62,22 +63,32 @@ def _write(
                 frames=sound.frames,
                 tags={"title": file.title, **tags},
             )
-            lanes.append(_Lane(file, Level(gains_db[file.name], limited=file.limited), out))
+            level = Level(file.channels, gains_db[file.name], limited=file.limited, int16=out.int16)
+            lanes[file.speaker] = _Lane(level, out)
             opened.callback(out.close)
-        for block in sound.blocks(progress=progress):
-            for lane in lanes:
-                lane.out.write(lane.level.push(_samples(block, lane.file)))
-        for lane in lanes:
-            if (rest := lane.level.finish()) is not None:
-                lane.out.write(rest)
-            lane.out.finish()
+        mix = lanes.get(None)
+        heard = {speaker: lane.write for speaker, lane in lanes.items() if speaker}
+        for block in sound.blocks(heard=heard, progress=progress):
+            if mix:
+                mix.write(block.mix)
+        for lane in lanes.values():
+            lane.finish()
 
 
 @dataclass(frozen=True, slots=True)
 class _Lane:
-    file: SoundFile
+    """From decoded sound to a file."""
+
     level: Level
     out: SoundOut
+
+    def write(self, frames: Samples) -> None:
+        self.out.write(self.level.push(frames))
+
+    def finish(self) -> None:
+        if (rest := self.level.finish()) is not None:
+            self.out.write(rest)
+        self.out.finish()
 
 
 def _samples(block: Block, file: SoundFile) -> Samples:
