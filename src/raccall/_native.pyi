@@ -657,3 +657,17 @@ class SpeakerSound:
     @property
     def refused_packets(self) -> int:
         """Placed, and refused by the decoder."""
+
+@final
+class Mixer:
+    """Sums of voices. The memory of an array is used for another once nobody looks at it any more."""
+
+    def __init__(self, channels: int) -> None:
+        """ValueError for other than one or two channels."""
+
+    def mix(self, voices: Sequence[NDArray[np.float32]], frames: int) -> NDArray[np.float32]:
+        """The sum, in the order of `voices`: shape (frames, channels). Works without the GIL.
+
+        voices: contiguous, shape (frames, as many channels), or one channel, which sounds on both sides. ValueError
+        for another shape.
+        """

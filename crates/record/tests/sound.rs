@@ -1,9 +1,10 @@
 //! Placed packets in, sound out: what a listener hears of drift, losses, pauses and hostile bytes.
 
 use std::f32::consts::TAU;
+use std::sync::Arc;
 
 use raccall_opus::{Application, Encoder, MAX_PAYLOAD_BYTES, packet_has_lbrr};
-use raccall_record::{Placed, SoundCounts, SpeakerSound};
+use raccall_record::{Placed, PlacedBatch, SoundCounts, SpeakerSound};
 
 const FRAME: usize = 960;
 /// Decoded sound comes late by it; SpeakerSound takes that back.
@@ -74,14 +75,16 @@ struct Packet {
 
 fn push(sound: &mut SpeakerSound, packet: &Packet) {
     let Packet { exact, lost, ref payload } = *packet;
-    sound.push(&Placed { position: exact as u64, exact, samples: FRAME as u32, lost, in_track: true, payload });
+    let mut batch = PlacedBatch::default();
+    batch.push(Placed { position: exact as u64, exact, samples: FRAME as u32, lost, in_track: true, payload });
+    sound.push(&Arc::new(batch));
 }
 
 /// All of it, up to `end`.
 fn heard(packets: &[Packet], channels: u8, end: u64) -> (Vec<f32>, SoundCounts) {
     let mut sound = SpeakerSound::new(channels, 1.0, 0).unwrap();
     packets.iter().for_each(|packet| push(&mut sound, packet));
-    (sound.pull(end), sound.counts())
+    (sound.pull(end, Vec::new()), sound.counts())
 }
 
 fn level(samples: &[f32]) -> f32 {
@@ -237,7 +240,7 @@ fn it_does_not_matter_in_what_pieces_it_is_pulled() {
     packets.iter().for_each(|packet| push(&mut sound, packet));
     let mut pieces = Vec::new();
     for end in (0..=100_000).step_by(777).chain([100_000]) {
-        pieces.extend(sound.pull(end));
+        pieces.extend(sound.pull(end, Vec::new()));
     }
     assert_eq!(pieces, whole);
     assert_eq!(sound.counts(), counts);
@@ -249,7 +252,7 @@ fn a_part_sounds_like_the_whole() {
     let (whole, _) = heard(&packets, 1, 900_000);
     let mut sound = SpeakerSound::new(1, 0.5, 800_000).unwrap();
     packets.iter().for_each(|packet| push(&mut sound, packet));
-    let part = sound.pull(900_000);
+    let part = sound.pull(900_000, Vec::new());
     assert_eq!(part.len(), 100_000);
     let error: Vec<f32> = part.iter().zip(&whole[800_000..]).map(|(part, whole)| 2.0 * part - whole).collect();
     assert!(level(&error) < 1e-3 * level(&whole), "{} of {}", level(&error), level(&whole));
@@ -263,12 +266,12 @@ fn after_an_hour_of_silence_sound_goes_on_at_its_place() {
     packets.extend(place(&payloads, f64::from(hour), 0.0, |_| true));
     let mut sound = SpeakerSound::new(1, 1.0, 0).unwrap();
     packets.iter().for_each(|packet| push(&mut sound, packet));
-    assert_eq!(sound.pull(48_000).len(), 48_000);
+    assert_eq!(sound.pull(48_000, Vec::new()).len(), 48_000);
     for minute in 1..60 {
-        let piece = sound.pull(minute * 60 * 48_000);
+        let piece = sound.pull(minute * 60 * 48_000, Vec::new());
         assert!(piece.iter().all(|sample| *sample == 0.0));
     }
-    let rest = sound.pull(hour as u64 + 48_000);
+    let rest = sound.pull(hour as u64 + 48_000, Vec::new());
     let begin = rest.len() - 48_000 - PRE_SKIP;
     assert!(rest[..begin].iter().all(|sample| *sample == 0.0));
     assert!(level(&rest[begin..begin + 9_600]) > 0.05);

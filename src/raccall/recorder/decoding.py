@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raccall._native import PlacedBatch, SpeakerSound
+from raccall._native import Mixer, PlacedBatch, SpeakerSound
 from raccall.recorder.attribution import Speaker
 from raccall.recorder.placement import Step
 from raccall.units import SAMPLE_RATE_HZ
@@ -95,9 +95,10 @@ def decode(
     """Blocks from `begin` to `end`, in order. workers: threads that decode; as many as there are cores when None."""
     count = workers or available_cores()
     ends = _block_ends(voices, steps, begin, end)
+    blocks = _Blocks(voices)
     if count == 1:
         for block_end in ends:
-            yield _block(begin, [voice.decode(block_end) for voice in voices], voices, block_end)
+            yield blocks.of(begin, block_end, [voice.decode(block_end) for voice in voices])
             begin = block_end
         return
     at_once = max(count * _TASKS_PER_WORKER // max(len(voices), 1), 2)
@@ -105,7 +106,7 @@ def decode(
 
     def oldest(begin: int) -> Block:
         block_end, sounds = under_way.popleft()
-        return _block(begin, [sound.result() for sound in sounds], voices, block_end)
+        return blocks.of(begin, block_end, [sound.result() for sound in sounds])
 
     pool = ThreadPoolExecutor(count, thread_name_prefix="decode")
     try:
@@ -143,8 +144,13 @@ def _block_ends(voices: Sequence[Voice], steps: Iterable[Step], begin: int, end:
             return
 
 
-def _block(begin: int, sounds: Sequence[Samples], voices: Sequence[Voice], end: int) -> Block:
-    mix = np.zeros((end - begin, max((voice.channels for voice in voices), default=1)), np.float32)
-    for sound in sounds:
-        mix += sound
-    return Block(begin, {voice.speaker.file_name: sound for voice, sound in zip(voices, sounds, strict=True)}, mix)
+class _Blocks:
+    """Puts the voices of one moment together."""
+
+    def __init__(self, voices: Sequence[Voice]) -> None:
+        self._names = [voice.speaker.file_name for voice in voices]
+        self._mixer = Mixer(max((voice.channels for voice in voices), default=1))
+
+    def of(self, begin: int, end: int, sounds: Sequence[Samples]) -> Block:
+        mix = self._mixer.mix(sounds, end - begin)
+        return Block(begin, dict(zip(self._names, sounds, strict=True)), mix)

@@ -7,6 +7,7 @@ pub mod batch;
 mod journal;
 mod limiter;
 mod loudness;
+mod memory;
 mod sound;
 pub mod timeline;
 

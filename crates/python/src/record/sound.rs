@@ -1,19 +1,26 @@
-//! `SpeakerSound`.
+//! `SpeakerSound` and `Mixer`.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use numpy::PyArray2;
+use numpy::{PyArray2, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use raccall_record::Voice;
+
+use super::memory::Pool;
 use super::timeline::PlacedBatch;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<SpeakerSound>()
+    module.add_class::<SpeakerSound>()?;
+    module.add_class::<Mixer>()
 }
 
 #[pyclass(frozen)]
-struct SpeakerSound(Mutex<raccall_record::SpeakerSound>);
+struct SpeakerSound {
+    sound: Mutex<raccall_record::SpeakerSound>,
+    pool: Pool,
+}
 
 #[pymethods]
 impl SpeakerSound {
@@ -21,7 +28,8 @@ impl SpeakerSound {
     #[pyo3(signature = (channels, *, gain = 1.0, begin = 0))]
     fn new(channels: u8, gain: f32, begin: u64) -> PyResult<Self> {
         let sound = raccall_record::SpeakerSound::new(channels, gain, begin);
-        sound.map(|sound| Self(Mutex::new(sound))).map_err(|error| PyValueError::new_err(error.to_string()))
+        let sound = sound.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self { sound: Mutex::new(sound), pool: Pool::default() })
     }
 
     fn pull<'py>(
@@ -30,17 +38,13 @@ impl SpeakerSound {
         placed: Vec<PyRef<'py, PlacedBatch>>,
         end: u64,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let placed: Vec<&raccall_record::PlacedBatch> = placed.iter().map(|batch| &batch.0).collect();
+        let placed: Vec<Arc<raccall_record::PlacedBatch>> = placed.iter().map(|batch| Arc::clone(&batch.0)).collect();
         let (channels, samples) = py.detach(|| {
             let mut sound = self.lock();
-            for packet in placed.iter().flat_map(|batch| batch.iter()) {
-                sound.push(&packet);
-            }
-            (sound.channels(), sound.pull(end))
+            placed.iter().for_each(|batch| sound.push(batch));
+            (sound.channels(), sound.pull(end, self.pool.memory()))
         });
-        let shape = (samples.len() / channels, channels);
-        let array = numpy::ndarray::Array2::from_shape_vec(shape, samples).expect("as many samples as the shape says");
-        Ok(PyArray2::from_owned_array(py, array))
+        self.pool.array(py, samples, channels)
     }
 
     #[getter]
@@ -61,6 +65,48 @@ impl SpeakerSound {
 
 impl SpeakerSound {
     fn lock(&self) -> MutexGuard<'_, raccall_record::SpeakerSound> {
-        self.0.lock().expect("never poisoned")
+        self.sound.lock().expect("never poisoned")
+    }
+}
+
+#[pyclass(frozen)]
+struct Mixer {
+    channels: usize,
+    pool: Pool,
+}
+
+#[pymethods]
+impl Mixer {
+    #[new]
+    fn new(channels: usize) -> PyResult<Self> {
+        if !(1..=2).contains(&channels) {
+            return Err(PyValueError::new_err("a mix has one or two channels"));
+        }
+        Ok(Self { channels, pool: Pool::default() })
+    }
+
+    fn mix<'py>(
+        &self,
+        py: Python<'py>,
+        voices: Vec<PyReadonlyArray2<'py, f32>>,
+        frames: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let voices = voices.iter().map(|voice| self.voice(voice, frames)).collect::<PyResult<Vec<_>>>()?;
+        let samples = py.detach(|| raccall_record::mix(&voices, self.channels, frames, self.pool.memory()));
+        self.pool.array(py, samples, self.channels)
+    }
+}
+
+impl Mixer {
+    fn voice<'a>(&self, frames: &'a PyReadonlyArray2<'_, f32>, length: usize) -> PyResult<Voice<'a>> {
+        let channels = frames.shape()[1];
+        match frames.as_slice() {
+            Ok(samples) if frames.shape()[0] == length && (channels == 1 || channels == self.channels) => {
+                Ok(Voice { samples, channels })
+            }
+            _ => {
+                Err(PyValueError::new_err("a voice is as long as the mix, contiguous, and has one channel or as many"))
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `Timeline`, `Placed` and `PlacedBatch`.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyIndexError;
@@ -57,13 +57,13 @@ impl Timeline {
     fn pull(&self, py: Python<'_>, now_ns: u64) -> PlacedBatch {
         let mut placed = raccall_record::PlacedBatch::default();
         py.detach(|| self.lock().pull(now_ns, &mut placed));
-        PlacedBatch(placed)
+        PlacedBatch(Arc::new(placed))
     }
 
     fn finish(&self, py: Python<'_>) -> PlacedBatch {
         let mut placed = raccall_record::PlacedBatch::default();
         py.detach(|| self.lock().finish(&mut placed));
-        PlacedBatch(placed)
+        PlacedBatch(Arc::new(placed))
     }
 
     #[getter]
@@ -137,7 +137,7 @@ impl Placed {
 }
 
 #[pyclass(frozen)]
-pub struct PlacedBatch(pub raccall_record::PlacedBatch);
+pub struct PlacedBatch(pub Arc<raccall_record::PlacedBatch>);
 
 #[pymethods]
 impl PlacedBatch {
@@ -149,7 +149,7 @@ impl PlacedBatch {
             let payload = payload.as_bytes(py);
             batch.push(raccall_record::Placed { position, exact, samples, lost, in_track, payload });
         }
-        Self(batch)
+        Self(Arc::new(batch))
     }
 
     fn __len__(&self) -> usize {

@@ -16,10 +16,11 @@ mod envelope;
 mod resampler;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use raccall_opus::{DEEP_PLC_COMPLEXITY, Decoder, Error, packet_has_lbrr};
 
-use crate::Placed;
+use crate::PlacedBatch;
 use envelope::{AUDIBLE, Envelope};
 use resampler::Resampler;
 
@@ -60,7 +61,15 @@ struct Packet {
     begin: i64,
     frames: usize,
     follows_loss: bool,
-    payload: Box<[u8]>,
+    /// The index in the batch that holds its payload.
+    index: usize,
+    batch: Arc<PlacedBatch>,
+}
+
+impl Packet {
+    fn payload(&self) -> &[u8] {
+        self.batch.get(self.index).expect("it was there when it was pushed").payload
+    }
 }
 
 /// Placed packets in, sound out. Memory does not grow with the length of the recording.
@@ -111,21 +120,22 @@ impl SpeakerSound {
     }
 
     /// Packets in the order of their places.
-    pub fn push(&mut self, placed: &Placed) {
-        let packet = Packet {
-            begin: placed.exact.round() as i64 - PRE_SKIP,
-            frames: placed.samples as usize,
-            follows_loss: placed.lost > 0,
-            payload: placed.payload[..].into(),
-        };
-        if packet.begin + packet.frames as i64 + PRE_ROLL >= self.begin as i64 {
-            self.waiting.push_back(packet);
+    pub fn push(&mut self, batch: &Arc<PlacedBatch>) {
+        for (index, placed) in batch.iter().enumerate() {
+            let begin = placed.exact.round() as i64 - PRE_SKIP;
+            let frames = placed.samples as usize;
+            if begin + frames as i64 + PRE_ROLL >= self.begin as i64 {
+                let follows_loss = placed.lost > 0;
+                self.waiting.push_back(Packet { begin, frames, follows_loss, index, batch: Arc::clone(batch) });
+            }
         }
     }
 
     /// Decode, and put out the sound from the last `end` to this one: interleaved, silence where nobody spoke. What is
     /// pushed later and belongs before `end` comes after it.
-    pub fn pull(&mut self, end: u64) -> Vec<f32> {
+    ///
+    /// `memory` is used again for sound to come; what it holds does not matter.
+    pub fn pull(&mut self, end: u64, memory: Vec<f32>) -> Vec<f32> {
         self.resampler.run();
         while self.resampler.ready() < end {
             let Some(packet) = self.waiting.pop_front() else {
@@ -141,7 +151,7 @@ impl SpeakerSound {
             self.put_in(&packet, copied, begin);
             self.resampler.run();
         }
-        let mut sound = self.resampler.take(end);
+        let mut sound = self.resampler.take(end, memory);
         if self.gain != 1.0 {
             sound.iter_mut().for_each(|sample| *sample *= self.gain);
         }
@@ -154,7 +164,7 @@ impl SpeakerSound {
         let copied = packet.follows_loss
             && there_is_room
             && packet.frames <= MOST_COPIED
-            && packet_has_lbrr(&packet.payload).unwrap_or(false);
+            && packet_has_lbrr(packet.payload()).unwrap_or(false);
         if copied { packet.frames } else { 0 }
     }
 
@@ -183,13 +193,14 @@ impl SpeakerSound {
 
     /// Decode a packet, and the copy before it.
     fn put_in(&mut self, packet: &Packet, copied: usize, begin: i64) {
-        let noise_only = packet.payload.len() <= MOST_DTX_BYTES;
+        let payload = packet.payload();
+        let noise_only = payload.len() <= MOST_DTX_BYTES;
         set_deep_plc(&mut self.decoder, !noise_only);
         let mut at = begin;
         if copied > 0 {
             let end = at + copied as i64;
             let out = self.resampler.span(copied, at, end);
-            if self.decoder.decode_lbrr_f32(&packet.payload, out).is_ok() {
+            if self.decoder.decode_lbrr_f32(payload, out).is_ok() {
                 self.envelope.sent(out);
             }
             self.counts.recovered += copied as u64;
@@ -200,7 +211,7 @@ impl SpeakerSound {
         let next = self.waiting.front().map_or(natural, |next| next.begin);
         let end = if (next - natural).abs() <= DIRECT { next } else { natural };
         let out = self.resampler.span(frames, at, end);
-        if self.decoder.decode_f32(&packet.payload, out) == Ok(frames) {
+        if self.decoder.decode_f32(payload, out) == Ok(frames) {
             self.envelope.sent(out);
         } else {
             self.counts.refused += 1;
@@ -210,7 +221,7 @@ impl SpeakerSound {
                 self.envelope.concealed(piece);
             }
         }
-        self.silent = *packet.payload == SILENCE;
+        self.silent = *payload == SILENCE;
         self.sounding = true;
         self.end = end;
     }

@@ -112,18 +112,19 @@ impl Resampler {
         }
     }
 
-    /// Take everything up to `end`, silence where nothing was put in.
-    pub fn take(&mut self, end: u64) -> Vec<f32> {
+    /// Take everything up to `end`, silence where nothing was put in. `memory` is used again.
+    pub fn take(&mut self, end: u64, mut memory: Vec<f32>) -> Vec<f32> {
         let length = end.saturating_sub(self.position) as usize * self.channels;
         if self.output.len() < length {
             self.output.resize(length, 0.0);
         }
         // Room for as much again, and for a packet that goes beyond: growing would copy it all.
-        let mut rest = Vec::with_capacity(length + MOST_BEYOND * self.channels);
-        rest.extend_from_slice(&self.output[length..]);
+        memory.clear();
+        memory.reserve_exact(length + MOST_BEYOND * self.channels);
+        memory.extend_from_slice(&self.output[length..]);
         self.output.truncate(length);
         self.position = self.position.max(end);
-        std::mem::replace(&mut self.output, rest)
+        std::mem::replace(&mut self.output, memory)
     }
 
     fn put_out(&mut self, span: &Span) {
@@ -247,7 +248,7 @@ mod tests {
             resampler.run();
         }
         resampler.end_run();
-        let sound = resampler.take(begin as u64);
+        let sound = resampler.take(begin as u64, Vec::new());
         assert_eq!(sound.len(), begin as usize * channels);
         let mut worst = 0.0f64;
         let mut at = lengths[0] as usize;
@@ -286,7 +287,7 @@ mod tests {
             resampler.run();
             assert_eq!(resampler.ready(), (begin as usize + FRAMES) as u64);
         }
-        let sound = resampler.take(3 * FRAMES as u64);
+        let sound = resampler.take(3 * FRAMES as u64, Vec::new());
         assert!(sound.iter().enumerate().all(|(n, sample)| *sample == (n % (2 * FRAMES)) as f32));
     }
 
@@ -296,7 +297,7 @@ mod tests {
         resampler.span(FRAMES, 1_000, 1_961).fill(1.0);
         resampler.end_run();
         assert_eq!(resampler.ready(), 1_961);
-        let sound = resampler.take(5_000);
+        let sound = resampler.take(5_000, Vec::new());
         assert_eq!(sound.len(), 5_000);
         assert!(sound[..1_000].iter().chain(&sound[1_961..]).all(|sample| *sample == 0.0));
         assert!(sound[1_010..1_950].iter().all(|sample| (sample - 1.0).abs() < 1e-3));
@@ -308,7 +309,7 @@ mod tests {
             let mut resampler = Resampler::new(1, 100);
             resampler.span(FRAMES, -312, end).fill(0.5);
             resampler.end_run();
-            let sound = resampler.take(640);
+            let sound = resampler.take(640, Vec::new());
             assert_eq!(sound.len(), 540);
             assert!(sound.iter().take(520).all(|sample| (sample - 0.5).abs() < 1e-3));
         }
@@ -321,7 +322,7 @@ mod tests {
             let begin = span * 961;
             resampler.span(FRAMES, begin, begin + 961);
             resampler.run();
-            resampler.take(resampler.ready());
+            resampler.take(resampler.ready(), Vec::new());
         }
         assert!(resampler.input.capacity() < 40_000);
         assert!(resampler.output.capacity() < 40_000);
