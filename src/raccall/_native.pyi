@@ -472,6 +472,8 @@ class PacketBatch:
         """These packets alone, in the given order."""
     def newest_arrivals(self) -> dict[int, int]:
         """SSRC and the arrival of its last packet here."""
+    def by_source(self) -> list[tuple[int, NDArray[np.int64]]]:
+        """Each SSRC's packets by index, in their order; SSRCs by their first packet."""
 
 JOURNAL_FORMAT: int
 """The version of journal and events that is written here, and the newest that is read."""

@@ -1,5 +1,7 @@
 //! Many packets in one piece of memory, so that they cross borders together.
 
+use std::collections::HashMap;
+
 use raccall_wire::rtp;
 
 use crate::{Nanos, Received};
@@ -50,6 +52,20 @@ impl Batch {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Received<'_>> {
         (0..self.len()).map(|index| self.get(index).expect("below its length"))
     }
+
+    /// Each source's packets by index, in their order; sources by their first packet.
+    pub fn by_source(&self) -> Vec<(u32, Vec<usize>)> {
+        let mut found: Vec<(u32, Vec<usize>)> = Vec::new();
+        let mut places = HashMap::new();
+        for (index, record) in self.records.iter().enumerate() {
+            let place = *places.entry(record.ssrc).or_insert_with(|| {
+                found.push((record.ssrc, Vec::new()));
+                found.len() - 1
+            });
+            found[place].1.push(index);
+        }
+        found
+    }
 }
 
 impl<'a> Received<'a> {
@@ -80,5 +96,14 @@ mod tests {
         packets.iter().for_each(|packet| batch.push(*packet));
         assert_eq!(batch.iter().collect::<Vec<_>>(), packets);
         assert_eq!((batch.len(), batch.bytes(), batch.get(3)), (3, 4, None));
+    }
+
+    #[test]
+    fn packets_are_found_by_their_source() {
+        let mut batch = Batch::default();
+        for ssrc in [9, 3, 9, 9, 7, 3] {
+            batch.push(Received { arrival: 0, ssrc, sequence: 0, timestamp: 0, rtp: &[] });
+        }
+        assert_eq!(batch.by_source(), [(9, vec![0, 2, 3]), (3, vec![1, 5]), (7, vec![4])]);
     }
 }

@@ -66,20 +66,24 @@ class Attribution:
 
     def split(self, batch: PacketBatch) -> list[tuple[Speaker, NDArray[np.int64]]]:
         """Each speaker's packets by index, in the order of arrival; speakers by their first packet."""
-        ssrcs, arrivals = batch.ssrc, batch.arrival
-        numbers, first, which = np.unique(ssrcs, return_index=True, return_inverse=True)
         parts: dict[Speaker, list[NDArray[np.int64]]] = {}
-        for source in np.argsort(first):
-            indices = np.flatnonzero(which == source)
-            ssrc = Ssrc(int(numbers[source]))
+        for source, indices in batch.by_source():
+            ssrc = Ssrc(source)
             # The first claim holds from the beginning of time on, each other from its own.
             times = [time for time, _ in self._claims.get(ssrc, ())][1:]
-            claim = np.searchsorted(times, arrivals[indices], side="right")
+            if not times:
+                parts.setdefault(self.speaker_of(ssrc, Nanos(0)), []).append(indices)
+                continue
+            arrivals = batch.arrival[indices]
+            claim = np.searchsorted(times, arrivals, side="right")
             for number in np.unique(claim):
-                part = indices[claim == number]
-                speaker = self.speaker_of(ssrc, Nanos(int(arrivals[part[0]])))
-                parts.setdefault(speaker, []).append(part)
-        return [(speaker, np.sort(np.concatenate(found))) for speaker, found in parts.items()]
+                part = claim == number
+                speaker = self.speaker_of(ssrc, Nanos(int(arrivals[part][0])))
+                parts.setdefault(speaker, []).append(indices[part])
+        return [
+            (speaker, found[0] if len(found) == 1 else np.sort(np.concatenate(found)))
+            for speaker, found in parts.items()
+        ]
 
     def _speaker(self, key: str, user_id: str, name: str) -> Speaker:
         speaker = self._speakers.get(key)

@@ -82,6 +82,13 @@ impl PacketBatch {
         self.0.iter().map(|packet| (packet.ssrc, packet.arrival)).collect()
     }
 
+    fn by_source<'py>(&self, py: Python<'py>) -> Vec<(u32, Bound<'py, PyArray1<i64>>)> {
+        let found = self.0.by_source().into_iter();
+        found
+            .map(|(ssrc, indices)| (ssrc, PyArray1::from_iter(py, indices.into_iter().map(|index| index as i64))))
+            .collect()
+    }
+
     fn select(&self, indices: Vec<usize>) -> PyResult<Self> {
         let mut batch = Batch::default();
         for index in indices {
