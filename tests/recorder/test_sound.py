@@ -44,7 +44,7 @@ def test_blocks_have_no_holes_and_hold_what_was_said_when_it_was_said(folder: Pa
         assert voices[name].shape == (sound.frames, 1)
         found_ms, correlation = offset_ms(voices[name][:, 0], SOUNDS[ssrc])
         assert found_ms == pytest.approx(BEGINS_MS[ssrc] + 200 + 40, abs=5)
-        assert correlation > 0.85
+        assert correlation > 0.95
 
 
 def test_the_mix_is_exactly_the_sum_of_the_voices(folder: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_voice_lies_where_its_track_does(folder: Path) -> None:
         assert len(track) == len(voice)
         found_ms, correlation = offset_ms(voice[:, 0], track)
         assert abs(found_ms) < 3
-        assert correlation > 0.85
+        assert correlation > 0.95
 
 
 def test_a_part_sounds_exactly_like_the_whole(folder: Path) -> None:

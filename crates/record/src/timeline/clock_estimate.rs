@@ -28,8 +28,8 @@ const MIN_SPAN_SAMPLES: i64 = 20 * SAMPLE_RATE_HZ;
 const MIN_POINTS: i32 = 10;
 /// Sound cards stay within 500 ppm; what rises faster is no clock.
 const MAX_SLOPE: f64 = 1000e-6;
-/// Without any knowledge.
-const MAX_DOUBT: f64 = 500e-6;
+/// Before anything is known: sound cards are mostly within 50 ppm, hardly ever beyond 200.
+const USUAL_SLOPE: f64 = 150e-6;
 /// 2 ms a minute.
 const MIN_DOUBT: f64 = 30e-6;
 /// 2 ms: how wrong the ends of a fitted line may be.
@@ -57,6 +57,8 @@ pub struct ClockEstimate {
     points: VecDeque<Point>,
     slope: f64,
     doubt: f64,
+    /// The slope of the newest line that was fitted.
+    seen: Option<f64>,
     /// What everything up to here says.
     known: Option<Point>,
     fitted: i64,
@@ -65,7 +67,15 @@ pub struct ClockEstimate {
 
 impl Default for ClockEstimate {
     fn default() -> Self {
-        Self { points: VecDeque::new(), slope: 0.0, doubt: MAX_DOUBT, known: None, fitted: i64::MIN, hull: Vec::new() }
+        Self {
+            points: VecDeque::new(),
+            slope: 0.0,
+            doubt: USUAL_SLOPE + MIN_DOUBT,
+            seen: None,
+            known: None,
+            fitted: i64::MIN,
+            hull: Vec::new(),
+        }
     }
 }
 
@@ -107,7 +117,7 @@ impl ClockEstimate {
 
     /// How much slower than ours the sender's clock runs, as a share; nothing before 20 s are known.
     pub fn slope(&self) -> Option<f64> {
-        (self.doubt < MAX_DOUBT).then_some(self.slope)
+        self.seen
     }
 
     /// What `point` says of another moment.
@@ -139,8 +149,10 @@ impl ClockEstimate {
             let edge = hull.windows(2).find(|edge| edge[1].distance(at) >= mean);
             let found = edge.map_or(self.slope, |edge| slope(edge[0], edge[1]));
             if found.abs() <= MAX_SLOPE {
-                self.slope = found;
-                self.doubt = (MIN_DOUBT + DOUBTFUL_SAMPLES / span as f64).min(MAX_DOUBT);
+                let (usual, doubtful) = (USUAL_SLOPE.powi(2), (DOUBTFUL_SAMPLES / span as f64).powi(2));
+                self.seen = Some(found);
+                self.slope = found * usual / (usual + doubtful);
+                self.doubt = MIN_DOUBT + (usual * doubtful / (usual + doubtful)).sqrt();
             }
         }
         self.hull = hull;
