@@ -27,9 +27,9 @@ const SOUND_TICK: Nanos = 10 * NANOS_PER_MS;
 const LISTEN_TICK: Nanos = 20 * NANOS_PER_MS;
 const BATCH_INTERVAL: Nanos = 20 * NANOS_PER_MS;
 const REPORT_INTERVAL: Nanos = 1000 * NANOS_PER_MS;
-/// After a change of the route a few reports come faster: the relay trusts a new address from the second packet on, and
-/// who only listens sends nothing else.
-const HASTY_INTERVAL: Nanos = 100 * NANOS_PER_MS;
+/// After a change of the route, or of the address, a few reports come faster: the relay trusts a new address from the
+/// second packet on, sends it some 40 ms of voice before, and who only listens sends nothing else.
+const HASTY_INTERVAL: Nanos = 40 * NANOS_PER_MS;
 const HASTY_REPORTS: u32 = 5;
 const STATS_INTERVAL: Nanos = 100 * NANOS_PER_MS;
 
@@ -39,6 +39,9 @@ const LATE: Nanos = 30 * NANOS_PER_MS;
 /// After this long (the program was stopped, the machine slept) a clocked Sound goes on from now instead of catching
 /// up.
 const LOST: Nanos = 2000 * NANOS_PER_MS;
+
+/// Four packets missing in a row are more than jitter; the relay finds a listener again well within 200 ms.
+const SILENCE: Nanos = 80 * NANOS_PER_MS;
 
 /// What other threads ask for; taken at the next tick.
 pub enum Command {
@@ -109,6 +112,8 @@ struct Thread {
     next_report: Nanos,
     next_stats: Nanos,
     hasty_reports: u32,
+    /// When the last voice packet came; None once its absence was noticed.
+    heard: Option<Nanos>,
     late_ticks: u64,
     stats: Stats,
 }
@@ -124,6 +129,7 @@ impl Thread {
             next_report: now,
             next_stats: now,
             hasty_reports: 0,
+            heard: None,
             late_ticks: 0,
             stats: Stats::default(),
         }
@@ -165,6 +171,7 @@ impl Thread {
         match self.call.receive.push(datagram, arrival) {
             Pushed::Packet { plain, ssrc, extended_sequence, extended_timestamp } => {
                 self.stats.received_packets += 1;
+                self.heard = Some(arrival);
                 for tap in &mut self.call.taps {
                     tap.push(arrival, ssrc, extended_sequence, extended_timestamp, plain);
                 }
@@ -191,10 +198,16 @@ impl Thread {
             let tick = if self.call.sound.is_some() { SOUND_TICK } else { LISTEN_TICK };
             self.next_tick += tick * (1 + late / tick);
         }
-        if self.call.link.tick(self.call.ssrc, now) {
+        if self.call.link.tick(self.call.ssrc, now) || self.fell_silent(now) {
             self.hasty_reports = HASTY_REPORTS;
             self.next_report = now;
         }
+    }
+
+    /// Whether everyone has just fallen silent, told once. Mostly a pause; but perhaps a NAT has given us another port, or
+    /// the network another address. Who only listens would be sought at the old one until the next report: so report.
+    fn fell_silent(&mut self, now: Nanos) -> bool {
+        self.heard.take_if(|heard| now.saturating_sub(*heard) > SILENCE).is_some()
     }
 
     fn tick_until(&mut self, now: Nanos) {
@@ -404,6 +417,26 @@ mod tests {
         assert!(loud_frames(&played[0]).len() > 95);
         let late = std::mem::take(&mut played[1]);
         assert!(late == played[0], "the same samples, whenever the thread ran");
+    }
+
+    #[test]
+    fn a_listener_to_whom_all_falls_silent_reports_at_once_and_again() {
+        let mut talker = SendChain::new(send_config(2)).unwrap();
+        let voice = talker.push(&[0.1; CAPTURE_FRAME], 0).unwrap().to_vec();
+        let sound = Sound::clocked(None, false);
+        let (mut thread, relay) = thread(&sound);
+        let mut buffer = [0; 2048];
+        let mut reports_until = |thread: &mut Thread, ms: Nanos| {
+            thread.catch_up(START + ms * NANOS_PER_MS);
+            std::iter::from_fn(|| relay.recv(&mut buffer).ok()).count()
+        };
+        reports_until(&mut thread, 100);
+        thread.receive(Route::Udp, &voice, START + 100 * NANOS_PER_MS);
+        assert_eq!(reports_until(&mut thread, 180), 0);
+        assert!(reports_until(&mut thread, 190) + reports_until(&mut thread, 200) >= 1, "where are you?");
+        assert!(reports_until(&mut thread, 260) >= 1, "a second one proves the new address");
+        let later = reports_until(&mut thread, 900);
+        assert!(later <= HASTY_REPORTS as usize, "a pause of the others costs little: {later}");
     }
 
     #[test]
