@@ -5,7 +5,9 @@ import json
 import resource
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from raccall.errors import InputError, RaccallError, StorageError
 from raccall.recorder.export import Depth, Editor, Format, SegmentFormat, export
 from raccall.recorder.limiter import CEILING
 from raccall.recorder.loudness import LoudnessMeter
-from raccall.recorder.sound import RecordedSound
+from raccall.recorder.sound import Block, RecordedSound
 
 
 def read(path: Path) -> Sound:
@@ -98,6 +100,29 @@ def test_loudness_is_what_was_asked_for(call: Call, tmp_path: Path) -> None:
     assert [file.gain_db == 0 for file in usual.files] == [True, True, False]
     for file in export(call.folder, tmp_path / "out", mix=True, lufs=-23.0, depth=Depth.FLOAT).files:
         assert measured(read(tmp_path / "out" / file.path)) == pytest.approx(-23, abs=0.3)
+
+
+def test_levelled_sound_is_decoded_once_and_no_draft_is_left(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = export(call.folder, tmp_path / "plain", mix=True, depth=Depth.FLOAT, lufs=None)
+    runs: list[RecordedSound] = []
+    blocks = RecordedSound.blocks
+
+    def counted(sound: RecordedSound, **options: Any) -> Iterator[Block]:
+        runs.append(sound)
+        return blocks(sound, **options)
+
+    monkeypatch.setattr(RecordedSound, "blocks", counted)
+    shares: list[float] = []
+    made = export(call.folder, tmp_path / "out", mix=True, depth=Depth.FLOAT, lufs=-30.0, progress=shares.append)
+    assert len(runs) == 1
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(file.path for file in made.files)
+    for file in plain.files:
+        gain = np.float32(10 ** (next(f.gain_db for f in made.files if f.path == file.path) / 20))
+        levelled, sound = read(tmp_path / "out" / file.path), read(tmp_path / "plain" / file.path)
+        np.testing.assert_allclose(levelled, sound * gain, rtol=1e-3, atol=1e-6)
 
 
 def measured(sound: Sound) -> float:

@@ -1,4 +1,4 @@
-"""Writes all sound files of an export in one pass through the recording, after a pass to measure if any asks for it."""
+"""Writes all sound files of an export in one pass through the recording."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raccall.recorder.attribution import Speaker
+from raccall.recorder.decoding import Heard
+from raccall.recorder.export.draft import Draft
 from raccall.recorder.export.formats import Depth, Format, Samples, SoundOut, open_sound
 from raccall.recorder.export.level import Level
 from raccall.recorder.export.plan import SoundFile
-from raccall.recorder.loudness import LoudnessMeter, gain_to
+from raccall.recorder.loudness import gain_to
 from raccall.recorder.placement import Progress
-from raccall.recorder.sound import Block, RecordedSound
+from raccall.recorder.sound import RecordedSound
+
+_DECODING = 0.8
+"""Share of the work that is done when everything is decoded and what must be levelled is left to write."""
 
 
 def write_sounds(
@@ -23,56 +28,70 @@ def write_sounds(
         if file.copied_from:
             shutil.copyfile(file.copied_from, folder / file.name)
     decoded = [file for file in files if not file.copied_from]
-    measured = [file for file in decoded if file.lufs is not None]
-    passes = bool(measured) + bool(decoded)
     gains_db = dict.fromkeys((file.name for file in files), 0.0)
-    if measured:
-        gains_db |= _measure(sound, measured, lambda share: progress(share / passes))
     if decoded:
-        _write(sound, decoded, gains_db, folder, format, depth, lambda share: progress((passes - 1 + share) / passes))
+        tags = {"album": sound.start.room, "date": sound.start.wall} if sound.start else {}
+        with ExitStack() as opened:
+            gains_db |= _write(sound, decoded, _Opener(folder, format, depth, sound.frames, tags, opened), progress)
     progress(1.0)
     return gains_db
 
 
-def _measure(sound: RecordedSound, files: Sequence[SoundFile], progress: Progress) -> dict[str, float]:
-    meters = {file.name: LoudnessMeter(file.channels) for file in files}
-    for block in sound.blocks(progress=progress):
-        for file in files:
-            meters[file.name].add(_samples(block, file))
-    return {file.name: gain_to(file.lufs, meters[file.name].lufs) for file in files if file.lufs is not None}
+def _write(sound: RecordedSound, files: Sequence[SoundFile], opener: "_Opener", progress: Progress) -> dict[str, float]:
+    """Decode once. What must be levelled is set aside until its loudness is known."""
+    lanes = {file.speaker: opener.lane(file, 0.0) for file in files if file.lufs is None}
+    drafts = {file.speaker: opener.draft(file) for file in files if file.lufs is not None}
+    decoding = _DECODING if drafts else 1.0
+    outs: dict[Speaker | None, Heard] = {speaker: lane.write for speaker, lane in lanes.items()}
+    outs |= {speaker: draft.write for speaker, draft in drafts.items()}
+    heard = {speaker: write for speaker, write in outs.items() if speaker}
+    for block in sound.blocks(heard=heard, progress=lambda share: progress(decoding * share)):
+        if None in outs:
+            outs[None](block.mix)
+    for lane in lanes.values():
+        lane.finish()
+    gains_db: dict[str, float] = {}
+    for file in files:
+        if file.lufs is None:
+            continue
+        draft = drafts[file.speaker]
+        gains_db[file.name] = gain_to(file.lufs, draft.lufs)
+        lane = opener.lane(file, gains_db[file.name])
+        for piece in draft.pieces():
+            lane.write(piece)
+        lane.finish()
+        draft.close()
+        progress(decoding + (1 - decoding) * len(gains_db) / len(drafts))
+    return gains_db
 
 
-def _write(
-    sound: RecordedSound,
-    files: Sequence[SoundFile],
-    gains_db: Mapping[str, float],
-    folder: Path,
-    format: Format,
-    depth: Depth,
-    progress: Progress,
-) -> None:
-    tags = {"album": sound.start.room, "date": sound.start.wall} if sound.start else {}
-    with ExitStack() as opened:
-        lanes: dict[Speaker | None, _Lane] = {}
-        for file in files:
-            out = open_sound(
-                folder / file.name,
-                format,
-                depth=depth,
-                channels=file.channels,
-                frames=sound.frames,
-                tags={"title": file.title, **tags},
-            )
-            level = Level(file.channels, gains_db[file.name], limited=file.limited, int16=out.int16)
-            lanes[file.speaker] = _Lane(level, out)
-            opened.callback(out.close)
-        mix = lanes.get(None)
-        heard = {speaker: lane.write for speaker, lane in lanes.items() if speaker}
-        for block in sound.blocks(heard=heard, progress=progress):
-            if mix:
-                mix.write(block.mix)
-        for lane in lanes.values():
-            lane.finish()
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    """Begins the files of one export; `opened` closes them."""
+
+    folder: Path
+    format: Format
+    depth: Depth
+    frames: int
+    tags: Mapping[str, str]
+    opened: ExitStack
+
+    def lane(self, file: SoundFile, gain_db: float) -> "_Lane":
+        out = open_sound(
+            self.folder / file.name,
+            self.format,
+            depth=self.depth,
+            channels=file.channels,
+            frames=self.frames,
+            tags={"title": file.title, **self.tags},
+        )
+        self.opened.callback(out.close)
+        return _Lane(Level(file.channels, gain_db, limited=file.limited, int16=out.int16), out)
+
+    def draft(self, file: SoundFile) -> Draft:
+        draft = Draft(self.folder / f".{file.name}.f32", file.channels)
+        self.opened.callback(draft.close)
+        return draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +108,3 @@ class _Lane:
         if (rest := self.level.finish()) is not None:
             self.out.write(rest)
         self.out.finish()
-
-
-def _samples(block: Block, file: SoundFile) -> Samples:
-    return block.mix if file.speaker is None else block.voices[file.speaker.file_name]
