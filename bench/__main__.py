@@ -13,7 +13,9 @@ import sys
 from bench.report import Report
 
 BENCHES = {
-    "relay": "CPU time per forwarded packet against a forwarder in C that does nothing else",
+    "relay": "CPU time per forwarded packet against a bare forwarder in C and against Mumble's server; two threads",
+    "relay_latency": "time in the relay at the rate of speech against the same forwarder",
+    "freeze": "packets lost while one call in the server process holds the GIL for ten seconds",
     "client": "CPU time of a client in a call with five talkers against libopus alone",
     "adapt": "a sender behind a link that falls from 128 to 16 kb/s and comes back: what waits, what is sent",
     "record": "CPU time per recorded packet against a bare receive, open and append loop; memory over 12 hours",
@@ -28,7 +30,7 @@ SOAKS = {
 
 
 def main() -> int:
-    listing = "\n".join(f"  {name:10} {summary}" for name, summary in (BENCHES | SOAKS).items())
+    listing = "\n".join(f"  {name:13} {summary}" for name, summary in (BENCHES | SOAKS).items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description=f"Measure what is claimed about speed.\n\n{listing}",

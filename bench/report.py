@@ -22,6 +22,8 @@ class Row:
     better: Literal["lower", "higher"] = "lower"
     repeats: tuple[float, ...] = ()
     """The ratio of each repetition by itself: how far to trust the medians."""
+    beside: dict[str, float] = field(default_factory=dict)
+    """What else was measured and is under no limit, by name."""
     problem: str = ""
     """Why the row does not hold whatever its numbers are: a peer that cannot run, wrong results."""
 
@@ -54,6 +56,8 @@ class Row:
         }
         if self.repeats:
             facts["repeats"] = [round(ratio, 4) for ratio in self.repeats]
+        if self.beside:
+            facts["beside"] = {name: round(value, 4) for name, value in self.beside.items()}
         if self.problem:
             facts["problem"] = self.problem
         return facts
@@ -96,4 +100,5 @@ def _verdict(row: Row) -> str:
     verdict = "holds" if row.holds else "DOES NOT HOLD"
     if row.repeats:
         verdict += f"  ({min(row.repeats):.2f} to {max(row.repeats):.2f})"
+    verdict += "".join(f"; {name} {_number(value)}" for name, value in row.beside.items())
     return f"{verdict}: {row.problem}" if row.problem else verdict

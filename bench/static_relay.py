@@ -2,14 +2,17 @@
 
     python -m bench.static_relay --static-sessions FILE --bind 127.0.0.1:PORT
 
-FILE has one member a line: `index room speaker ssrc key_hex ip port`. Everyone hears everyone else in the room. As in a
-real server, a member must be seen by IP discovery before it is sent anything: start the load with --discover.
-The port opens after FILE is read. Runs until SIGTERM.
+FILE has one member a line: `index room speaker ssrc key_hex ip port`. Everyone hears everyone else in the room. Its
+addresses are believed; IP discovery is answered, but not needed. Rates are not limited; all else is on: replay windows,
+statistics, RTCP, the choice of the loudest. The port opens after FILE is read. Runs until SIGTERM.
 """
 
 import argparse
+import ctypes
+import json
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,8 @@ from pathlib import Path
 from raccall._native import Relay, RelayCore
 
 MODE = "aead_aes256_gcm_rtpsize"
-LOOK_INTERVAL_S = 0.02
+FREEZE_AFTER_S = 1.5
+"""By then the load is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +51,24 @@ def add_members(relay: Relay | RelayCore, members: list[Member]) -> None:
         relay.set_route(member.id, rooms[member.room])
 
 
-def settle_members(relay: Relay, members: list[Member]) -> None:
-    """Select each member's address as soon as discovery has seen it."""
-    while members:
-        time.sleep(LOOK_INTERVAL_S)
-        seen = [member for member in members if (relay.session_stats(member.id) or {})["observed"]]
-        for member in seen:
-            relay.set_address(member.id, member.address, proven=True)
-        members = [member for member in members if member not in seen]
+def freeze_python(seconds: int) -> None:
+    """One call of C that keeps the GIL. Prints for how long another thread of Python stood still."""
+    longest_s, stop = 0.0, threading.Event()
+
+    def tick() -> None:
+        nonlocal longest_s
+        before = time.monotonic()
+        while not stop.wait(0.01):
+            longest_s, before = max(longest_s, time.monotonic() - before), time.monotonic()
+
+    ticking = threading.Thread(target=tick)
+    ticking.start()
+    time.sleep(0.1)
+    ctypes.PyDLL(None).sleep(seconds)
+    time.sleep(0.1)
+    stop.set()
+    ticking.join()
+    print(f"python stood still for {longest_s:.2f} s", file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -62,6 +76,7 @@ def main() -> int:
     parser.add_argument("--static-sessions", type=Path, required=True, metavar="FILE")
     parser.add_argument("--bind", required=True, metavar="HOST:PORT")
     parser.add_argument("--threads", type=int, default=1, help="SSRCs of one room must share their lowest byte, if > 1")
+    parser.add_argument("--freeze", type=int, metavar="S", help="hold the GIL for S seconds, soon after the start")
     parser.add_argument("--portable", action="store_true", help="one system call per datagram")
     options = parser.parse_args()
     members = read_members(options.static_sessions)
@@ -70,11 +85,15 @@ def main() -> int:
     relay = Relay([(host.strip("[]"), int(port))], threads=options.threads, portable=options.portable, limited=False)
     try:
         add_members(relay, members)
-        settle_members(relay, members)
+        for member in members:
+            relay.set_address(member.id, member.address, proven=True)
+        if options.freeze:
+            time.sleep(FREEZE_AFTER_S)
+            freeze_python(options.freeze)
         while True:
             signal.pause()
     finally:
-        print({name: count for name, count in relay.counters().items() if count}, file=sys.stderr)
+        print(json.dumps(relay.counters()), file=sys.stderr)
         relay.stop()
 
 

@@ -228,7 +228,7 @@ class Relay:
         session's thread, so all sources of a room must have the same byte: sessions of other threads are not heard.
         speakers_at_once: how many sources of a room are heard at once, at least 1; see `set_room`.
         portable: one system call per datagram, as on systems without recvmmsg. Slower; for tests.
-        limited: False lets one address send without end; for benchmarks.
+        limited: False lets one address send without end and believes addresses unseen; for benchmarks.
         nonce_space: nonces that the relay has for each key, 10 to 2³⁰; for tests that want to see their end.
         Raises OSError (with errno) if an address is busy or not ours, ValueError for a host that is no IP address or
         a number of threads or speakers that is none.

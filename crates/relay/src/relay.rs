@@ -29,7 +29,7 @@ pub struct Options {
     pub threads: usize,
     /// How many sources of a room are heard at once, at least 1.
     pub speakers_at_once: usize,
-    /// Off only for a benchmark: then one address may send without end.
+    /// Off only for a benchmark: then one address may send without end, and addresses are believed unseen.
     pub limited: bool,
     /// Nonces for each key, all that there are unless a test wants to see their end.
     pub nonce_space: u32,

@@ -140,3 +140,14 @@ fn a_busy_port_is_an_error() {
     assert_eq!(again.err().unwrap().kind(), std::io::ErrorKind::AddrInUse);
     assert!(relay.receive_buffer_bytes() >= 64 << 10);
 }
+
+#[test]
+fn without_limits_an_address_is_believed_unseen() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for limited in [true, false] {
+        let relay = Relay::start(&["127.0.0.1:0".parse().unwrap()], Options { limited, ..options(false) }).unwrap();
+        relay.command(Command::AddSession { id: 1, ssrc: 1, mode: MODE, key: [1; 32] }).unwrap();
+        relay.command(Command::SetAddress { id: 1, address: socket.local_addr().unwrap(), proven: true }).unwrap();
+        assert_eq!(relay.session_stats(1).unwrap().unwrap().has_address, u64::from(!limited));
+    }
+}
