@@ -18,6 +18,7 @@ BENCHES = {
     "freeze": "packets lost while one call in the server process holds the GIL for ten seconds",
     "client": "CPU time of a client in a call with five talkers against libopus alone",
     "adapt": "a sender behind a link that falls from 128 to 16 kb/s and comes back: what waits, what is sent",
+    "join": "200 members joining a room against a bare uvicorn that accepts as many WebSockets; memory per member",
     "record": "CPU time per recorded packet against a bare receive, open and append loop; memory over 12 hours",
     "export": "decoding a recording to WAV files and a mix against libopus alone on the same packets",
     "page": "opening and playing the page of a recording of 3 h and 10 speakers in Chromium",

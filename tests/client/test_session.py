@@ -226,3 +226,16 @@ def test_what_changed_while_nobody_could_tell_us_is_told_after_identifying_anew(
     told = peer.events()
     assert events.ConsentChanged("9", BEN, agreed) in told and events.RecordingStarted("9", "3", "tape") in told
     assert peer.session.rooms.recording("9").recorders == {"3": "tape"}
+
+
+def test_many_changes_in_one_message_are_the_same_events() -> None:
+    peer = Peer().identified()
+    quiet, carl = MemberInfo(user_id="2", name="ben", muted=True), MemberInfo(user_id="4", name="carl")
+    peer.say(control.MemberJoined(room_id="9", member=TAPE, seq=2))
+    peer.events()
+    peer.say(control.MembersChanged(room_id="9", members=[quiet, carl, carl], left=["3", "77"], seq=3))
+    assert peer.events() == [
+        events.MemberLeft("9", TAPE),
+        events.MemberChanged("9", BEN, quiet),
+        events.MemberJoined("9", carl),
+    ]

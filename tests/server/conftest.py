@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from raccall.server.batches import BATCH_MS
 from raccall.server.calls import Calls
 from raccall.server.control import ControlGatewayServer
 from raccall.server.hub import Hub
@@ -98,6 +99,13 @@ class House:
     def wait(self, milliseconds):
         self.now = Nanos(self.now + milliseconds * NANOS_PER_MS)
         self.hub.handle_timer(self.now)
+        self.settle()
+
+    def settle(self):
+        """Tell what was held back to be told together; the next news goes out at once."""
+        for batches in (self.hub._presence, self.calls._routes, self.calls._news):
+            for waited_ms in (0, BATCH_MS, 2 * BATCH_MS):
+                batches.handle_timer(Nanos(self.now + waited_ms * NANOS_PER_MS))
 
     def user(self, user_id, name, room_id=ROOM, recorder=False):
         return User(id=user_id, name=name, recorder=recorder, room_id=room_id)
@@ -120,6 +128,7 @@ class ControlClient:
         return self.take()
 
     def take(self):
+        self.house.settle()
         texts = self.link.core.to_send(self.house.now)
         return [control.parse_server_message(text) for text in texts]
 
@@ -155,6 +164,7 @@ class VoiceClient:
 
     def take(self):
         """(opcode, fields) of what came."""
+        self.house.settle()
         came = [json.loads(text) for text in self.link.core.to_send(self.house.now)]
         return [(messages.Opcode(message["op"]), message["d"]) for message in came]
 

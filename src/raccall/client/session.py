@@ -180,8 +180,15 @@ class ControlSession:
                 )
             case control.Refused():
                 self._on_refused(message)
-            case _:
-                self._on_member(message)
+            case control.MemberLeft():
+                self._on_gone(message.room_id, message.user_id)
+            case control.MemberJoined() | control.MemberUpdated():
+                self._on_member(message.room_id, message.member)
+            case control.MembersChanged():
+                for user_id in message.left:
+                    self._on_gone(message.room_id, user_id)
+                for member in message.members:
+                    self._on_member(message.room_id, member)
 
     def _on_hello(self, interval_ms: int, now: Nanos) -> None:
         if not SHORTEST_HEARTBEAT_MS <= interval_ms <= LONGEST_HEARTBEAT_MS:
@@ -208,17 +215,16 @@ class ControlSession:
             case _:
                 self._events.append(events.Refused(message.code, message.sentence))
 
-    def _on_member(self, message: control.MemberJoined | control.MemberUpdated | control.MemberLeft) -> None:
-        room_id = message.room_id
-        if isinstance(message, control.MemberLeft):
-            if (gone := self.rooms.remove(room_id, message.user_id)) is not None:
-                self._events.append(events.MemberLeft(room_id, gone))
-            return
-        before = self.rooms.put(room_id, message.member)
+    def _on_gone(self, room_id: str, user_id: str) -> None:
+        if (gone := self.rooms.remove(room_id, user_id)) is not None:
+            self._events.append(events.MemberLeft(room_id, gone))
+
+    def _on_member(self, room_id: str, member: MemberInfo) -> None:
+        before = self.rooms.put(room_id, member)
         if before is None:
-            self._events.append(events.MemberJoined(room_id, message.member))
+            self._events.append(events.MemberJoined(room_id, member))
         else:
-            self._tell_change(room_id, before, message.member)
+            self._tell_change(room_id, before, member)
 
     def _tell_change(self, room_id: str, before: MemberInfo, member: MemberInfo) -> None:
         consent = {"consent": member.consent, "kept": member.kept}

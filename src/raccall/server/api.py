@@ -1,11 +1,9 @@
-"""The HTTP side: `/api`, the two WebSockets, and what a browser sees that opens an invite link."""
+"""The HTTP side: `/api`, and what a browser sees that opens an invite link."""
 
-import asyncio
 import html
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
-from fastapi import Depends, FastAPI, Header, Query, Request, WebSocket
+from fastapi import Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
@@ -13,24 +11,16 @@ from starlette.exceptions import HTTPException
 
 from raccall import __version__
 from raccall.clock import monotonic_now
-from raccall.errors import RaccallError, RefusedError, StorageError
+from raccall.errors import RaccallError, RefusedError
 from raccall.server.body_limit import BodyLimit
-from raccall.server.control import ControlGatewayServer
-from raccall.server.doorway import Stranger
 from raccall.server.operator import add_operator
 from raccall.server.rooms import Room
 from raccall.server.service import Service
 from raccall.server.settings import MAX_RETENTION_DAYS
-from raccall.server.sockets import SocketLink
-from raccall.server.tunnel import Tunnel
-from raccall.voice.gateway.server import Tunnelled, VoiceGatewayServer
-from raccall.wire import control
 from raccall.wire.control import RecordingPolicy
 
 T = TypeVar("T")
 
-TRY_AGAIN_LATER = 1013
-"""WebSocket close code (RFC 6455's registry); before the handshake it becomes a refused upgrade."""
 MAX_ID_DIGITS = 19
 """Of a 63-bit number."""
 
@@ -114,8 +104,8 @@ class Problem(BaseModel):
     sentence: str
 
 
-def create_app(service: Service, on_change: Callable[[], None]) -> FastAPI:
-    """The ASGI application of one server. `on_change` is called when the hub's timer may have moved."""
+def create_app(service: Service) -> FastAPI:
+    """The ASGI application of one server, without its WebSockets."""
     app = FastAPI(
         title="Raccall",
         version=__version__,
@@ -128,7 +118,6 @@ def create_app(service: Service, on_change: Callable[[], None]) -> FastAPI:
     _add_errors(app)
     _add_api(app, service)
     add_operator(app, service)
-    _add_sockets(app, service, on_change)
     _add_pages(app, service)
     return app
 
@@ -157,7 +146,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
         if appointed:
             owner(authorization)
         user = service.new_guest(wanted.invite, wanted.name, recorder=wanted.recorder, appointed=appointed)
-        await in_store_thread(service, lambda: service.keep_guest(user))
+        await service.in_store_thread(lambda: service.keep_guest(user))
         return Guest(
             token=service.tokens.guest(user),
             user_id=str(user.id),
@@ -173,7 +162,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
     @app.post("/api/rooms", status_code=201, dependencies=[Depends(owner)])
     async def new_room(wanted: RoomWanted) -> RoomKnown:
         room = service.new_room(wanted.name)
-        await in_store_thread(service, lambda: service.store.add_room(room))
+        await service.in_store_thread(lambda: service.store.add_room(room))
         return known(service.add_room(room))
 
     @app.patch("/api/rooms/{room_id}", dependencies=[Depends(owner)])
@@ -183,7 +172,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
         changed = wanted.model_fields_set
         policy = wanted.recording if wanted.recording is not None else room.policy
         days = wanted.retention_days if "retention_days" in changed else room.retention_days
-        await in_store_thread(service, lambda: service.keep_policy(room.id, policy, days))
+        await service.in_store_thread(lambda: service.keep_policy(room.id, policy, days))
         service.hub.set_policy(room.id, policy, days)
         return known(room)
 
@@ -208,97 +197,6 @@ def room_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > MAX_ID_DIGITS:
         raise RefusedError("room_unknown", "This room does not exist.")
     return int(text)
-
-
-def _add_sockets(app: FastAPI, service: Service, on_change: Callable[[], None]) -> None:
-    @app.websocket("/gateway")
-    async def control_gateway(socket: WebSocket) -> None:
-        with service.doorway.enter(_peer(socket)) as stranger:
-            if stranger is None:
-                await socket.close(TRY_AGAIN_LATER)
-            else:
-                await serve_control(socket, stranger)
-
-    async def serve_control(socket: WebSocket, stranger: Stranger) -> None:
-        link = await _accept(service, socket, ControlGatewayServer(monotonic_now()))
-
-        async def on_event(event: Any) -> None:
-            if isinstance(event, control.Say):
-                await say(link, event)
-            else:
-                service.hub.on_event(link, event)
-                on_change()
-
-        await _serve(link, stranger, on_event, service.hub.on_lost, on_change)
-
-    async def say(link: SocketLink[ControlGatewayServer], event: control.Say) -> None:
-        """Stored first, told then: a line that people saw is a line that lasts."""
-        line = service.line(link, event)
-        if line is not None:
-            stored, told = line
-            try:
-                await in_store_thread(service, lambda: service.store.add_message(stored))
-            except StorageError as error:
-                service.hub.refuse(link, error)
-            else:
-                service.hub.tell_line(stored.room_id, told)
-
-    @app.websocket("/")
-    async def voice_gateway(socket: WebSocket, v: Annotated[str | None, Query()] = None) -> None:
-        with service.doorway.enter(_peer(socket)) as stranger:
-            if stranger is None:
-                await socket.close(TRY_AGAIN_LATER)
-            else:
-                await serve_voice(socket, v, stranger)
-
-    async def serve_voice(socket: WebSocket, v: str | None, stranger: Stranger) -> None:
-        link = await _accept(service, socket, VoiceGatewayServer(monotonic_now(), version=v))
-
-        tunnel = Tunnel(service.relay_address(), socket.send_bytes, service.tunnels)
-
-        async def on_event(event: Any) -> None:
-            if isinstance(event, Tunnelled):
-                await tunnel.to_relay(event.datagram)
-            else:
-                service.calls.on_event(link, event)
-
-        try:
-            await _serve(link, stranger, on_event, service.calls.on_lost, on_change)
-        finally:
-            tunnel.close()
-
-
-C = TypeVar("C", ControlGatewayServer, VoiceGatewayServer)
-
-
-async def _accept(service: Service, socket: WebSocket, core: C) -> SocketLink[C]:
-    await socket.accept()
-    host, port = service.announced(socket.headers.get("host", ""), socket.scope.get("server"))
-    return SocketLink(socket, core, host, port)
-
-
-def _peer(socket: WebSocket) -> str | None:
-    return socket.client.host if socket.client else None
-
-
-async def _serve(
-    link: SocketLink[C],
-    stranger: Stranger,
-    on_event: Callable[[Any], Awaitable[None]],
-    on_lost: Callable[[SocketLink[C], int | None, Any], None],
-    on_change: Callable[[], None],
-) -> None:
-    async def then_let_in(event: Any) -> None:
-        await on_event(event)
-        if link.core.known:
-            stranger.let_in()
-
-    code = None
-    try:
-        code = await link.run(then_let_in)
-    finally:
-        on_lost(link, code, monotonic_now())
-        on_change()
 
 
 def _add_pages(app: FastAPI, service: Service) -> None:
@@ -329,8 +227,3 @@ def _add_errors(app: FastAPI) -> None:
     async def other(_request: Request, error: HTTPException) -> JSONResponse:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "request_malformed")
         return problem(error.status_code, code, f"{error.detail}.")
-
-
-async def in_store_thread(service: Service, work: Callable[[], T]) -> T:
-    """The disk may be slow; the event loop does not wait for it."""
-    return await asyncio.get_running_loop().run_in_executor(service.store_thread, work)

@@ -22,6 +22,7 @@ from raccall.clock import monotonic_now, wall_now
 from raccall.server import certificate as tls
 from raccall.server.api import create_app
 from raccall.server.binding import Binding, StartRelay, bind
+from raccall.server.gateways import Gateways
 from raccall.server.keys import LOOK_EVERY_S
 from raccall.server.relay import MediaRelay, usual_threads
 from raccall.server.service import Service, place_of
@@ -133,7 +134,7 @@ class RunningServer:
 
     def _config(self, certificate: tls.Certificate | None) -> uvicorn.Config:
         return uvicorn.Config(
-            create_app(self.service, self._timer_moved.set),
+            Gateways(create_app(self.service), self.service, self._timer_moved.set),
             ws=_WebSocketProtocol,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_ping_interval=None,  # both gateways have heartbeats of their own

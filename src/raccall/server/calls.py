@@ -12,9 +12,10 @@ import ipaddress
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from raccall.server import routing
+from raccall.server.batches import Batches
 from raccall.server.keys import KeyWatch
 from raccall.server.link import Link
 from raccall.server.rooms import Rooms
@@ -31,6 +32,7 @@ from raccall.voice.gateway.server import (
     SpeakingChanged,
     VoiceGatewayServer,
     announce_to,
+    first_replay,
 )
 
 GRACE_MS = 30_000
@@ -76,7 +78,7 @@ class VoiceSession:
     """What the client said last; None before it spoke."""
     described_key: bytes = b""
     """The key that the client was told last."""
-    replay: ReplayBuffer = field(default_factory=ReplayBuffer)
+    replay: ReplayBuffer = field(default_factory=first_replay)
     expires: Nanos | None = None
     """When a lost connection can no longer be resumed."""
 
@@ -87,6 +89,10 @@ class VoiceSession:
     @property
     def room_id(self) -> int:
         return self.voice_pass.room_id
+
+
+News = tuple[VoiceSession, ClientsConnect | UserSpeaking]
+"""Who it is about, and what the others are told."""
 
 
 class Calls:
@@ -101,6 +107,8 @@ class Calls:
         self._sessions: dict[int, VoiceSession] = {}
         self._links: dict[VoiceLink, VoiceSession] = {}
         self._table: Table = {}
+        self._routes: Batches[None] = Batches(lambda room_id, changes: self.reroute())
+        self._news: Batches[News] = Batches(self._announce)
         self._last_id = 0
 
     def __len__(self) -> int:
@@ -191,10 +199,14 @@ class Calls:
 
     def get_timer(self) -> Nanos | None:
         """When `handle_timer` wants to be called."""
-        return min((s.expires for s in self._sessions.values() if s.expires is not None), default=None)
+        timers = [session.expires for session in self._sessions.values()]
+        timers += [self._routes.get_timer(), self._news.get_timer()]
+        return min((timer for timer in timers if timer is not None), default=None)
 
     def handle_timer(self, now: Nanos) -> None:
-        """End what was not resumed in time."""
+        """End what was not resumed in time; plan and tell what has waited."""
+        self._routes.handle_timer(now)
+        self._news.handle_timer(now)
         for session in list(self._sessions.values()):
             if session.expires is not None and now >= session.expires:
                 self._end(session)
@@ -225,7 +237,7 @@ class Calls:
         )
         self._sessions[session.id] = session
         self._links[link] = session
-        self.reroute()
+        self._introduce(session)
         link.core.accept_identify(ssrc=session.ssrc, host=link.host, port=link.port, replay=session.replay)
         link.wake()
 
@@ -233,7 +245,8 @@ class Calls:
         session = self._links[link]
         session.mode = event.mode
         session.connected = True
-        self.reroute()
+        self._introduce(session)
+        self._routes.add(session.room_id, None)
         proven = link.peer is not None and _same_address(link.peer, event.address)
         self._relay.set_address(session.id, (event.address, event.port), proven=proven)
         _log("voice_connected", session, mode=session.mode)
@@ -243,7 +256,30 @@ class Calls:
         for other in others:
             if other.speaking is not None:
                 self._tell(session, _speaking(other, other.speaking))
-            self._tell(other, ClientsConnect(user_ids=[str(session.user_id)]))
+        self._news.add(session.room_id, (session, ClientsConnect(user_ids=[str(session.user_id)])))
+
+    def _introduce(self, session: VoiceSession) -> None:
+        """Let the relay know it now, with the mode it has; routes may wait a moment."""
+        known = {session.id: self._table[session.id]} if session.id in self._table else {}
+        alone = routing.plan([self._voice(session)])
+        for session_id, before in known.items():
+            alone[session_id] = replace(alone[session_id], destinations=before.destinations)
+        routing.apply(routing.diff(known, alone), self._relay)
+        self._table |= alone
+
+    def _announce(self, room_id: int, news: list[News]) -> None:
+        """Tell everybody in the room what is new of others, in as few messages as there can be."""
+        news = [(session, message) for session, message in news if session.id in self._sessions]
+        came = [str(session.user_id) for session, message in news if isinstance(message, ClientsConnect)]
+        for listener in self._sessions.values():
+            if listener.room_id != room_id or not listener.connected:
+                continue
+            own = str(listener.user_id)
+            if others := [user_id for user_id in came if user_id != own]:
+                self._tell(listener, ClientsConnect(user_ids=others))
+            for session, message in news:
+                if isinstance(message, UserSpeaking) and session is not listener:
+                    self._tell(listener, message)
 
     def _describe(self, session: VoiceSession) -> None:
         """Tell the client its key; one whose connection is lost is told when it resumes."""
@@ -256,8 +292,7 @@ class Calls:
         session = self._links[link]
         session.speaking = speaking
         if session.connected:
-            for other in self._others(session):
-                self._tell(other, _speaking(session, speaking))
+            self._news.add(session.room_id, (session, _speaking(session, speaking)))
 
     def _on_resume(self, link: VoiceLink, event: ResumeRequested) -> None:
         session = next((s for s in self._sessions.values() if s.voice_pass.session_id == event.session_id), None)
@@ -282,8 +317,11 @@ class Calls:
             del self._links[session.link]
             self._refuse(session.link, code)
             session.link = None
-        self.reroute()
+        self._routes.add(session.room_id, None)
+        if self._table.pop(session.id, None) is not None:  # it is gone now, whenever the others' routes are planned
+            self._relay.remove_session(session.id)
         if session.connected:
+            self._news.flush(session.room_id)
             for other in self._others(session):
                 self._tell(other, ClientDisconnect(user_id=str(session.user_id)))
 

@@ -9,9 +9,7 @@ command, drain `next_event` and `to_send`, then look at `close_code` and `get_ti
 
 from collections import deque
 from enum import Enum, auto
-from typing import Any
-
-import msgspec
+from typing import NewType
 
 from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.gateway.limit import RateLimit
@@ -42,6 +40,7 @@ Numbered = (
     | control.MemberJoined
     | control.MemberLeft
     | control.MemberUpdated
+    | control.MembersChanged
     | control.RecordingChanged
     | control.TextMessage
     | control.Refused
@@ -60,12 +59,15 @@ def first_replay() -> ReplayBuffer:
     return ReplayBuffer(first=1)
 
 
-def keep(replay: ReplayBuffer, message: Numbered) -> str:
-    """Number a message and keep it for a resume. Returns what goes on the wire."""
-    numbered: Any = msgspec.structs.replace(message, seq=replay.next_number)
-    text = control.write_message(numbered)
-    replay.append(text)
-    return text
+Body = NewType("Body", str)
+"""A message as it is written, up to its number: the same for everyone who is told."""
+
+
+def body_of(message: Numbered) -> Body:
+    """`seq` is the last field of each."""
+    text = control.write_message(message)
+    assert text.endswith('"seq":0}'), "a numbered message is given without its number"
+    return Body(text[:-2])
 
 
 class ControlGatewayServer:
@@ -167,9 +169,9 @@ class ControlGatewayServer:
         self._answer(_State.NEW)
         self._send(control.write_message(refused))
 
-    def tell(self, message: Numbered) -> None:
-        """Something happened. `keep` does the same for a lost connection."""
-        self._send(keep(self._replay, message))
+    def tell(self, body: Body) -> None:
+        """Something happened. For a lost connection the replay alone is told."""
+        self._send(self._replay.append(body))
 
     def mention(self, message: control.UplinkLoss) -> None:
         """Something that is not said again after a resume."""

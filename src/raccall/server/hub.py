@@ -12,8 +12,9 @@ from datetime import datetime
 
 from raccall.clock import wall_now
 from raccall.errors import RaccallError, RefusedError
+from raccall.server.batches import Batches
 from raccall.server.calls import GOODBYES, GRACE_MS, RESUMABLE, Calls
-from raccall.server.control import ControlGatewayServer, Event, Numbered, first_replay, keep
+from raccall.server.control import Body, ControlGatewayServer, Event, Numbered, body_of, first_replay
 from raccall.server.link import Link
 from raccall.server.recording import check_recorder, member_info, member_infos, recording_state, room_info
 from raccall.server.rooms import Member, Room, Rooms, fold, name_taken
@@ -29,6 +30,7 @@ UPLINKS_EVERY_MS = 5_000
 log = logging.getLogger("raccall.server")
 
 ControlLink = Link[ControlGatewayServer]
+Presence = control.MemberJoined | control.MemberUpdated | control.MemberLeft
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ class Hub:
         """Told of each room whose call somebody entered or left, or whose recording policy changed."""
         self._sessions: dict[int, ControlSession] = {}  # by user id
         self._links: dict[ControlLink, ControlSession] = {}
+        self._presence: Batches[Presence] = Batches(self._tell_presence)
         self._uplinks: dict[int, Uplinks] = {}  # by room id, of the rooms that are recorded
         self._uplinks_due: Nanos | None = None
 
@@ -146,17 +149,19 @@ class Hub:
 
     def tell_room(self, room_id: int, message: Numbered) -> None:
         """To everyone who was let into the room."""
+        body = body_of(message)
         for session in self._sessions.values():
             if session.user.room_id == room_id:
-                self._tell(session, message)
+                self._pass_on(session, body)
 
     def tell_line(self, room_id: int, line: control.TextMessage) -> None:
         """To everyone who was let into the room; to a recorder only if it may keep what this user says."""
+        body = body_of(line)
         may_be_kept = self._rooms.get(room_id).may_keep(int(line.user_id))
         for session in self._sessions.values():
             own = str(session.user.id) == line.user_id
             if session.user.room_id == room_id and (may_be_kept or own or not session.user.recorder):
-                self._tell(session, line)
+                self._pass_on(session, body)
 
     def on_lost(self, link: ControlLink, code: int | None, now: Nanos) -> None:
         """The WebSocket is gone. `code`: what the client closed with, None if it did not."""
@@ -173,7 +178,7 @@ class Hub:
     def get_timer(self) -> Nanos | None:
         """When `handle_timer` wants to be called: the voice sessions' timer included."""
         timers = [session.expires for session in self._sessions.values()] + [self._calls.get_timer()]
-        timers.append(self._uplinks_due)
+        timers += [self._uplinks_due, self._presence.get_timer()]
         return min((timer for timer in timers if timer is not None), default=None)
 
     def handle_timer(self, now: Nanos) -> None:
@@ -182,6 +187,7 @@ class Hub:
             if session.expires is not None and now >= session.expires:
                 self._end(session)
         self._calls.handle_timer(now)
+        self._presence.handle_timer(now)
         if self._uplinks_due is not None and now >= self._uplinks_due:
             self._tell_uplinks()
             self._uplinks_due = Nanos(now + UPLINKS_EVERY_MS * NANOS_PER_MS) if self._uplinks else None
@@ -235,7 +241,7 @@ class Hub:
         )
         if self._rooms.join(room.id, member):
             _log("member_joined", room, user, recorder=user.recorder)
-            self.tell_room(room.id, control.MemberJoined(room_id=str(room.id), member=member_info(room, member)))
+            self._presence.add(room.id, control.MemberJoined(room_id=str(room.id), member=member_info(room, member)))
             if user.recorder:
                 room.recorded_since = room.recorded_since or self._wall().isoformat(timespec="milliseconds")
                 self._uplinks_due = self._uplinks_due or Nanos(0)  # at once: loss is counted from the first look on
@@ -260,7 +266,7 @@ class Hub:
     def _leave(self, user: User, room_id: int) -> None:
         if self._rooms.leave(room_id, user.id):
             self._calls.revoke(user.id, room_id)
-            self.tell_room(room_id, control.MemberLeft(room_id=str(room_id), user_id=str(user.id)))
+            self._presence.add(room_id, control.MemberLeft(room_id=str(room_id), user_id=str(user.id)))
             room = self._rooms.get(room_id)
             _log("member_left", room, user)
             if user.recorder:
@@ -302,9 +308,24 @@ class Hub:
         known = {info.user_id: info for info in before}
         for info in member_infos(room):
             if known.get(info.user_id, info) != info:
-                self.tell_room(room.id, control.MemberUpdated(room_id=str(room.id), member=info))
+                self._presence.add(room.id, control.MemberUpdated(room_id=str(room.id), member=info))
+
+    def _tell_presence(self, room_id: int, news: list[Presence]) -> None:
+        if len(news) == 1:
+            self.tell_room(room_id, news[0])
+            return
+        latest: dict[str, control.MemberInfo | None] = {}
+        for one in news:
+            if isinstance(one, control.MemberLeft):
+                latest[one.user_id] = None
+            else:
+                latest[one.member.user_id] = one.member
+        members = [member for member in latest.values() if member is not None]
+        left = [user_id for user_id, member in latest.items() if member is None]
+        self.tell_room(room_id, control.MembersChanged(room_id=str(room_id), members=members, left=left))
 
     def _tell_recording(self, room: Room) -> None:
+        self._presence.flush(room.id)  # nobody hears of a recorder who is not there yet
         self.tell_room(room.id, control.RecordingChanged(room_id=str(room.id), recording=recording_state(room)))
 
     def _tell_uplinks(self) -> None:
@@ -319,10 +340,13 @@ class Hub:
                     session.link.wake()
 
     def _tell(self, session: ControlSession, message: Numbered) -> None:
+        self._pass_on(session, body_of(message))
+
+    def _pass_on(self, session: ControlSession, body: Body) -> None:
         if session.link is None:
-            keep(session.replay, message)
+            session.replay.append(body)
         else:
-            session.link.core.tell(message)
+            session.link.core.tell(body)
             session.link.wake()
 
     def _refuse_identity(

@@ -1,6 +1,7 @@
 """Who is in which room's call. In memory, pure; what must last of a room is in the store."""
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from raccall.errors import RefusedError
@@ -120,6 +121,7 @@ class Rooms:
         return members[user_id]
 
 
+@lru_cache(maxsize=10_000)
 def fold(name: str) -> str:
     """Names that look alike to a hurried reader are the same name."""
     return " ".join(name.casefold().split())

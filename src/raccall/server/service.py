@@ -1,10 +1,13 @@
 """Everything a running server has, joined: store, tokens, rooms, calls, hub. Knows no HTTP."""
 
+import asyncio
 import ipaddress
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from raccall.clock import monotonic_now, wall_now
 from raccall.errors import InputError
@@ -22,6 +25,8 @@ from raccall.units import Nanos
 from raccall.voice.gateway.limit import RateLimit
 from raccall.wire import control
 from raccall.wire.control import RecordingPolicy
+
+T = TypeVar("T")
 
 GUESTS_BURST = 30
 GUESTS_PER_SECOND = 0.5
@@ -166,6 +171,10 @@ class Service:
         if ip.is_unspecified:
             host = "::1" if ip.version == 6 else "127.0.0.1"
         return host, port
+
+    async def in_store_thread(self, work: Callable[[], T]) -> T:
+        """The disk may be slow; the event loop does not wait for it."""
+        return await asyncio.get_running_loop().run_in_executor(self.store_thread, work)
 
     def new_id(self) -> int:
         return self._snowflakes.new(wall_now())

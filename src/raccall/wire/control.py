@@ -199,6 +199,17 @@ class MemberUpdated(_Message, frozen=True, kw_only=True):
     seq: int = 0
 
 
+class MembersChanged(_Message, frozen=True, kw_only=True):
+    """Several of the three above at once, when many come or go within a moment. `left` goes first."""
+
+    room_id: str
+    members: list[MemberInfo] = []
+    """Who came, and who is not as before; as they are now."""
+    left: list[str] = []
+    """User ids."""
+    seq: int = 0
+
+
 class RecordingChanged(_Message, frozen=True, kw_only=True):
     """A recorder came or left, or the room's policy is another one."""
 
@@ -249,6 +260,7 @@ ServerMessage = (
     | MemberJoined
     | MemberLeft
     | MemberUpdated
+    | MembersChanged
     | RecordingChanged
     | UplinkLoss
     | TextMessage

@@ -186,7 +186,7 @@ def test_a_resume_that_lacks_dropped_messages_is_refused(seq_ack):
 
 
 def test_numbers_wrap_after_16_bits_and_a_resume_goes_across():
-    replay = ReplayBuffer(first=(1 << 16) - 2)
+    replay = ReplayBuffer(first=(1 << 16) - 2, wire_bits=16)
     numbers = []
     core = connected(replay)
     for user in range(4):

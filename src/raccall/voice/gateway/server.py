@@ -62,8 +62,8 @@ MAX_OUTGOING = 1000
 """Messages a client has not taken yet. One more and the connection is closed, to be resumed."""
 
 SPEAKING_BITS = 0b111
-SEQ_MASK = 0xFFFF
-"""`seq` is 16 bits on the wire, because a binary message carries it in two bytes."""
+SEQ_BITS = 16
+SEQ_MASK = (1 << SEQ_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class VoiceGatewayServer:
         self._state = _State.NEW
         self._events: deque[Event] = deque()
         self._outgoing: list[str] = []
-        self._replay = ReplayBuffer()
+        self._replay = first_replay()
         self._limit = RateLimit(now, burst=RATE_BURST, per_second=RATE_PER_SECOND)
         self._tunnel_limit = RateLimit(now, burst=TUNNEL_BURST, per_second=TUNNEL_PER_SECOND)
         self._heartbeat_by = Nanos(now + self._patience)
@@ -315,9 +315,17 @@ class VoiceGatewayServer:
 
 def announce_to(replay: ReplayBuffer, message: ClientsConnect | ClientDisconnect | UserSpeaking) -> str:
     """Number a message and keep it for a resume. Returns what goes on the wire."""
-    text = write_message(message, seq=replay.next_number & SEQ_MASK)
-    replay.append(text)
-    return text
+    return replay.append(body_of(message))
+
+
+def body_of(message: ClientsConnect | ClientDisconnect | UserSpeaking) -> str:
+    """As it is written, up to its number: the same for everyone who is told."""
+    return write_message(message, seq=0)[: -len("0}")]
+
+
+def first_replay() -> ReplayBuffer:
+    """Of a new session. `seq` is 16 bits on the wire, because a binary message carries it in two bytes."""
+    return ReplayBuffer(wire_bits=SEQ_BITS)
 
 
 def _extend(seq: int, replay: ReplayBuffer) -> int:

@@ -1,0 +1,63 @@
+"""Many who join in one moment: each is told of all in a few messages, and routes are planned once."""
+
+from raccall.voice.gateway.messages import Opcode
+from raccall.wire import control
+
+MANY = 30
+
+
+def test_many_who_join_at_once_are_told_together(house):
+    house.rooms._capacity = MANY
+    settle, house.settle = house.settle, lambda: None
+    users = [house.user(number, f"member {number}") for number in range(1, MANY + 1)]
+    clients = [house.control(user) for user in users]
+    voices = [house.voice() for _ in users]
+    passes = []
+    for client in clients:
+        client.identify()
+    for client in clients:
+        passes.append(client.send(control.JoinRoom(room_id="7"))[-1])
+    house.relay.take()
+    for voice, user, server in zip(voices, users, passes, strict=True):
+        voice.connect(user, server)
+    routes = [command for command in house.relay.take() if command[0] == "route"]
+    assert routes == [], "there was one planning, with nobody else there yet"
+    first, first_voice = clients[0], voices[0]
+    assert not first.take() and not first_voice.take()
+    settle()
+    (together,) = first.take()
+    assert isinstance(together, control.MembersChanged) and together.left == []
+    assert [member.user_id for member in together.members] == [str(number) for number in range(2, MANY + 1)]
+    others = [str(number) for number in range(2, MANY + 1)]
+    assert first_voice.take() == [(Opcode.CLIENTS_CONNECT, {"user_ids": others})]
+    routes = [command for command in house.relay.take() if command[0] == "route"]
+    assert len(routes) == MANY and all(len(listeners) == MANY - 1 for _, _, listeners in routes)
+
+
+def test_who_came_and_went_meanwhile_is_not_told_of_as_there(house):
+    house.rooms._capacity = MANY
+    anna, ben, carl = (house.control(house.user(number, name)) for number, name in enumerate(("a", "b", "c"), 1))
+    for client in (anna, ben, carl):
+        client.identify()
+    anna.join()
+    anna.take()
+    settle, house.settle = house.settle, lambda: None
+    ben.send(control.JoinRoom(room_id="7"))
+    carl.send(control.JoinRoom(room_id="7"))
+    carl.send(control.LeaveRoom(room_id="7"))
+    settle()
+    told = anna.take()
+    assert isinstance(told[0], control.MemberJoined)
+    assert [(message.members, message.left) for message in told[1:]] == [([], ["3"])]
+
+
+def test_a_recorder_is_never_told_of_before_it_is_there(house):
+    anna, tape = house.control(house.user(1, "a")), house.control(house.user(2, "tape", recorder=True))
+    anna.identify()
+    tape.identify()
+    house.settle = lambda: None
+    anna.send(control.JoinRoom(room_id="7"))
+    anna.take()
+    tape.send(control.JoinRoom(room_id="7"))
+    joined, recording = anna.take()
+    assert (joined.member.user_id, list(recording.recording.recorders)) == ("2", ["2"])
