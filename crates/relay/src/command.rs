@@ -15,12 +15,14 @@ pub type RoomId = u64;
 pub struct Endpoint {
     pub address: SocketAddr,
     /// Index of the bound socket; answers leave through the socket that was addressed.
-    pub socket: u16,
+    pub socket: u8,
+    /// Where that socket listens on all addresses of this machine: the one that was addressed, 0 if that is not known.
+    pub via: u8,
 }
 
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
-        Self { address, socket: 0 }
+        Self { address, socket: 0, via: 0 }
     }
 }
 

@@ -16,6 +16,8 @@ mod hash;
 mod hearing;
 mod keys;
 mod limits;
+#[cfg(target_os = "linux")]
+mod local;
 mod loudest;
 #[cfg(target_os = "linux")]
 mod mmsg;

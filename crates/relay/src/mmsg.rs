@@ -4,20 +4,22 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 use std::ptr::from_ref;
 
 use libc::{c_int, iovec, mmsghdr, sockaddr_in, sockaddr_in6};
 
 use crate::forward::MAX_DATAGRAM_BYTES;
+use crate::local::{self, Locals};
 use crate::socket::{BATCH, Bound};
 use crate::{Counters, Endpoint, Outbox, Reason};
 
 /// One byte more than is allowed shows that a datagram is too long.
 const SLOT_BYTES: usize = MAX_DATAGRAM_BYTES + 1;
-/// Room for one control message of four bytes: the kernel's count of dropped datagrams.
-const CONTROL_BYTES: usize = 24;
+/// Room for two control messages: the kernel's count of dropped datagrams (4 bytes behind a header of 16, aligned) and the
+/// local address (20 at most).
+const CONTROL_BYTES: usize = 24 + 40;
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -65,7 +67,16 @@ pub(crate) fn is_known() -> bool {
     results.iter().all(|(result, error)| *result >= 0 || error.raw_os_error() == Some(libc::EBADF))
 }
 
-fn set_option(socket: &socket2::Socket, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
+/// From now on each received message tells which address of this machine it was sent to.
+pub(crate) fn tell_local_address(socket: &impl AsRawFd, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv4() {
+        set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
+    } else {
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
+    }
+}
+
+fn set_option(socket: &impl AsRawFd, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     // SAFETY: the value is a c_int that lives through the call, and its size is told.
     let result = unsafe {
         let value = from_ref(&value).cast();
@@ -77,10 +88,12 @@ fn set_option(socket: &socket2::Socket, level: c_int, option: c_int, value: c_in
 pub(crate) struct Inbound {
     bytes: Box<[[u8; SLOT_BYTES]]>,
     names: Box<[Name]>,
-    controls: Box<[Control]>,
+    _controls: Box<[Control]>,
     _vectors: Box<[iovec]>,
     headers: Box<[mmsghdr]>,
     received: usize,
+    /// Which local address each was sent to (`Locals`).
+    vias: [u8; BATCH],
     /// The kernel's count per socket at the last look.
     drops: Vec<u32>,
 }
@@ -103,11 +116,21 @@ impl Inbound {
             header.msg_name = (&raw mut names[i]).cast();
             header.msg_control = (&raw mut controls[i]).cast();
         }
-        Self { bytes, names, controls, _vectors: vectors, headers, received: BATCH, drops: vec![0; sockets] }
+        let drops = vec![0; sockets];
+        Self {
+            bytes,
+            names,
+            _controls: controls,
+            _vectors: vectors,
+            headers,
+            received: BATCH,
+            vias: [local::ANY; BATCH],
+            drops,
+        }
     }
 
     /// Fetches what is there, at most BATCH datagrams. Whether there may be more.
-    pub(crate) fn receive(&mut self, index: usize, bound: &Bound, counters: &Counters) -> bool {
+    pub(crate) fn receive(&mut self, index: usize, bound: &Bound, locals: &mut Locals, counters: &Counters) -> bool {
         for header in &mut self.headers[..self.received] {
             header.msg_hdr.msg_namelen = size_of::<Name>() as libc::socklen_t;
             header.msg_hdr.msg_controllen = CONTROL_BYTES as _;
@@ -121,6 +144,12 @@ impl Inbound {
         if let Some(last) = self.received.checked_sub(1) {
             self.count_drops(index, last, counters);
         }
+        self.vias = [local::ANY; BATCH];
+        if bound.everywhere {
+            for message in 0..self.received {
+                self.vias[message] = self.local_address(message).map_or(local::ANY, |address| locals.number(address));
+            }
+        }
         self.received == BATCH
     }
 
@@ -128,27 +157,51 @@ impl Inbound {
         self.received
     }
 
-    pub(crate) fn get(&self, index: usize) -> (&[u8], SocketAddr) {
+    pub(crate) fn get(&self, index: usize) -> (&[u8], SocketAddr, u8) {
         let length = (self.headers[index].msg_len as usize).min(SLOT_BYTES);
-        (&self.bytes[index][..length], read_name(&self.names[index]))
+        (&self.bytes[index][..length], read_name(&self.names[index]), self.vias[index])
     }
 
     fn count_drops(&mut self, socket: usize, message: usize, counters: &Counters) {
-        #[allow(clippy::unnecessary_cast)] // 32 bits wide in musl
-        let told = self.headers[message].msg_hdr.msg_controllen as usize;
-        // cmsghdr: length, level, type; then the kernel's count of four bytes (SO_RXQ_OVFL is the only thing asked for).
-        let header = size_of::<libc::cmsghdr>();
-        let Some(count) = self.controls[message].0[..told.min(CONTROL_BYTES)].get(header..header + 4) else {
+        let Some(count) = self.control(message, libc::SOL_SOCKET, libc::SO_RXQ_OVFL) else {
             return; // nothing was ever dropped
         };
-        let count = u32::from_ne_bytes(count.try_into().expect("four bytes"));
+        let count = u32::from_ne_bytes(count);
         counters.add(Reason::KernelDrops, count.wrapping_sub(self.drops[socket]).into());
         self.drops[socket] = count;
+    }
+
+    fn local_address(&self, message: usize) -> Option<IpAddr> {
+        // in_pktinfo: interface, local address, address in the header; in6_pktinfo begins with the address.
+        let v4 = self.control::<12>(message, libc::IPPROTO_IP, libc::IP_PKTINFO);
+        let v4 = v4.map(|info| IpAddr::from([info[4], info[5], info[6], info[7]]));
+        v4.or_else(|| self.control::<16>(message, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO).map(IpAddr::from))
+    }
+
+    /// The beginning of what the kernel told of a message under this level and type.
+    fn control<const BYTES: usize>(&self, message: usize, level: c_int, kind: c_int) -> Option<[u8; BYTES]> {
+        let header = &self.headers[message].msg_hdr;
+        // SAFETY: the kernel filled the control buffer and set its length; the macros walk inside it, and a message that is
+        // long enough holds BYTES of data.
+        unsafe {
+            let mut control = libc::CMSG_FIRSTHDR(header);
+            while !control.is_null() {
+                let told = &*control;
+                if (told.cmsg_level, told.cmsg_type) == (level, kind)
+                    && told.cmsg_len as usize >= libc::CMSG_LEN(BYTES as _) as usize
+                {
+                    return Some(libc::CMSG_DATA(control).cast::<[u8; BYTES]>().read_unaligned());
+                }
+                control = libc::CMSG_NXTHDR(header, control);
+            }
+        }
+        None
     }
 }
 
 pub(crate) struct Outbound {
     names: Box<[Name]>,
+    controls: Box<[Control]>,
     vectors: Box<[iovec]>,
     headers: Box<[mmsghdr]>,
 }
@@ -167,14 +220,14 @@ impl Outbound {
             header.msg_iovlen = 1;
             header.msg_name = (&raw mut names[i]).cast();
         }
-        Self { names, vectors, headers }
+        Self { names, controls: vec![Control([0; CONTROL_BYTES]); BATCH].into_boxed_slice(), vectors, headers }
     }
 
-    pub(crate) fn send(&mut self, sockets: &[Bound], out: &Outbox, counters: &Counters) {
+    pub(crate) fn send(&mut self, sockets: &[Bound], locals: &Locals, out: &Outbox, counters: &Counters) {
         for (index, bound) in sockets.iter().enumerate() {
             let mut queued = 0;
             for (bytes, to) in out.iter().filter(|(_, to)| usize::from(to.socket) == index) {
-                self.queue(queued, bytes, to);
+                self.queue(queued, bytes, to, locals);
                 queued += 1;
                 if queued == BATCH {
                     self.flush(queued, bound, counters);
@@ -185,9 +238,16 @@ impl Outbound {
         }
     }
 
-    fn queue(&mut self, index: usize, bytes: &[u8], to: Endpoint) {
+    fn queue(&mut self, index: usize, bytes: &[u8], to: Endpoint, locals: &Locals) {
         self.vectors[index] = iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-        self.headers[index].msg_hdr.msg_namelen = write_name(to.address, &mut self.names[index]);
+        let header = &mut self.headers[index].msg_hdr;
+        header.msg_namelen = write_name(to.address, &mut self.names[index]);
+        (header.msg_control, header.msg_controllen) = (std::ptr::null_mut(), 0);
+        if let Some(address) = locals.address(to.via) {
+            header.msg_control = (&raw mut self.controls[index]).cast();
+            header.msg_controllen = CONTROL_BYTES as _;
+            leave_from(address, header);
+        }
     }
 
     /// Sends the first `count` queued messages. One that cannot be sent is dropped, the others must go.
@@ -210,6 +270,38 @@ impl Outbound {
                 }
             }
         }
+    }
+}
+
+/// Writes the control message that chooses the local address, and its length.
+fn leave_from(address: IpAddr, header: &mut libc::msghdr) {
+    let (level, kind) = match address {
+        IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+        IpAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO),
+    };
+    // SAFETY: the header's control buffer is aligned and has room for either structure behind a cmsghdr.
+    unsafe {
+        let control = libc::CMSG_FIRSTHDR(header);
+        let data = libc::CMSG_DATA(control);
+        let bytes = match address {
+            IpAddr::V4(ip) => {
+                let any = libc::in_addr { s_addr: 0 };
+                let local = libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
+                let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: local, ipi_addr: any };
+                data.cast::<libc::in_pktinfo>().write_unaligned(info);
+                size_of::<libc::in_pktinfo>()
+            }
+            IpAddr::V6(ip) => {
+                let local = libc::in6_addr { s6_addr: ip.octets() };
+                let info = libc::in6_pktinfo { ipi6_addr: local, ipi6_ifindex: 0 };
+                data.cast::<libc::in6_pktinfo>().write_unaligned(info);
+                size_of::<libc::in6_pktinfo>()
+            }
+        };
+        (*control).cmsg_level = level;
+        (*control).cmsg_type = kind;
+        (*control).cmsg_len = libc::CMSG_LEN(bytes as _) as _;
+        header.msg_controllen = libc::CMSG_SPACE(bytes as _) as _;
     }
 }
 
@@ -272,7 +364,7 @@ mod tests {
                 sender.send_to(&[0; 1000], bound.address).unwrap();
                 sent += 1;
             }
-            while inbound.receive(0, &bound, &counters) || inbound.len() > 0 {
+            while inbound.receive(0, &bound, &mut Locals::default(), &counters) || inbound.len() > 0 {
                 received += inbound.len() as u64;
             }
         }

@@ -40,9 +40,10 @@ impl Inbound {
         self.received.len()
     }
 
-    pub(crate) fn get(&self, index: usize) -> (&[u8], SocketAddr) {
+    /// The local address is not told here: answers leave from the one that the system chooses.
+    pub(crate) fn get(&self, index: usize) -> (&[u8], SocketAddr, u8) {
         let (length, from) = self.received[index];
-        (&self.bytes[index][..length], from)
+        (&self.bytes[index][..length], from, 0)
     }
 }
 

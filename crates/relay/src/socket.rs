@@ -16,6 +16,9 @@ pub(crate) struct Bound {
     pub(crate) address: SocketAddr,
     /// Usable bytes, as read back from the system.
     pub(crate) receive_buffer_bytes: usize,
+    /// It listens on all addresses and is told which one a datagram was sent to.
+    #[cfg(target_os = "linux")]
+    pub(crate) everywhere: bool,
 }
 
 /// One socket per thread on the same address (port 0: any free one).
@@ -83,7 +86,16 @@ impl Bound {
     fn new(socket: Socket) -> io::Result<Self> {
         let receive_buffer_bytes = usable_bytes(socket.recv_buffer_size()?);
         let socket = UdpSocket::from(socket);
-        Ok(Self { address: socket.local_addr()?, socket: mio::net::UdpSocket::from_std(socket), receive_buffer_bytes })
+        let address = socket.local_addr()?;
+        #[cfg(target_os = "linux")]
+        let everywhere = address.ip().is_unspecified() && crate::mmsg::tell_local_address(&socket, address).is_ok();
+        Ok(Self {
+            address,
+            socket: mio::net::UdpSocket::from_std(socket),
+            receive_buffer_bytes,
+            #[cfg(target_os = "linux")]
+            everywhere,
+        })
     }
 }
 

@@ -130,9 +130,9 @@ impl Worker {
     fn forward_batch(&mut self) {
         let now = self.started.elapsed().as_nanos() as u64;
         while self.next < self.batch.len() {
-            let (datagram, address) = self.batch.get(self.next);
+            let (datagram, address, via) = self.batch.get(self.next);
             self.next += 1;
-            let from = Endpoint { address, socket: self.from as u16 };
+            let from = Endpoint { address, socket: self.from as u8, via };
             forward(now, datagram, from, &mut self.table, &mut self.outbox);
             if self.outbox.len() >= BATCH {
                 self.send();
@@ -155,6 +155,7 @@ enum Batch {
     Mmsg {
         inbound: crate::mmsg::Inbound,
         outbound: crate::mmsg::Outbound,
+        locals: crate::local::Locals,
     },
     Portable(portable::Inbound),
 }
@@ -165,7 +166,11 @@ impl Batch {
         if portable || !crate::mmsg::is_known() {
             return Self::Portable(portable::Inbound::new());
         }
-        Self::Mmsg { inbound: crate::mmsg::Inbound::new(sockets), outbound: crate::mmsg::Outbound::new() }
+        Self::Mmsg {
+            inbound: crate::mmsg::Inbound::new(sockets),
+            outbound: crate::mmsg::Outbound::new(),
+            locals: crate::local::Locals::default(),
+        }
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -178,7 +183,7 @@ impl Batch {
     fn receive(&mut self, index: usize, bound: &Bound, counters: &Counters) -> bool {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Mmsg { inbound, .. } => inbound.receive(index, bound, counters),
+            Self::Mmsg { inbound, locals, .. } => inbound.receive(index, bound, locals, counters),
             Self::Portable(inbound) => inbound.receive(bound),
         }
     }
@@ -191,7 +196,8 @@ impl Batch {
         }
     }
 
-    fn get(&self, index: usize) -> (&[u8], SocketAddr) {
+    /// One datagram, where it came from and which local address it was sent to (`Endpoint::via`).
+    fn get(&self, index: usize) -> (&[u8], SocketAddr, u8) {
         match self {
             #[cfg(target_os = "linux")]
             Self::Mmsg { inbound, .. } => inbound.get(index),
@@ -203,7 +209,7 @@ impl Batch {
     fn send(&mut self, sockets: &[Bound], out: &mut Outbox, counters: &Counters) {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Mmsg { outbound, .. } => outbound.send(sockets, out, counters),
+            Self::Mmsg { outbound, locals, .. } => outbound.send(sockets, locals, out, counters),
             Self::Portable(_) => portable::send(sockets, out, counters),
         }
         out.clear();

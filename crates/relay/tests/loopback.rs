@@ -151,3 +151,25 @@ fn without_limits_an_address_is_believed_unseen() {
         assert_eq!(relay.session_stats(1).unwrap().unwrap().has_address, u64::from(!limited));
     }
 }
+
+/// A connected socket hears only the address that it asked.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_leaves_from_the_address_that_was_asked() {
+    let bind: Vec<SocketAddr> = vec!["0.0.0.0:0".parse().unwrap(), "[::]:0".parse().unwrap()];
+    let relay = Relay::start(&bind, options(false)).unwrap();
+    let [v4, v6] = relay.local_addresses() else { panic!("two sockets") };
+    for (id, host, from) in [(1, "127.0.0.1", v4), (2, "127.0.0.2", v4), (3, "127.9.9.9", v4), (4, "::1", v6)] {
+        let server = SocketAddr::new(host.parse().unwrap(), from.port());
+        let socket = UdpSocket::bind((if server.is_ipv4() { "127.0.0.1" } else { "::1" }, 0)).unwrap();
+        socket.connect(server).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        relay.command(Command::AddSession { id, ssrc: id as u32, mode: MODE, key: [1; 32] }).unwrap();
+        relay.session_stats(id).unwrap();
+        socket.send(&discovery::request(id as u32)).unwrap();
+        let mut answer = [0; 100];
+        let length = socket.recv(&mut answer).expect(host);
+        assert_eq!(discovery::parse_response(&answer[..length]).unwrap().1, socket.local_addr().unwrap());
+    }
+    assert_eq!(relay.counters().get(Reason::SendErrors), 0);
+}
