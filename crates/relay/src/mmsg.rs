@@ -93,7 +93,7 @@ pub(crate) struct Inbound {
     headers: Box<[mmsghdr]>,
     received: usize,
     /// Which local address each was sent to (`Locals`).
-    vias: [u8; BATCH],
+    vias: Box<[u8]>,
     /// The kernel's count per socket at the last look.
     drops: Vec<u32>,
 }
@@ -124,7 +124,7 @@ impl Inbound {
             _vectors: vectors,
             headers,
             received: BATCH,
-            vias: [local::ANY; BATCH],
+            vias: vec![local::ANY; BATCH].into_boxed_slice(),
             drops,
         }
     }
@@ -144,7 +144,7 @@ impl Inbound {
         if let Some(last) = self.received.checked_sub(1) {
             self.count_drops(index, last, counters);
         }
-        self.vias = [local::ANY; BATCH];
+        self.vias.fill(local::ANY);
         if bound.everywhere {
             for message in 0..self.received {
                 self.vias[message] = self.local_address(message).map_or(local::ANY, |address| locals.number(address));
