@@ -66,7 +66,7 @@ types: setup
 soak: setup
 	cargo test --release --package raccall-record --test timeline six_hours -- --ignored --nocapture
 	RACCALL_SOAK_MINUTES=120 $(BIN)/python -m pytest -s tests/recorder/test_clicks.py
-	cargo test --release --package raccall-relay --test storm -- --ignored --nocapture
+	$(BIN)/python -m bench hostile
 	$(BIN)/python -m bench kills
 
 fuzz: setup

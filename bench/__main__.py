@@ -25,6 +25,7 @@ BENCHES = {
 }
 """Name of the module in this folder, which has `measure(quick: bool) -> Report`, and what it measures."""
 SOAKS = {
+    "hostile": "ten million hostile datagrams against a live relay while two members talk through it",
     "kills": "200 recorders killed under load at random moments: what is left",
 }
 """The same, of what takes long and is not among `all`: `make soak`."""

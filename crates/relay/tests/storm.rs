@@ -1,7 +1,7 @@
 //! A live relay on loopback in a storm of hostile datagrams, while two members talk through it.
 //!
 //! The storm is paced by the relay's own count, so that the kernel drops nothing: what the members miss, the relay lost.
-//! `make soak` sends ten million: `cargo test --release -p raccall-relay --test storm -- --ignored --nocapture`.
+//! `python -m bench hostile` sends ten million (`HOSTILE_DATAGRAMS`), and so does `make soak`.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
