@@ -266,6 +266,10 @@ class Relay:
         proven: the member is known to be at this IP address. Else it is sent at most three times what it sent, until
         a fresh packet with a valid seal comes from there; for discovery can be forged.
         """
+    def latency(self) -> tuple[list[tuple[float, int]], int, float]:
+        """How long sampled datagrams were in this machine (Linux): (at most so many seconds, how many) pairs, how many
+        took longer, sum in seconds. From the kernel's receive timestamp until the last copy was sent."""
+
     def counters(self) -> dict[str, int]:
         """Counts since the start by reason: received, opened, forwarded, sent, bad_seal, replayed, kernel_drops …
 

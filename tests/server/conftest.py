@@ -48,6 +48,9 @@ class FakeRelay:
         wanted = sum(stats.get("needs_rekey", 0) for stats in self.stats.values())
         return {"commands": len(self.commands), "rekey_wanted": wanted}
 
+    def latency(self):
+        return [(0.001, 0)], 0, 0.0
+
     def session_stats(self, session_id):
         return self.stats.get(session_id)
 

@@ -41,6 +41,7 @@ async def test_prometheus_reads_what_happens(server, http):
     assert seen["raccall_relay_datagrams_total", "discovery"] == 1
     assert seen["raccall_relay_drops_total", "bad_seal"] == seen["raccall_relay_drops_total", "kernel_drops"] == 0
     assert seen["raccall_voice_bytes_total", "up"] >= 0 and ("raccall_event_loop_lag_seconds",) in seen
+    assert seen["raccall_forward_latency_seconds_bucket", "+Inf"] == seen["raccall_forward_latency_seconds_count",]
     relay = server.service.relay.counters()
     told = {name for kind, name, *_ in (key for key in seen if len(key) > 1) if "_relay_" in kind}
     assert told == relay.keys(), "every counter is told, under one of the two names"

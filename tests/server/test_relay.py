@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import sys
 
 import pytest
 
@@ -43,3 +44,19 @@ def test_a_capped_receive_buffer_is_reported() -> None:
         assert relay.shortage is None
     finally:
         relay.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="times are the kernel's")
+def test_the_time_in_this_machine_is_sampled() -> None:
+    relay = MediaRelay([("127.0.0.1", 0)])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        for number in range(1, 200):
+            stranger.sendto(b"hello", relay.addresses[0])
+            while relay.counters()["received"] < number:
+                pass
+    counts, longer, sum_s = relay.latency()
+    relay.stop()
+    samples = sum(count for _, count in counts) + longer
+    assert 3 <= samples <= 13, "one of sixteen batches, the first of which only begins to take times"
+    assert 0 < sum_s < samples
+    assert [bound for bound, _ in counts] == sorted(bound for bound, _ in counts)

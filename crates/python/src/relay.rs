@@ -83,6 +83,16 @@ impl Relay {
         counters(py, &self.0.counters())
     }
 
+    fn latency(&self) -> (Vec<(f64, u64)>, u64, f64) {
+        let counters = self.0.counters();
+        let counts = counters.latency().counts();
+        let bounds = raccall_relay::BOUNDS_NS.iter().map(|bound| *bound as f64 / 1e9);
+        let (known, [longer]) = counts.split_at(counts.len() - 1) else {
+            unreachable!("one more than there are bounds")
+        };
+        (bounds.zip(known.iter().copied()).collect(), *longer, counters.latency().sum_ns() as f64 / 1e9)
+    }
+
     fn session_stats<'py>(&self, py: Python<'py>, session_id: u64) -> PyResult<Option<Bound<'py, PyDict>>> {
         let stats = py.detach(|| self.0.session_stats(session_id)).map_err(stopped)?;
         stats.map(|stats| session_stats(py, stats)).transpose()

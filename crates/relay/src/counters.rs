@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::latency::Latency;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])+ $variant:ident $name:literal,)+) => {
         /// What happened to a datagram or command.
@@ -87,19 +89,22 @@ reasons! {
     CommandRefused "command_refused",
 }
 
-/// One number per reason. Written by one thread alone, read by anyone at any time.
-pub struct Counters([AtomicU64; Reason::ALL.len()]);
+/// One number per reason, and how long datagrams took. Written by one thread alone, read by anyone at any time.
+pub struct Counters {
+    counts: [AtomicU64; Reason::ALL.len()],
+    latency: Latency,
+}
 
 impl Default for Counters {
     fn default() -> Self {
-        Self([const { AtomicU64::new(0) }; Reason::ALL.len()])
+        Self { counts: [const { AtomicU64::new(0) }; Reason::ALL.len()], latency: Latency::default() }
     }
 }
 
 impl Counters {
     /// Only one thread may call this: a plain load and store is a locked instruction less per packet.
     pub(crate) fn add(&self, reason: Reason, count: u64) {
-        let cell = &self.0[reason as usize];
+        let cell = &self.counts[reason as usize];
         cell.store(cell.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
     }
 
@@ -110,12 +115,17 @@ impl Counters {
             for reason in Reason::ALL {
                 sum.add(*reason, part.get(*reason));
             }
+            sum.latency.add_all(&part.latency);
         }
         sum
     }
 
     pub fn get(&self, reason: Reason) -> u64 {
-        self.0[reason as usize].load(Ordering::Relaxed)
+        self.counts[reason as usize].load(Ordering::Relaxed)
+    }
+
+    pub fn latency(&self) -> &Latency {
+        &self.latency
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {

@@ -15,6 +15,7 @@ mod forward;
 mod hash;
 mod hearing;
 mod keys;
+mod latency;
 mod limits;
 #[cfg(target_os = "linux")]
 mod local;
@@ -38,6 +39,7 @@ mod worker;
 pub use command::{Command, Endpoint, RoomId, SessionId};
 pub use counters::{Counters, Reason};
 pub use forward::{MAX_DATAGRAM_BYTES, forward};
+pub use latency::{BOUNDS_NS, Latency};
 pub use outbox::Outbox;
 pub use relay::{MAX_THREADS, Options, Relay, Stopped};
 pub use session::SessionStats;

@@ -85,6 +85,19 @@ fn set_option(socket: &impl AsRawFd, level: c_int, option: c_int, value: c_int) 
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Since the kernel took in the datagram that was received last. `None` the first time: it begins to write times down then.
+pub(crate) fn nanos_since_received(socket: &impl AsRawFd) -> Option<u64> {
+    const SIOCGSTAMPNS: c_int = 0x8907; // linux/sockios.h, with the C library's own timespec
+    let mut times = [libc::timespec { tv_sec: 0, tv_nsec: 0 }; 2];
+    // SAFETY: both calls fill a timespec that lives through them.
+    let failed = unsafe {
+        libc::ioctl(socket.as_raw_fd(), SIOCGSTAMPNS as _, &raw mut times[0]) != 0
+            || libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut times[1]) != 0
+    };
+    let [received, now] = times.map(|time| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64);
+    (!failed).then(|| now.saturating_sub(received)) // 0 if the clock was set back meanwhile
+}
+
 pub(crate) struct Inbound {
     bytes: Box<[[u8; SLOT_BYTES]]>,
     names: Box<[Name]>,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
+use crate::latency::SAMPLE_EVERY;
 use crate::socket::{BATCH, Bound};
 use crate::{Command, Counters, Endpoint, Outbox, Reason, SessionId, SessionStats, Table, forward, panics, portable};
 
@@ -35,6 +36,8 @@ pub(crate) struct Worker {
     from: usize,
     next: usize,
     outbox: Outbox,
+    /// Batches until the next sample.
+    until_sample: u32,
     started: Instant,
 }
 
@@ -59,6 +62,7 @@ impl Worker {
             inbox,
             table,
             outbox: Outbox::new(),
+            until_sample: SAMPLE_EVERY,
             started: Instant::now(),
         })
     }
@@ -123,7 +127,22 @@ impl Worker {
                 self.readable[index] = self.batch.receive(index, &self.sockets[index], self.table.counters());
                 (self.from, self.next) = (index, 0);
                 self.forward_batch();
+                self.sample(index);
             }
+        }
+    }
+
+    /// Now and then, how long the last datagram of a batch took.
+    fn sample(&mut self, index: usize) {
+        self.until_sample = self.until_sample.wrapping_sub(u32::from(self.batch.len() > 0));
+        if self.until_sample == 0 {
+            self.until_sample = SAMPLE_EVERY;
+            #[cfg(target_os = "linux")]
+            if let Some(nanos) = crate::mmsg::nanos_since_received(&self.sockets[index].socket) {
+                self.table.counters().latency().add(nanos);
+            }
+            #[cfg(not(target_os = "linux"))]
+            let _ = index;
         }
     }
 

@@ -1,9 +1,10 @@
 """What a server tells Prometheus. `docs/how-to/run-a-server.md` lists the names."""
 
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from raccall import __version__
@@ -58,6 +59,7 @@ class ServerMetrics(Collector):
         counts = self._service.relay.counters()
         packets = {name: counts[name] for name in sorted(WANTED & counts.keys())}
         yield _counter("raccall_relay_datagrams", "Datagrams of the media port, by event.", packets, "event")
+        yield _latency(*self._service.relay.latency())
         drops = {name: count for name, count in counts.items() if name not in WANTED}
         yield _counter("raccall_relay_drops", "What the relay dropped or refused, by reason.", drops, "reason")
 
@@ -88,6 +90,17 @@ class ServerMetrics(Collector):
 
 Values = float | Mapping[str, float]
 """One number, or one for each value of the label."""
+
+
+def _latency(counts: list[tuple[float, int]], longer: int, sum_s: float) -> Metric:
+    """Prometheus wants how many were at most so long, those of shorter ones included."""
+    says = "From the kernel's receive timestamp until the last copy was sent, of sampled datagrams."
+    so_far = accumulate(count for _, count in counts)
+    buckets = [(f"{bound:g}", float(upto)) for (bound, _), upto in zip(counts, so_far, strict=True)]
+    total = sum(count for _, count in counts) + longer
+    family = HistogramMetricFamily("raccall_forward_latency_seconds", says)
+    family.add_metric([], [*buckets, ("+Inf", float(total))], sum_s)
+    return family
 
 
 def _gauge(name: str, says: str, values: Values, label: str | None = None) -> Metric:

@@ -92,6 +92,9 @@ class MediaRelay:
         counters["not_observed"] += self._foreign_hosts
         return counters
 
+    def latency(self) -> tuple[list[tuple[float, int]], int, float]:
+        return self._native.latency()
+
     def session_stats(self, session_id: int) -> dict[str, int] | None:
         return self._native.session_stats(session_id)
 
