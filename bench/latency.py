@@ -132,9 +132,9 @@ def click_delays_ms(seconds: float, conditions: NetworkConditions | None) -> lis
                 key = os.urandom(32)
                 relay.add_session(member, member, MODE, key)
                 relay.set_address(member, engine.discover(member), proven=True)
-                relay.set_route(member, [1, 2])
                 engine.start(ssrc=member, mode=MODE, key=key, sound=card.sound)
-            for card in cards:
+            for member, card in enumerate(cards, start=1):
+                relay.set_route(member, [1, 2])
                 card.start()
             time.sleep(SETTLE_S + seconds)
             for card in cards:

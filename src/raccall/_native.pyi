@@ -145,6 +145,13 @@ class SendChain:
     def push(self, frame: NDArray[np.float32], now: int) -> bytes | None:
         """One frame of shape (960, 1) or (960,). ValueError for another shape."""
 
+    def more(self, now: int) -> bytes | None: ...
+    @property
+    def has_more(self) -> bool: ...
+    def set_gate_mode(self, mode: str) -> None:
+        """ValueError if it is not open, voice or ptt."""
+
+    def set_pressed(self, pressed: bool) -> None: ...
     def set_muted(self, muted: bool) -> None: ...
     def set_gain_db(self, gain_db: float) -> None: ...
     def set_level_extension(self, on: bool) -> None: ...
@@ -421,6 +428,12 @@ class Engine:
 
     def set_muted(self, muted: bool) -> None:
         """Within 20 ms no packet leaves any more; timestamps go on."""
+
+    def set_gate_mode(self, mode: str) -> None:
+        """When the microphone is sent: open, voice or ptt. ValueError for another."""
+
+    def set_pressed(self, pressed: bool) -> None:
+        """The key of ptt."""
 
     def set_input_gain_db(self, gain_db: float) -> None:
         """Of the microphone, -60 to +12."""

@@ -8,7 +8,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use raccall_media::{Pushed, ReceiveChain, ReceiveReport, SendChain};
+use raccall_media::{GateMode, Pushed, ReceiveChain, ReceiveReport, SendChain};
 use raccall_wire::Nanos;
 use raccall_wire::discovery::parse_response;
 use raccall_wire::transport::Mode;
@@ -47,8 +47,17 @@ const SILENCE: Nanos = 80 * NANOS_PER_MS;
 pub enum Command {
     SetMuted(bool),
     SetInputGain(f32),
-    SetGain { ssrc: u32, gain_db: f32 },
-    Rekey { mode: Mode, key: [u8; 32] },
+    SetGain {
+        ssrc: u32,
+        gain_db: f32,
+    },
+    SetGateMode(GateMode),
+    /// The key of push-to-talk.
+    SetPressed(bool),
+    Rekey {
+        mode: Mode,
+        key: [u8; 32],
+    },
     OpenTap(TapWriter),
     Close,
 }
@@ -68,6 +77,20 @@ pub struct Stats {
     pub round_trip_ms: Option<f32>,
     pub kernel_drops: u64,
     pub socket_errors: u64,
+    /// How it is sent now: bits a second of payloads, ms of a packet; and 20 ms frames that would only have waited in a queue.
+    pub bitrate_bps: i32,
+    pub frame_ms: usize,
+    pub held_frames: u64,
+    /// Of our packets: jitter at the relay, and what each waits in queues on the way there.
+    pub uplink_jitter_ms: f32,
+    pub uplink_queue_ms: f32,
+    /// What three quarters of the listeners do not exceed.
+    pub heard_loss_pct: Option<f32>,
+    /// Times that the thread ran so late that a card may have run dry: this machine was busy.
+    pub late_ticks: u64,
+    /// Of the microphone, and whether it is sent.
+    pub input_level_db: f32,
+    pub sending: bool,
     /// CPU time of the engine thread.
     pub cpu: Nanos,
     pub playback_gaps: u64,
@@ -144,6 +167,8 @@ impl Thread {
                     self.call.send.set_muted(muted);
                 }
                 Command::SetInputGain(gain_db) => self.call.send.set_gain_db(gain_db),
+                Command::SetGateMode(mode) => self.call.send.set_gate_mode(mode),
+                Command::SetPressed(pressed) => self.call.send.set_pressed(pressed),
                 Command::SetGain { ssrc, gain_db } => self.call.receive.set_gain_db(ssrc, gain_db),
                 Command::Rekey { mode, key } => {
                     self.call.send.rekey(mode, &key);
@@ -180,6 +205,9 @@ impl Thread {
                 if let Some(link) = self.call.send.take_rtcp(plain, arrival) {
                     self.call.link.answered(by, arrival);
                     self.stats.uplink_loss_pct = Some(link.uplink_loss_pct);
+                    self.stats.uplink_jitter_ms = link.jitter_ms;
+                    self.stats.uplink_queue_ms = link.queue.map_or(0.0, |queue| queue.standing_ms);
+                    self.stats.heard_loss_pct = link.heard_loss_pct;
                     self.stats.round_trip_ms = link.round_trip_ms.or(self.stats.round_trip_ms);
                 }
             }
@@ -193,7 +221,7 @@ impl Thread {
             self.late_ticks += u64::from(late > LATE);
             self.tick_until(now);
         } else {
-            self.late_ticks += u64::from(self.is_clocked());
+            self.late_ticks += u64::from(self.is_clocked() || late > LATE);
             self.tick(now);
             let tick = if self.call.sound.is_some() { SOUND_TICK } else { LISTEN_TICK };
             self.next_tick += tick * (1 + late / tick);
@@ -291,8 +319,14 @@ impl Thread {
             _ => (self.late_ticks, 0),
         };
         self.stats.playback_gaps = gaps;
+        self.stats.late_ticks = self.late_ticks;
         self.stats.capture_overruns = overruns;
         self.stats.sent_packets = self.call.send.sent_packets();
+        self.stats.bitrate_bps = self.call.send.bitrate_bps();
+        self.stats.frame_ms = self.call.send.frame_ms();
+        self.stats.held_frames = self.call.send.held_frames();
+        self.stats.input_level_db = self.call.send.level_db();
+        self.stats.sending = self.call.send.is_open();
         self.stats.sent_bytes = self.call.send.sent_bytes();
         let both = |count: fn(&Receiver) -> u64| count(receiver) + tunnel.map_or(0, count);
         self.stats.kernel_drops = both(Receiver::kernel_drops);
@@ -321,10 +355,15 @@ fn send_frame(
     now: Nanos,
     first: &mut Option<Nanos>,
 ) {
-    if let Some(datagram) = send.push(frame, now)
-        && link.send(datagram)
-    {
-        first.get_or_insert_with(clock::monotonic_now);
+    let mut datagram = send.push(frame, now);
+    loop {
+        if datagram.is_some_and(|datagram| link.send(datagram)) {
+            first.get_or_insert_with(clock::monotonic_now);
+        }
+        if !send.has_more() {
+            return;
+        }
+        datagram = send.more(now);
     }
 }
 

@@ -26,7 +26,7 @@ const COMMANDS: usize = 64;
 const NEXT_TICK: Duration = Duration::from_millis(5);
 
 /// What the jitter buffer may aim at: 20 ms is one packet; beyond 200 ms people talk over each other.
-const MIN_TARGET_MS: u32 = 20;
+const MIN_TARGET_MS: u32 = 10;
 const MAX_TARGET_MS: u32 = 500;
 
 /// A voice that paused this long gets a new decoder.

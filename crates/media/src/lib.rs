@@ -9,6 +9,7 @@ mod depth;
 mod follow;
 mod frame;
 mod gain;
+mod gate;
 mod jitter;
 mod level;
 mod limiter;
@@ -23,6 +24,7 @@ mod voice;
 
 pub use frame::{PULL_SAMPLES, SAMPLE_RATE_HZ, SEND_SAMPLES, SILENCE_PAYLOAD};
 pub use gain::{GAIN_RANGE_DB, Gain};
+pub use gate::GateMode;
 pub use jitter::{Incoming, JitterBuffer, Next, Pushed as Insertion};
 pub use limiter::{CEILING, Limiter};
 pub use receive::{MAX_KEPT_SOURCES, MAX_SOURCES, Pushed, ReceiveChain, ReceiveConfig};

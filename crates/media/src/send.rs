@@ -11,6 +11,7 @@ use raccall_wire::transport::{Cipher, ClientNonces, Mode, SealError};
 
 use crate::frame::{NANOS_PER_MS, SAMPLE_RATE_HZ, SAMPLES_PER_MS, SEND_SAMPLES, SILENCE_PAYLOAD, energy, energy_db};
 use crate::gain::Gain;
+use crate::gate::{Gate, GateMode, Passing};
 use crate::limiter::Limiter;
 use crate::rate::Rate;
 use crate::report::{LinkReport, link_report, ntp_of};
@@ -78,6 +79,11 @@ pub struct SendChain {
     encoder: Encoder,
     gain: Gain,
     limiter: Limiter,
+    gate: Gate,
+    captured: [f32; SEND_SAMPLES],
+    level_db: f32,
+    /// The newest frames that the gate let through and that are not packed yet.
+    unsent: usize,
     /// What waits for the rest of its packet, `framed` samples, the first of them with `frame_timestamp`.
     frame: [f32; MOST_FRAME_SAMPLES],
     framed: usize,
@@ -115,6 +121,10 @@ impl SendChain {
             encoder,
             gain: Gain::new(1.0),
             limiter: Limiter::default(),
+            gate: Gate::default(),
+            captured: [0.0; SEND_SAMPLES],
+            level_db: energy_db(0.0),
+            unsent: 0,
             frame: [0.0; MOST_FRAME_SAMPLES],
             framed: 0,
             frame_timestamp: config.first_timestamp,
@@ -138,25 +148,48 @@ impl SendChain {
         })
     }
 
-    /// Takes 20 ms of sound. Gives the datagram to send at once, or nothing: the packet is longer than that and not full, muted, silent
-    /// under DTX, held back because it would only wait, or the key's nonces are used up.
+    /// Takes 20 ms of sound. Gives the datagram to send at once, or nothing: the gate is closed, the packet is longer than that and not
+    /// full, muted, silent under DTX, held back because it would only wait, or the key's nonces are used up. Then ask for `more`.
     pub fn push(&mut self, frame: &[f32], now: Nanos) -> Option<&[u8]> {
         assert_eq!(frame.len(), SEND_SAMPLES, "a push is 20 ms");
         let timestamp = self.timestamp;
         self.timestamp = self.timestamp.wrapping_add(SEND_SAMPLES as u32);
         self.last_push = now;
+        self.unsent = 0;
         if self.muted {
-            self.framed = 0;
-            return if self.paused { None } else { self.send_silence(timestamp) };
+            self.gate.forget();
+            return self.pause(timestamp);
+        }
+        self.captured.copy_from_slice(frame);
+        self.gain.apply(&mut self.captured);
+        self.limiter.apply(&mut self.captured);
+        self.level_db = energy_db(energy(&self.captured));
+        match self.gate.push(&self.captured) {
+            Passing::Closed => None,
+            Passing::Closing => self.pause(timestamp),
+            Passing::Open(frames) => {
+                self.unsent = frames;
+                self.more(now)
+            }
+        }
+    }
+
+    /// Whether `more` has to be asked: the gate has opened, and what was said just before it did goes out, too.
+    pub fn has_more(&self) -> bool {
+        self.unsent > 0
+    }
+
+    /// The next frame's datagram, or nothing, as after `push`.
+    pub fn more(&mut self, now: Nanos) -> Option<&[u8]> {
+        if self.unsent == 0 {
+            return None;
         }
         if self.framed == 0 {
-            self.frame_timestamp = timestamp;
+            self.frame_timestamp = self.timestamp.wrapping_sub((self.unsent * SEND_SAMPLES) as u32);
             self.frame_samples = self.rate.choice().frame_ms * SAMPLES_PER_MS;
         }
-        let newest = &mut self.frame[self.framed..self.framed + SEND_SAMPLES];
-        newest.copy_from_slice(frame);
-        self.gain.apply(newest);
-        self.limiter.apply(newest);
+        self.unsent -= 1;
+        self.frame[self.framed..self.framed + SEND_SAMPLES].copy_from_slice(self.gate.frame(self.unsent));
         self.framed += SEND_SAMPLES;
         if self.framed < self.frame_samples {
             return None;
@@ -175,6 +208,26 @@ impl SendChain {
         }
         let level_db = energy_db(energy(whole));
         self.send(length, self.frame_timestamp, level_db, silent)
+    }
+
+    /// When it is open. Anyone is heard always at first.
+    pub fn set_gate_mode(&mut self, mode: GateMode) {
+        self.gate.set_mode(mode);
+    }
+
+    /// The key of push-to-talk.
+    pub fn set_pressed(&mut self, pressed: bool) {
+        self.gate.set_pressed(pressed);
+    }
+
+    /// Whether what is captured is sent.
+    pub fn is_open(&self) -> bool {
+        !self.muted && self.gate.is_open()
+    }
+
+    /// Of the newest 20 ms, sent or not, with gain; -127 while muted.
+    pub fn level_db(&self) -> f32 {
+        if self.muted { energy_db(0.0) } else { self.level_db }
     }
 
     /// A new key, or mode, from the next datagram on. Told twice, the same key must not repeat a nonce.
@@ -273,7 +326,12 @@ impl SendChain {
         self.held_frames
     }
 
-    fn send_silence(&mut self, timestamp: u32) -> Option<&[u8]> {
+    /// Says once that nothing follows.
+    fn pause(&mut self, timestamp: u32) -> Option<&[u8]> {
+        self.framed = 0;
+        if self.paused {
+            return None;
+        }
         self.payload[..SILENCE_PAYLOAD.len()].copy_from_slice(&SILENCE_PAYLOAD);
         self.send(SILENCE_PAYLOAD.len(), timestamp, energy_db(0.0), true)
     }

@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 use raccall_engine::sound::{self, LentEnd};
 use raccall_engine::tap::TapReader;
 use raccall_engine::{Command, EngineError, Route, Session};
-use raccall_media::SourceReport;
+use raccall_media::{GateMode, SourceReport};
 use raccall_record::{Batch, Received};
 use raccall_wire::transport::Mode;
 
@@ -100,6 +100,15 @@ impl Engine {
         self.command(py, Command::SetGain { ssrc, gain_db })
     }
 
+    fn set_gate_mode(&self, py: Python<'_>, mode: &str) -> PyResult<()> {
+        let mode = gate_mode(mode)?;
+        self.command(py, Command::SetGateMode(mode))
+    }
+
+    fn set_pressed(&self, py: Python<'_>, pressed: bool) -> PyResult<()> {
+        self.command(py, Command::SetPressed(pressed))
+    }
+
     #[pyo3(signature = (capacity_packets = 16384))]
     fn open_tap(&self, py: Python<'_>, capacity_packets: usize) -> PyResult<PacketTap> {
         py.detach(|| self.0.open_tap(capacity_packets)).map(PacketTap).map_err(to_python)
@@ -116,6 +125,15 @@ impl Engine {
         dict.set_item("route_changes", stats.route_changes)?;
         dict.set_item("uplink_loss_pct", stats.uplink_loss_pct)?;
         dict.set_item("round_trip_ms", stats.round_trip_ms)?;
+        dict.set_item("bitrate_bps", stats.bitrate_bps)?;
+        dict.set_item("frame_ms", stats.frame_ms)?;
+        dict.set_item("held_frames", stats.held_frames)?;
+        dict.set_item("uplink_jitter_ms", stats.uplink_jitter_ms)?;
+        dict.set_item("uplink_queue_ms", stats.uplink_queue_ms)?;
+        dict.set_item("heard_loss_pct", stats.heard_loss_pct)?;
+        dict.set_item("input_level_db", stats.input_level_db)?;
+        dict.set_item("sending", stats.sending)?;
+        dict.set_item("late_ticks", stats.late_ticks)?;
         dict.set_item("kernel_drops", stats.kernel_drops)?;
         dict.set_item("socket_errors", stats.socket_errors)?;
         dict.set_item("receive_buffer_bytes", self.0.receive_buffer_bytes())?;
@@ -140,6 +158,15 @@ impl Engine {
 impl Engine {
     fn command(&self, py: Python<'_>, command: Command) -> PyResult<()> {
         py.detach(|| self.0.command(command)).map_err(to_python)
+    }
+}
+
+pub fn gate_mode(name: &str) -> PyResult<GateMode> {
+    match name {
+        "open" => Ok(GateMode::Open),
+        "voice" => Ok(GateMode::Voice),
+        "ptt" => Ok(GateMode::PushToTalk),
+        _ => Err(PyValueError::new_err(format!("a microphone is open, voice or ptt, not {name:?}"))),
     }
 }
 

@@ -11,7 +11,7 @@ use raccall_media::{LinkReport, PULL_SAMPLES, Pushed, QueueReport, SEND_SAMPLES}
 use raccall_wire::rtcp::ReportBlock;
 use raccall_wire::transport::Mode;
 
-use crate::engine::source_to_dict;
+use crate::engine::{gate_mode, source_to_dict};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SendChain>()?;
@@ -85,6 +85,26 @@ impl SendChain {
         let samples: Vec<f32> = frame.as_array().iter().copied().collect();
         let datagram = py.detach(|| lock(&self.0).push(&samples, now).map(<[u8]>::to_vec));
         Ok(datagram.map(|datagram| PyBytes::new(py, &datagram)))
+    }
+
+    fn more<'py>(&self, py: Python<'py>, now: u64) -> Option<Bound<'py, PyBytes>> {
+        let datagram = py.detach(|| lock(&self.0).more(now).map(<[u8]>::to_vec));
+        datagram.map(|datagram| PyBytes::new(py, &datagram))
+    }
+
+    #[getter]
+    fn has_more(&self) -> bool {
+        lock(&self.0).has_more()
+    }
+
+    fn set_gate_mode(&self, mode: &str) -> PyResult<()> {
+        let mode = gate_mode(mode)?;
+        lock(&self.0).set_gate_mode(mode);
+        Ok(())
+    }
+
+    fn set_pressed(&self, pressed: bool) {
+        lock(&self.0).set_pressed(pressed);
     }
 
     fn set_muted(&self, muted: bool) {

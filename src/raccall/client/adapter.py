@@ -207,12 +207,14 @@ class Session:
         media_address: tuple[str, int] | None = None,
         muted: bool = False,
         bitrate_bps: int = 32_000,
+        gate_mode: GateMode = GateMode.OPEN,
         on_tap: Callable[[PacketTap], None] | None = None,
     ) -> None:
         """Enter the room's call; returns when media flows.
 
         sound: where captured sound comes from and played sound goes; None: listen only, nothing is decoded.
         media_address: send media there instead of where the server says. bitrate_bps: of the own voice, 6000–128 000.
+        gate_mode: when the microphone is heard.
         on_tap: gets a tap of every packet received, before the first one; again whenever the voice session had to be
         made anew (then the old tap's `read` gives None).
         Raises RefusedError (room full, ...) or ConnectionFailed; then one may try again.
@@ -222,7 +224,7 @@ class Session:
             raise self._failed
         self._muted = muted
         wanted = _Call(
-            VoiceSettings(sound=sound, media_address=media_address, bitrate_bps=bitrate_bps, on_tap=on_tap),
+            VoiceSettings(sound=sound, media_address=media_address, bitrate_bps=bitrate_bps, gate_mode=gate_mode, on_tap=on_tap),
             asyncio.get_running_loop().create_future(),
         )
         self._begin(wanted)
@@ -249,6 +251,11 @@ class Session:
         if self._wanted is not None:
             self._control.set_muted(self.room_id, muted)
             await self._carrier.flush()
+
+    def set_pressed(self, pressed: bool) -> None:
+        """The key of push-to-talk: held or released."""
+        if self._call is not None:
+            self._call.set_pressed(pressed)
 
     async def consent(self, agree: bool) -> None:
         """Agree to being recorded, or do not; before `join`, in a call, and as often as one likes.

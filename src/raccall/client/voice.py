@@ -12,7 +12,7 @@ from raccall.client.socket import Carrier, open_socket
 from raccall.client.tunnel import Tunnel
 from raccall.errors import ConnectionFailed
 from raccall.units import Ssrc
-from raccall.voice.engine import Engine, EngineStats, PacketTap, Sound, read_stats
+from raccall.voice.engine import Engine, EngineStats, GateMode, PacketTap, Sound, read_stats
 from raccall.voice.gateway import client as gateway
 from raccall.voice.gateway.client import Next, VoiceGatewayClient, VoiceIdentity
 from raccall.voice.gateway.messages import Speaking
@@ -52,6 +52,7 @@ class VoiceSettings:
     media_address: tuple[str, int] | None = None
     """Instead of the one that the server names (a network emulator in between)."""
     bitrate_bps: int = 32_000
+    gate_mode: GateMode = GateMode.OPEN
     on_tap: Callable[[PacketTap], None] | None = None
     """Gets a tap of each voice session before its first packet."""
 
@@ -75,6 +76,7 @@ class VoiceCall:
         self._tls = tls
         self._settings = settings
         self._muted = muted
+        self._gate_mode = settings.gate_mode
         self._emit = emit
         self._core = VoiceGatewayClient(identity)
         self._carrier: Carrier[gateway.VoiceEvent] = Carrier(self._core, self._on_event)
@@ -109,6 +111,17 @@ class VoiceCall:
         self._muted = muted
         if self.engine is not None and self.started:
             self.engine.set_muted(muted)
+
+    def set_gate_mode(self, mode: GateMode) -> None:
+        """Takes effect with the next captured frame."""
+        self._gate_mode = mode
+        if self.engine is not None and self.started:
+            self.engine.set_gate_mode(mode)
+
+    def set_pressed(self, pressed: bool) -> None:
+        """The key of push-to-talk."""
+        if self.engine is not None and self.started:
+            self.engine.set_pressed(pressed)
 
     def stats(self) -> EngineStats | None:
         """None until media flows."""
@@ -193,6 +206,7 @@ class VoiceCall:
             muted=self._muted,
         )
         self.started = True
+        self.engine.set_gate_mode(self._gate_mode)
         self._emit(events.VoiceConnected(ssrc, description.mode, self._media_address))
 
     def _forget(self, user_id: str) -> None:

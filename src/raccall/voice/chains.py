@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from raccall import _native
 from raccall.units import Nanos, Ssrc
-from raccall.voice.engine import SourceStats
+from raccall.voice.engine import GateMode, SourceStats
 from raccall.voice.tap import TappedPacket
 from raccall.wire.packet import ReportBlock
 
@@ -115,8 +115,25 @@ class SendChain:
         Returns the datagram to send at once. None: the packet is longer and not full (`frame_ms`), muted, silent under
         `dtx`, held back because it would only wait, or the key's nonces are used up.
         Samples beyond ±1 are limited, those that are not finite become silence. ValueError for another shape.
+        Only with a gate (`set_gate_mode`) there may be more to send at once: ask `more`.
         """
         return self._native.push(frame, now)
+
+    def more(self, now: Nanos) -> list[bytes]:
+        """The other datagrams to send at once: what was said just before the gate opened."""
+        datagrams = []
+        while self._native.has_more:
+            if (datagram := self._native.more(now)) is not None:
+                datagrams.append(datagram)
+        return datagrams
+
+    def set_gate_mode(self, mode: GateMode) -> None:
+        """Which frames are sent, as `crates/media/src/gate.rs` begins with. OPEN at first."""
+        self._native.set_gate_mode(mode)
+
+    def set_pressed(self, pressed: bool) -> None:
+        """The key of PUSH_TO_TALK."""
+        self._native.set_pressed(pressed)
 
     def set_muted(self, muted: bool) -> None:
         """A muted chain sends one packet of silence, then nothing; its timestamps go on. Unmuting fades in in 20 ms."""

@@ -1,12 +1,24 @@
 """A member's voice as one native thread: socket, chains, sound. Python only starts it and reads its numbers."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from raccall._native import Engine, PacketTap, Sound
 from raccall.units import Nanos, Ssrc
 
-__all__ = ["Engine", "EngineStats", "PacketTap", "Sound", "SourceStats", "read_stats"]
+__all__ = ["Engine", "EngineStats", "GateMode", "PacketTap", "Sound", "SourceStats", "read_stats"]
+
+
+class GateMode(StrEnum):
+    """When a microphone is heard."""
+
+    OPEN = "open"
+    """Always."""
+    VOICE = "voice"
+    """While somebody speaks: from 100 ms before a word until 400 ms behind the last."""
+    PUSH_TO_TALK = "ptt"
+    """While a key is held: from 60 ms before until 200 ms behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,24 @@ class EngineStats:
     refused: dict[str, int]
     """Datagrams that were not used, by reason."""
     sources: tuple[SourceStats, ...]
+    bitrate_bps: int = 0
+    """At which voice is sent now, of payloads alone."""
+    frame_ms: int = 20
+    """What a packet holds now."""
+    held_frames: int = 0
+    """Frames of 20 ms not sent because they would only have waited in a queue."""
+    uplink_jitter_ms: float = 0.0
+    """Of our packets at the relay."""
+    uplink_queue_ms: float = 0.0
+    """What each of our packets waits on the way to the relay."""
+    heard_loss_pct: float | None = None
+    """What three quarters of the listeners lose of us at most; None while none has told."""
+    input_level_db: float = -127.0
+    """Of the microphone's last 20 ms, sent or not."""
+    sending: bool = False
+    """The microphone is neither muted nor its gate closed."""
+    late_ticks: int = 0
+    """Times that this machine let the voice's thread wait so long that a sound card may have run dry."""
 
 
 def read_stats(engine: Engine) -> EngineStats:
