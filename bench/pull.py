@@ -1,8 +1,8 @@
-"""What hearing 25 people at once costs, against 25 bare libopus decoders on the same packets; and how long one pull takes.
+"""What hearing 25 people at once costs, against 25 bare libopus decoders on the same packets; how long one pull takes.
 
 Both run in one program, in turn, a second of call each (crates/engine/examples/pull_cost.rs). The chain also opens,
-de-duplicates, orders, stretches, meters and mixes. Times are the thread's CPU, kernel included: what a busy machine does
-to a thread is not the chain's. The pull is measured again where each voice loses 5 % of its packets, because deep
+de-duplicates, orders, stretches, meters and mixes. Times are the thread's CPU, kernel included: what a busy machine
+does to a thread is not the chain's. The pull is measured again where each voice loses 5 % of its packets, because deep
 concealment of a lost packet costs 15 times its decoding. That a pull takes no memory is a test:
 crates/media/tests/allocation.rs.
 """
@@ -14,7 +14,9 @@ from pathlib import Path
 from bench.client import CannotRun, build_example, talkers_voices
 from bench.report import Report, Row, note
 
-CLAIM = "Hearing 25 talkers costs at most 1.2 times the CPU of 25 bare decoders; 99.9 % of pulls take 30 % of their 10 ms"
+CLAIM = (
+    "Hearing 25 talkers costs at most 1.2 times the CPU of 25 bare decoders; 99.9 % of pulls take 30 % of their 10 ms"
+)
 LIMIT = 1.2
 PERIOD_MS, PART = 10.0, 0.3
 REPEATS, SECONDS = 5, 40

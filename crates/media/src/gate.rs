@@ -62,7 +62,7 @@ pub struct Gate {
     /// Of `frames`, and how many of them hold something.
     newest: usize,
     kept: usize,
-    /// Frames that it stays open without a new reason.
+    /// Frames more that it stays open without a new reason.
     left: u32,
     open: bool,
     room: Room,
@@ -114,8 +114,8 @@ impl Gate {
             GateMode::PushToTalk => (self.pressed, KEY_BEFORE, KEY_AFTER),
         };
         let was_open = self.open;
-        self.left = if reason { after + 1 } else { self.left }.saturating_sub(1);
         self.open = reason || self.left > 0;
+        self.left = if reason { after } else { self.left.saturating_sub(1) };
         match (was_open, self.open) {
             (false, true) => Passing::Open((before + 1).min(self.kept)),
             (true, true) => Passing::Open(1),

@@ -11,7 +11,7 @@
 //!    does not make a link lose less that is not full, and error correction needs room. Usual is what a link loses at all rates, as
 //!    Wi-Fi does.
 //! 3. **Neither for two seconds**: it grows, by 3 % a second until it is past what got through last; then the link has become
-//!    faster, and it grows by 5 %, 15 %, 25 %, 30 % a second. 16 kb/s become 92 in fourteen seconds.
+//!    faster, and it grows by 10 %, 20 %, 30 % a second. 16 kb/s become 92 in fourteen seconds.
 //!
 //! Packets get longer as the budget shrinks, because each costs 60 bytes around its payload: 20 ms while that leaves 16 kb/s (speech at
 //! full width), 40 ms while that leaves 10 kb/s, else 60 ms, which are also the first to do without their level in the header.
@@ -39,18 +39,18 @@ const LONGEST_FRAME_MS: usize = 60;
 const HYSTERESIS: f32 = 1.1;
 
 /// A standing queue beyond this is one; and a link so slow that one packet takes long adds that.
-const QUEUE_MS: f32 = 40.0;
+const QUEUE_MS: f32 = 25.0;
 const BACK_OFF: f32 = 0.85;
 const CALM_NS: Nanos = 2_000_000_000;
 /// Frames are held back for at most this long at a time.
 const LONGEST_HOLD_MS: f32 = 1_000.0;
 
 /// Per second.
-const GROWTH: (f32, f32) = (0.05, 0.30);
+const GROWTH: (f32, f32) = (0.10, 0.30);
 const GROWTH_STEP: f32 = 0.10;
 const CAREFUL_GROWTH: f32 = 0.03;
 /// So far past the rate at which a queue stood, the link has become faster.
-const PAST: f32 = 1.05;
+const PAST: f32 = 1.08;
 
 /// Loss above the usual by more than this is too much; a little more is no reason to slow down, and none to try more.
 const LOSS_STEPS_PCT: (f32, f32) = (10.0, 3.0);

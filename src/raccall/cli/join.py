@@ -4,23 +4,27 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
 
 import msgspec
 
 from raccall.audio.devices import SoundCard
 from raccall.audio.files import SoundWriter
 from raccall.cli.consent import CHOICES, ConsentDialogue, someone_can_answer
+from raccall.cli.link_panel import call_summary, link_panel
 from raccall.cli.screen import LossMeter, Screen, status_line
 from raccall.cli.sound import SoundChoice, choose_sound, open_sound, show_devices
 from raccall.client import ConnectionLost, Session, VoiceLost, connect, parse_link
+from raccall.client.diagnosis import LinkWatch
 from raccall.clock import monotonic_now
-from raccall.errors import ConnectionFailed, InputError
-from raccall.voice.engine import Sound
+from raccall.errors import ConnectionFailed, InputError, StorageError
+from raccall.voice.engine import GateMode, Sound
 
 STATUS_EVERY_S = 0.5
 PLAYBACK_EVERY_S = 0.25
@@ -28,8 +32,10 @@ WATCH_EVERY_S = 0.2
 TAIL_S = 0.3
 """After the last packet of a file: what others said at the same time is still on its way."""
 HELP = (
-    "Type a line for everyone; /mute switches the microphone, /record yes|no says if you may be recorded, /quit leaves."
+    "Type a line for everyone; /mute switches the microphone, /record yes|no says if you may be recorded, /stats shows "
+    "the link, /quit leaves."
 )
+TALK_HELP = "The microphone is off until you press Enter on an empty line; Enter again switches it off."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, metavar="N", help="leave after this long")
     parser.add_argument("--until-end", action="store_true", help="leave when the --mic file has been sent")
     parser.add_argument("--bitrate", type=int, default=32_000, metavar="BPS", help="6000 to 128000, default 32000")
+    parser.add_argument(
+        "--mode",
+        choices=[mode.value for mode in GateMode],
+        default=GateMode.OPEN.value,
+        help="send the microphone always, while you speak, or while you want to (ptt: Enter switches); default open",
+    )
+    parser.add_argument(
+        "--flight-recorder", metavar="FILE", type=Path, help="write the last minute's counters, a JSON object per line"
+    )
     parser.add_argument("--list-devices", action="store_true", help="show microphones and speakers, and end")
     parser.add_argument("--json", action="store_true", help="one JSON object per line; the last one is `ended`")
 
@@ -83,10 +98,13 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
         session = await open_things.enter_async_context(connect(options.link, name=options.name))
         consent = ConsentDialogue(session, screen, may_ask=someone_can_answer(as_json=options.json))
         await consent.before_joining(options.consent)
-        await session.join(sound, muted=options.muted, bitrate_bps=options.bitrate)
+        gate_mode = GateMode(options.mode)
+        await session.join(sound, muted=options.muted, bitrate_bps=options.bitrate, gate_mode=gate_mode)
         writer = open_things.enter_context(SoundWriter(choice.recording)) if choice.recording else None
         open_things.callback(screen.close)
         screen.line(f"You are in {session.room_name} as {session.name}. {HELP}")
+        if gate_mode is GateMode.PUSH_TO_TALK:
+            screen.line(TALK_HELP)
         state = msgspec.to_builtins(session.recording)
         screen.record("joined", room=session.room_name, name=session.name, user_id=session.user_id, recording=state)
         others = [member.name for member in session.members.values() if member.user_id != session.user_id]
@@ -106,10 +124,11 @@ async def _take_part(
     stop: asyncio.Event,
 ) -> None:
     """Until something ends the call; what was heard until then is written, whatever the end."""
+    watch = LinkWatch()
     jobs: list[Coroutine[object, object, object]] = [
         _show_events(session, consent, screen),
-        _obey_lines(session, consent, screen),
-        _show_status(session, screen),
+        _obey_lines(session, consent, watch, GateMode(options.mode), screen),
+        _show_status(session, watch, screen),
         stop.wait(),
     ]
     if card is not None:
@@ -131,7 +150,12 @@ async def _take_part(
         if writer is not None:
             await session.leave()
             writer.write(sound.read_playback())
-    screen.record("ended", stats=dataclasses.asdict(stats) if stats is not None else None)
+        if options.flight_recorder is not None:
+            _save_last_minute(watch, options.flight_recorder)
+    if watch.total.seconds:
+        screen.line(call_summary(watch.total, watch.glitches))
+    link = dataclasses.asdict(watch.total) | {"glitches": watch.glitches}
+    screen.record("ended", stats=dataclasses.asdict(stats) if stats is not None else None, link=link)
     for task in done:
         task.result()
 
@@ -148,10 +172,15 @@ async def _show_events(session: Session, consent: ConsentDialogue, screen: Scree
                 raise ConnectionFailed("voice_closed", sentence)
 
 
-async def _show_status(session: Session, screen: Screen) -> None:
+async def _show_status(session: Session, watch: LinkWatch, screen: Screen) -> None:
     meter = LossMeter()
     while True:
         if (stats := session.stats()) is not None:
+            known = {member.user_id: member.name for member in session.members.values()}
+            names = {ssrc: known[user_id] for ssrc, user_id in session.sources.items() if user_id in known}
+            for sentence in watch.look(stats, monotonic_now(), names):
+                screen.line(sentence)
+                screen.record("glitch", text=sentence)
             members, sources = session.members, session.sources
             talking = [
                 members[sources[source.ssrc]].name
@@ -161,6 +190,17 @@ async def _show_status(session: Session, screen: Screen) -> None:
             loss = meter.look(stats)
             screen.status(status_line(session.room_name, members.values(), talking, stats, loss, muted=session.muted))
         await asyncio.sleep(STATUS_EVERY_S)
+
+
+def _save_last_minute(watch: LinkWatch, file: Path) -> None:
+    """Raises StorageError."""
+    try:
+        with file.open("w", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(look) + "\n" for look in watch.last_minute())
+    except OSError as error:
+        raise StorageError(
+            "flight_recorder_unwritable", f"{file} cannot be written: {error.strerror or error}."
+        ) from None
 
 
 async def _watch(card: SoundCard, screen: Screen) -> None:
@@ -184,14 +224,25 @@ async def _until_sent(sound: Sound) -> None:
     await asyncio.sleep(TAIL_S)
 
 
-async def _obey_lines(session: Session, consent: ConsentDialogue, screen: Screen) -> None:
+async def _obey_lines(
+    session: Session, consent: ConsentDialogue, watch: LinkWatch, gate_mode: GateMode, screen: Screen
+) -> None:
     """Ends at /quit; the end of the input only ends the typing."""
+    talking = False
     async for line in _typed_lines():
         if await consent.answer(line):
             continue
         match line.split():
+            case [] if gate_mode is GateMode.PUSH_TO_TALK:
+                talking = not talking
+                session.set_pressed(talking)
+                screen.line("You are heard; Enter ends it." if talking else "You are not heard any more.")
             case []:
                 continue
+            case ["/stats"]:
+                if (stats := session.stats()) is not None:
+                    for row in link_panel(watch, stats):
+                        screen.line(row)
             case ["/quit"]:
                 return
             case ["/mute"]:

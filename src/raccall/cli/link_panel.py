@@ -39,6 +39,7 @@ def call_summary(total: Link, glitches: int) -> str:
     """How it was, in one line."""
     told = "" if glitches == 0 else f"; {glitches} {'glitch' if glitches == 1 else 'glitches'} told"
     return (
-        f"{clock(total.seconds)} of call: loss you→server {total.loss_up_pct:.1f} %, server→you "
-        f"{total.loss_down_pct:.1f} %; made up {total.concealed_pct:.1f} %, stretched {total.stretched_pct:.1f} %{told}."
+        f"{clock(total.seconds)} of call: loss you→server {total.loss_up_pct:.1f} %, "
+        f"server→you {total.loss_down_pct:.1f} %; made up {total.concealed_pct:.1f} %, "
+        f"stretched {total.stretched_pct:.1f} %{told}."
     )

@@ -23,7 +23,7 @@ from raccall.client.tls import as_connection_failed, client_context
 from raccall.client.voice import VoiceCall, VoiceSettings, retry_delay_s
 from raccall.errors import ConnectionFailed, RaccallError, RefusedError
 from raccall.units import Ssrc
-from raccall.voice.engine import EngineStats, PacketTap, Sound
+from raccall.voice.engine import EngineStats, GateMode, PacketTap, Sound
 from raccall.voice.gateway.client import Next, VoiceIdentity
 from raccall.wire.control import Consent, MemberInfo, RecordingState
 
@@ -224,7 +224,9 @@ class Session:
             raise self._failed
         self._muted = muted
         wanted = _Call(
-            VoiceSettings(sound=sound, media_address=media_address, bitrate_bps=bitrate_bps, gate_mode=gate_mode, on_tap=on_tap),
+            VoiceSettings(
+                sound=sound, media_address=media_address, bitrate_bps=bitrate_bps, gate_mode=gate_mode, on_tap=on_tap
+            ),
             asyncio.get_running_loop().create_future(),
         )
         self._begin(wanted)

@@ -134,11 +134,17 @@ class LinkWatch:
 def _causes(change: _Change, stats: EngineStats, names: Mapping[Ssrc, str]) -> Iterator[tuple[str, str]]:
     """What could be said, the likeliest first."""
     if change.kernel_drops:
-        yield "cpu", f"This machine was too busy to take {change.kernel_drops} packets: other programs need its processor."
+        yield (
+            "cpu",
+            f"This machine was too busy to take {change.kernel_drops} packets: other programs need its processor.",
+        )
     if change.gaps and change.late_ticks:
         yield "cpu", "The sound broke off because this machine was too busy: other programs need its processor."
     if change.gaps:
-        yield "device", "The sound broke off at the loudspeaker: its device or driver asked later or for more than usual."
+        yield (
+            "device",
+            "The sound broke off at the loudspeaker: its device or driver asked later or for more than usual.",
+        )
     if change.overruns and change.late_ticks:
         yield "cpu", "Some of what you said was lost because this machine was too busy."
     if change.overruns:
@@ -155,7 +161,10 @@ def _causes(change: _Change, stats: EngineStats, names: Mapping[Ssrc, str]) -> I
             f"{stats.bitrate_bps / 1000:.0f} kb/s now; an upload may be running.",
         )
     if (stats.uplink_loss_pct or 0.0) >= MUCH_LOSS_PCT:
-        yield "uplink_loss", f"The others miss {stats.uplink_loss_pct:.0f} % of what you say: lost on your way to the server."
+        yield (
+            "uplink_loss",
+            f"The others miss {stats.uplink_loss_pct:.0f} % of what you say: lost on your way to the server.",
+        )
 
 
 def _network_causes(change: _Change, stats: EngineStats, names: Mapping[Ssrc, str]) -> Iterator[tuple[str, str]]:
@@ -163,7 +172,10 @@ def _network_causes(change: _Change, stats: EngineStats, names: Mapping[Ssrc, st
         yield "speaker", f"{names.get(change.worst, 'One voice')} was hard to hear: their own way to the server failed."
     loss_pct = _percent(change.lost, change.received + change.lost)
     if change.jitter_ms >= STALL_JITTER_MS and loss_pct < MUCH_LOSS_PCT:
-        yield "stall", "Packets stopped and then came all at once, as on a Wi-Fi or mobile link that is busy or far away."
+        yield (
+            "stall",
+            "Packets stopped and then came all at once, as on a Wi-Fi or mobile link that is busy or far away.",
+        )
     if loss_pct >= SHOWN_LOSS_PCT:
         yield "loss", f"{loss_pct:.0f} % of the packets were lost on the way to you, as on a weak Wi-Fi link."
     yield "late", "Packets came too late to be played: the network's delay has just grown."
@@ -180,7 +192,9 @@ def _change(before: EngineStats, after: EngineStats, ms: float) -> _Change:
         lost=sum(_grown(known, source, "lost") for source in after.sources),
         concealed_ms=sum(made_up.values()),
         stretched_ms=sum(_grown(known, source, "stretched_ms") for source in after.sources),
-        worst=worst if worst is not None and made_up[worst] > 0 and others_ms == 0 and _others_talk(after, worst) else None,
+        worst=worst
+        if worst is not None and made_up[worst] > 0 and others_ms == 0 and _others_talk(after, worst)
+        else None,
         jitter_ms=max((source.jitter_ms for source in after.sources if made_up[source.ssrc]), default=0.0),
         kernel_drops=after.kernel_drops - before.kernel_drops,
         gaps=after.playback_gaps - before.playback_gaps,

@@ -76,7 +76,6 @@ class VoiceCall:
         self._tls = tls
         self._settings = settings
         self._muted = muted
-        self._gate_mode = settings.gate_mode
         self._emit = emit
         self._core = VoiceGatewayClient(identity)
         self._carrier: Carrier[gateway.VoiceEvent] = Carrier(self._core, self._on_event)
@@ -111,12 +110,6 @@ class VoiceCall:
         self._muted = muted
         if self.engine is not None and self.started:
             self.engine.set_muted(muted)
-
-    def set_gate_mode(self, mode: GateMode) -> None:
-        """Takes effect with the next captured frame."""
-        self._gate_mode = mode
-        if self.engine is not None and self.started:
-            self.engine.set_gate_mode(mode)
 
     def set_pressed(self, pressed: bool) -> None:
         """The key of push-to-talk."""
@@ -206,7 +199,8 @@ class VoiceCall:
             muted=self._muted,
         )
         self.started = True
-        self.engine.set_gate_mode(self._gate_mode)
+        if settings.gate_mode is not GateMode.OPEN:
+            self.engine.set_gate_mode(settings.gate_mode)
         self._emit(events.VoiceConnected(ssrc, description.mode, self._media_address))
 
     def _forget(self, user_id: str) -> None:
