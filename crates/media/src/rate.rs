@@ -41,6 +41,8 @@ const HYSTERESIS: f32 = 1.1;
 /// A standing queue beyond this is one; and a link so slow that one packet takes long adds that.
 const QUEUE_MS: f32 = 25.0;
 const BACK_OFF: f32 = 0.85;
+/// What is left at least, from one report to the next, of a link that falls.
+const MOST_FALL: f32 = 0.6;
 const CALM_NS: Nanos = 2_000_000_000;
 /// Frames are held back for at most this long at a time.
 const LONGEST_HOLD_MS: f32 = 1_000.0;
@@ -128,7 +130,7 @@ impl Rate {
             let floor_bps = (self.wire_bps(FRAMES[0].0, LOSS_FLOOR_BPS) + REPORT_BPS).min(self.budget_bps);
             self.budget_bps = (self.budget_bps * (1.0 - excess_pct / 200.0)).max(floor_bps);
             self.calm_down(now, seconds);
-        } else if excess_pct < LOSS_STEPS_PCT.1 && now >= self.grow_from {
+        } else if excess_pct < LOSS_STEPS_PCT.1 && queue_ms == 0.0 && now >= self.grow_from {
             self.grow(seconds);
         }
         let usual_pct = report.uplink_loss_pct.min(LOSS_STEPS_PCT.0);
@@ -146,11 +148,14 @@ impl Rate {
     }
 
     fn back_off(&mut self, arrived_bps: f32, surplus_ms: f32, now: Nanos) {
+        // A link that falls and falls, as one walks away from it, is met where it will be at the next report.
+        let fallen_bps = self.capacity_bps.filter(|_| now < self.grow_from).map_or(0.0, |before| before - arrived_bps);
+        let expected_bps = (arrived_bps - fallen_bps.max(0.0)).max(arrived_bps * MOST_FALL);
         self.capacity_bps = Some(arrived_bps);
         if surplus_ms > 0.0 {
             self.hold_until = now + (surplus_ms.min(LONGEST_HOLD_MS) * 1e6) as Nanos;
         }
-        self.budget_bps = (BACK_OFF * arrived_bps).clamp(self.least_budget_bps(), self.budget_bps);
+        self.budget_bps = (BACK_OFF * expected_bps).clamp(self.least_budget_bps(), self.budget_bps);
         self.growth = GROWTH.0;
         self.grow_from = now + CALM_NS;
     }
