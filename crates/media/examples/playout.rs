@@ -113,11 +113,12 @@ fn print(name: &str, mut outcome: Outcome) {
     let report = outcome.report.expect("something was received");
     println!(
         "{{\"trace\": \"{name}\", \"mean_ms\": {mean:.3}, \"p95_ms\": {p95:.3}, \"concealed_pct\": {:.4}, \
-         \"recovered\": {}, \"late\": {}, \"skipped\": {}, \"stretched_pct\": {:.4}, \"paused_pct\": {:.4}}}",
+         \"recovered\": {}, \"late\": {}, \"skipped\": {}, \"left_out_pct\": {:.4}, \"stretched_pct\": {:.4}, \"paused_pct\": {:.4}}}",
         outcome.concealed_samples as f64 * 100.0 / played,
         report.recovered,
         report.late,
         report.skipped,
+        report.left_out_samples as f64 * 100.0 / played,
         report.stretched_samples as f64 * 100.0 / played,
         report.paused_samples as f64 * 100.0 / played,
     );
@@ -138,7 +139,12 @@ fn main() {
         .collect();
     let longest = traces.iter().map(|(_, trace)| trace.len()).max().unwrap_or(0);
     let datagrams = encode(&speech, longest);
-    for (name, trace) in &traces {
-        print(name, play(&datagrams, trace, limits));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    for some in traces.chunks(threads) {
+        let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
+            let calls: Vec<_> = some.iter().map(|(_, trace)| scope.spawn(|| play(&datagrams, trace, limits))).collect();
+            calls.into_iter().map(|call| call.join().expect("a call plays")).collect()
+        });
+        some.iter().zip(outcomes).for_each(|((name, _), outcome)| print(name, outcome));
     }
 }

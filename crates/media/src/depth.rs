@@ -12,6 +12,18 @@
 /// Worth of 1 % of made-up sound, in ms of delay.
 const PRICE_MS: f32 = 20.0;
 
+/// The same of 1 % of sound cut out or put in by time-stretching.
+const STRETCH_PRICE_MS: f32 = 1.0;
+
+/// The same of 1 % of lost sound that was left out rather than made up.
+const LEFT_OUT_PRICE_MS: f32 = 20.0;
+
+/// Made-up sound that joins what lies before and after a gap; see `jitter`.
+pub const LEAST_BRIDGE_MS: f32 = 20.0;
+
+/// How fast the floor rises, in ms per packet later than it; it falls by a ninth of that.
+const FLOOR_STEP_MS: f32 = 2.0;
+
 const STEP_MS: f32 = 5.0;
 const CANDIDATES: usize = 101;
 
@@ -19,7 +31,7 @@ const CANDIDATES: usize = 101;
 const MEMORY_S: f32 = 20.0;
 
 /// How fast a candidate comes back to its depth: ms per ms, as time-stretching and pauses have given on speech.
-const RETURN_RATE: f32 = 0.15;
+const RETURN_RATE: f32 = 0.25;
 
 /// A depth can fall behind the best one by that much and no more, in ms of delay × ms: else a bad minute would be remembered for minutes.
 const MOST_BEHIND: f32 = 1e6;
@@ -48,6 +60,8 @@ pub struct Depths {
     lowest: usize,
     highest: usize,
     chosen: usize,
+    /// Nine of ten packets can be played with this delay.
+    floor_ms: f32,
     /// The time that the costs are of, fading like them.
     weight_ms: f32,
     newest: Option<u64>,
@@ -70,6 +84,7 @@ impl Depths {
             lowest,
             highest,
             chosen,
+            floor_ms: FIRST_MS,
             weight_ms: FIRST_WEIGHT_MS,
             newest: None,
             missing: 0,
@@ -79,6 +94,11 @@ impl Depths {
     /// In ms above the fastest packet.
     pub fn best_ms(&self) -> f32 {
         self.chosen as f32 * STEP_MS
+    }
+
+    /// What the delay may fall to where a gap is shortened: nine of ten packets are there by then.
+    pub fn floor_ms(&self) -> f32 {
+        self.floor_ms
     }
 
     /// Takes the packet `sequence`: how much later than the fastest it could be played, its length, whether it carries the one before (LBRR).
@@ -120,15 +140,24 @@ impl Depths {
         let lost_ms = lost * length_ms;
         let copied_ms = if lbrr { lost_ms.min(length_ms) } else { 0.0 };
         self.weight_ms = self.weight_ms * fade + length_ms;
+        let bridge_ms = lost_ms - copied_ms;
         for (i, candidate) in self.candidates.iter_mut().enumerate() {
             let depth_ms = i as f32 * STEP_MS;
-            let early_ms = candidate.delay_ms - delay_ms;
-            let made_up_ms = (-early_ms).max(0.0) + lost_ms - early_ms.clamp(0.0, copied_ms);
-            candidate.delay_ms = candidate.delay_ms.max(delay_ms);
+            let before_ms = candidate.delay_ms;
+            let waited_ms = (delay_ms + lost_ms - before_ms).max(0.0);
+            let unspared_ms = (bridge_ms + self.floor_ms - before_ms).max(LEAST_BRIDGE_MS).min(bridge_ms);
+            let made_up_ms = waited_ms.max(unspared_ms);
+            candidate.delay_ms = before_ms + made_up_ms - bridge_ms;
             candidate.cost *= fade;
-            candidate.cost += candidate.delay_ms * length_ms + 100.0 * PRICE_MS * made_up_ms;
-            candidate.delay_ms += (depth_ms - candidate.delay_ms).clamp(-step_ms, step_ms);
+            let left_out_ms = (bridge_ms - made_up_ms).max(0.0);
+            candidate.cost +=
+                candidate.delay_ms * length_ms + 100.0 * (PRICE_MS * made_up_ms + LEFT_OUT_PRICE_MS * left_out_ms);
+            let change_ms = (depth_ms - candidate.delay_ms).clamp(-step_ms, step_ms);
+            candidate.cost += 100.0 * STRETCH_PRICE_MS * change_ms.abs();
+            candidate.delay_ms += change_ms;
         }
+        let step_ms = if delay_ms > self.floor_ms { FLOOR_STEP_MS } else { -FLOOR_STEP_MS / 9.0 };
+        self.floor_ms += step_ms.clamp(-(self.floor_ms - delay_ms).abs(), (self.floor_ms - delay_ms).abs());
     }
 
     /// The fastest packet is now one that took `ms` longer.
@@ -143,5 +172,55 @@ impl Depths {
         if let Some(best) = best.filter(|&best| cost(best) < cost(self.chosen) - worth) {
             self.chosen = best;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(packets: u64, limits_ms: (f32, f32), network: impl Fn(u64) -> Option<f32>) -> Depths {
+        let mut depths = Depths::new(limits_ms);
+        for number in 0..packets {
+            if let Some(delay_ms) = network(number) {
+                depths.observe(number, delay_ms, 20.0, true);
+            }
+        }
+        depths
+    }
+
+    #[test]
+    fn a_steady_network_needs_the_least_depth_and_jitter_as_much_as_it_has() {
+        assert_eq!(after(1000, (0.0, 500.0), |_| Some(9.0)).best_ms(), 10.0);
+        let jittering = after(2000, (0.0, 500.0), |number| Some((number * 7919 % 60) as f32)).best_ms();
+        assert!((50.0..=65.0).contains(&jittering), "{jittering}");
+    }
+
+    #[test]
+    fn a_stall_of_a_second_now_and_then_is_not_learned() {
+        let stalling = |number: u64| Some(if number % 1000 > 950 { 20.0 * (1000 - number % 1000) as f32 } else { 9.0 });
+        assert!(after(10_000, (0.0, 500.0), stalling).best_ms() <= 20.0);
+    }
+
+    #[test]
+    fn losses_are_worth_the_packet_that_repairs_them() {
+        let lossy = after(3000, (0.0, 500.0), |number| (number % 10 != 5).then_some(9.0));
+        assert!((30.0..=40.0).contains(&lossy.best_ms()), "{}", lossy.best_ms());
+        let mut unrepaired = Depths::new((0.0, 500.0));
+        (0..3000).filter(|number| number % 10 != 5).for_each(|number| unrepaired.observe(number, 9.0, 20.0, false));
+        assert!(unrepaired.best_ms() < lossy.best_ms(), "{}", unrepaired.best_ms());
+    }
+
+    #[test]
+    fn the_limits_hold() {
+        assert_eq!(after(1000, (80.0, 80.0), |_| Some(0.0)).best_ms(), 80.0);
+        assert!(after(3000, (0.0, 100.0), |number| Some((number * 7919 % 400) as f32)).best_ms() <= 100.0);
+    }
+
+    #[test]
+    fn a_network_that_gets_better_is_followed_within_seconds() {
+        let rough_then_calm = |number: u64| Some(if number < 1000 { (number * 7919 % 100) as f32 } else { 9.0 });
+        assert!(after(1000, (0.0, 500.0), rough_then_calm).best_ms() > 70.0);
+        assert!(after(2000, (0.0, 500.0), rough_then_calm).best_ms() <= 15.0, "after 20 s");
     }
 }

@@ -12,8 +12,11 @@ use crate::stretch::{self, LONGEST_PERIOD, SHORTEST_PERIOD, Splice};
 /// Speech changes by at most this part of what is played.
 const PACE: f32 = 0.25;
 
+/// A pause becomes at most four times as long: a quarter of it is new.
+const PAUSE_PACE: f32 = 0.75;
+
 /// The delay is left alone while it is this near its target, in ms: below it, above it.
-const TOLERANCE_MS: (f32, f32) = (-0.2, 5.0);
+const TOLERANCE_MS: (f32, f32) = (-0.2, 2.5);
 
 /// Least that is cut out of or put into a pause.
 const LEAST_PAUSE_SAMPLES: usize = 2 * SAMPLES_PER_MS;
@@ -55,14 +58,14 @@ impl Follower {
     /// What would help with the frame that is played next, for this surplus of delay.
     pub fn wanted(&mut self, frame: &[f32], surplus_ms: f32) -> Option<Change> {
         self.quiet = self.pauses.is_quiet(frame);
-        self.allowance = (self.allowance + PACE * PULL_SAMPLES as f32).min(0.0);
-        if !self.quiet && self.allowance < 0.0 {
-            return None;
-        }
+        let pace = if self.quiet { PAUSE_PACE } else { PACE };
+        let most = if self.quiet { PULL_SAMPLES as f32 / 2.0 } else { 0.0 };
+        self.allowance = (self.allowance + pace * PULL_SAMPLES as f32).min(most);
+        let is_allowed = self.allowance >= 0.0;
         let samples = (surplus_ms.abs() * SAMPLES_PER_MS as f32) as usize;
-        if surplus_ms > TOLERANCE_MS.1 {
+        if surplus_ms > TOLERANCE_MS.1 && (self.quiet || is_allowed) {
             Some(Change::Shorten(samples))
-        } else if surplus_ms < TOLERANCE_MS.0 {
+        } else if surplus_ms < TOLERANCE_MS.0 && is_allowed {
             Some(Change::Lengthen(samples))
         } else {
             None
@@ -75,11 +78,11 @@ impl Follower {
             Change::Shorten(samples) => self.shorten(queue, samples),
             Change::Lengthen(samples) => self.lengthen(queue, samples),
         };
+        self.allowance -= done as f32;
         if self.quiet {
             self.paused_samples += done as u64;
         } else {
             self.stretched_samples += done as u64;
-            self.allowance -= done as f32;
         }
     }
 

@@ -5,11 +5,13 @@
 //!   and counted. Duplicates are dropped. Numbers are extended to 64 bits before they come here, so nothing wraps.
 //! * **Clock.** The playhead counts media samples. Sound is played when it is `target` later than the fastest packet would have allowed.
 //! * **Target.** The depth that would have cost least until now, delay against made-up sound (see `depth`). What counts is when a packet could be
-//!   played: at the first pull after its arrival. Kept within the two limits given.
+//!   played: at the first pull after its arrival. Kept within the two limits given; equal limits ask for a constant delay, and nothing below is
+//!   shortened or lengthened but to make up for drift.
 //! * **Waiting.** When nothing is there the playhead stands still and sound is made up, until a packet comes. If it is the next one, it was late: it
 //!   is played all the same, and the delay has grown. If there is a gap before it, the made-up sound stood for the gap.
-//! * **Gaps.** Once the packet after a gap is there, its LBRR copy replaces the end of the packet before it, as far as that was not made up yet; PLC
-//!   fills what is left. While the delay is above its target, that part is shortened instead: nothing said is lost by it.
+//! * **Gaps.** Once the packet after a gap is there, its LBRR copy replaces the packet before it. What else is missing is made up by PLC: 20 ms at
+//!   least, and then only as much as the delay cannot spare, for longer concealment is invention. What is left out was lost anyway.
+//! * **Stalls.** When a packet is overdue, what is there is played slower, pauses first: much of a stall passes before sound runs out.
 //! * **Pauses.** A packet that follows in sequence but not in time begins a new talk spurt. So does any packet after a payload that says
 //!   silence, or after two seconds of nothing. A spurt is anchored afresh: its first packet waits for its target delay.
 //! * **Bound.** Nothing is played more than two seconds late: older packets are skipped, and counted.
@@ -19,7 +21,7 @@ use raccall_wire::Nanos;
 
 use crate::clock::SenderClock;
 use crate::delay::ArrivalDelay;
-use crate::depth::Depths;
+use crate::depth::{Depths, LEAST_BRIDGE_MS};
 use crate::frame::{
     LONGEST_PACKET_SAMPLES, NANOS_PER_MS, PULL_SAMPLES, SAMPLES_PER_MS, SHORTEST_PACKET_SAMPLES, SILENCE_PAYLOAD, nanos,
 };
@@ -38,11 +40,17 @@ const BASE_LIFE_NANOS: u64 = 2_000 * NANOS_PER_MS as u64;
 /// What is later than that is skipped.
 const MOST_BEHIND_NANOS: i64 = 2_000 * NANOS_PER_MS;
 
+/// A packet is overdue when the last one came by its length and this ago.
+const GRACE_NANOS: u64 = 5 * NANOS_PER_MS as u64;
+
+/// Equal limits ask for a constant delay: the fastest packet of the last half second is not always equally fast.
+const FIXED_SLACK_MS: f32 = 20.0;
+
 /// Opus may only be concealed in multiples of 2.5 ms.
 const CONCEAL_GRID: u64 = SHORTEST_PACKET_SAMPLES as u64;
 
-/// A gap is not shortened below this: the decoder needs it to glide from one sound to the other.
-const LEAST_BRIDGE: u64 = 2 * CONCEAL_GRID;
+/// A gap is not shortened below this.
+const LEAST_BRIDGE: u64 = (LEAST_BRIDGE_MS as u64) * SAMPLES_PER_MS as u64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
@@ -116,6 +124,9 @@ pub struct JitterBuffer {
     position: Option<u64>,
     /// Samples made up while the playhead stood still.
     waited: u64,
+    /// Samples made up since the last that was sent.
+    made_up: u64,
+    packet_samples: u64,
     ends_in_silence: bool,
     last_arrival: Nanos,
     arrived: Vec<Arrived>,
@@ -124,6 +135,7 @@ pub struct JitterBuffer {
     limits_ms: (f32, f32),
     late: u64,
     skipped: u64,
+    left_out_samples: u64,
 }
 
 impl JitterBuffer {
@@ -137,6 +149,8 @@ impl JitterBuffer {
             clock: SenderClock::default(),
             position: None,
             waited: 0,
+            made_up: 0,
+            packet_samples: 0,
             ends_in_silence: false,
             last_arrival: 0,
             arrived: Vec::with_capacity(PLACES as usize),
@@ -145,6 +159,7 @@ impl JitterBuffer {
             limits_ms,
             late: 0,
             skipped: 0,
+            left_out_samples: 0,
         }
     }
 
@@ -197,24 +212,28 @@ impl JitterBuffer {
             self.position = None;
             return self.start(now);
         }
-        let stood_for = self.waited.min(gap);
-        if stood_for > 0 {
-            self.waited -= stood_for;
-            self.position = Some(position + stood_for);
-            return self.next(now, queued);
-        }
         let copied = if lbrr { copy.min(gap) } else { 0 };
-        let bridge = gap - copied;
+        let stood_for = self.waited.min(gap - copied);
+        self.waited -= stood_for;
+        let position = position + stood_for;
+        self.position = Some(position);
+        let bridge = gap - copied - stood_for;
         if bridge < CONCEAL_GRID {
+            if copied < CONCEAL_GRID {
+                return self.play(index);
+            }
             self.position = Some(media);
             let skip = (copy - copied) as usize;
             return Next::Recover { payload: &self.places[index].payload, samples: copy as usize, skip };
         }
-        let surplus = self.surplus_ms(now, queued).unwrap_or(0.0).max(0.0) * SAMPLES_PER_MS as f32;
-        let shortened = (surplus as u64).min(bridge.saturating_sub(LEAST_BRIDGE));
+        let spare_ms = self.delay_ms(now, queued).unwrap_or(0.0) - self.depths.floor_ms();
+        let spare = if self.is_fixed() { 0 } else { (spare_ms.max(0.0) * SAMPLES_PER_MS as f32) as u64 };
+        let shortened = spare.min(bridge.saturating_sub(LEAST_BRIDGE.saturating_sub(self.made_up).max(CONCEAL_GRID)));
         let samples = (bridge - shortened).min(PULL_SAMPLES as u64).next_multiple_of(CONCEAL_GRID);
         let samples = samples.min(bridge / CONCEAL_GRID * CONCEAL_GRID);
         self.position = Some(position + shortened + samples);
+        self.left_out_samples += shortened;
+        self.made_up += samples;
         Next::Conceal { samples: samples as usize }
     }
 
@@ -224,9 +243,17 @@ impl JitterBuffer {
         matches!((first, self.position), (Some(media), Some(position)) if media < position + CONCEAL_GRID)
     }
 
+    /// Whether a packet should have come meanwhile and has not.
+    pub fn is_overdue(&self, now: Nanos) -> bool {
+        let expected = self.last_arrival + nanos(self.packet_samples as i64) as u64 + GRACE_NANOS;
+        !self.is_fixed() && !self.ends_in_silence && !self.is_ready() && now > expected
+    }
+
     /// How much longer than wanted sound waits here, in ms; negative if shorter. Nothing between spurts.
     pub fn surplus_ms(&self, now: Nanos, queued: usize) -> Option<f32> {
-        Some(self.delay_ms(now, queued)? - self.target_ms())
+        let surplus_ms = self.delay_ms(now, queued)? - self.target_ms();
+        let is_near = self.is_fixed() && surplus_ms.abs() < FIXED_SLACK_MS;
+        Some(if is_near { 0.0 } else { surplus_ms })
     }
 
     /// Playout delay above the fastest packet of the sample that is played at `now`; nothing between spurts.
@@ -254,8 +281,17 @@ impl JitterBuffer {
         self.skipped
     }
 
+    /// Lost sound that was left out rather than made up.
+    pub fn left_out_samples(&self) -> u64 {
+        self.left_out_samples
+    }
+
     pub fn held(&self) -> usize {
         self.held
+    }
+
+    fn is_fixed(&self) -> bool {
+        self.limits_ms.0 == self.limits_ms.1
     }
 
     /// How far `media` is behind what the fastest packet would allow, in ns.
@@ -347,6 +383,7 @@ impl JitterBuffer {
         }
         let samples = PULL_SAMPLES.saturating_sub(queued).next_multiple_of(SHORTEST_PACKET_SAMPLES);
         self.waited += samples as u64;
+        self.made_up += samples as u64;
         Next::Conceal { samples }
     }
 
@@ -354,7 +391,8 @@ impl JitterBuffer {
         self.take(index);
         let place = &self.places[index];
         self.position = Some(place.media + place.samples);
-        self.waited = 0;
+        (self.waited, self.made_up) = (0, 0);
+        self.packet_samples = place.samples;
         self.ends_in_silence = place.payload.len() <= 2 || place.payload == SILENCE_PAYLOAD;
         Next::Play { sequence: place.sequence, payload: &place.payload }
     }

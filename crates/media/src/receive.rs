@@ -257,6 +257,7 @@ impl Source {
             recovered: figures.recovered,
             late: figures.late,
             skipped: figures.skipped,
+            left_out_samples: figures.left_out_samples,
             stretched_samples: figures.stretched_samples,
             paused_samples: figures.paused_samples,
             duplicates: reception.duplicates,

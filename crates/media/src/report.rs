@@ -83,6 +83,8 @@ pub struct SourceReport {
     pub late: u64,
     /// Packets that came and were not played, because too much had to be caught up.
     pub skipped: u64,
+    /// Samples of lost sound left out rather than made up.
+    pub left_out_samples: u64,
     /// Samples cut out of or put into speech, to follow the network.
     pub stretched_samples: u64,
     /// The same in pauses, where it is not heard.

@@ -107,3 +107,74 @@ fn likeness(sound: &[f32], middle: usize, lag: usize, step: usize) -> f32 {
     let power = energy(one) * energy(other);
     if power > 0.0 { product / length as f32 / power.sqrt() } else { 0.0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f32::consts::TAU;
+
+    use super::*;
+
+    /// A voice: a pulse train at `pitch_hz` through two resonances, as vowels are made.
+    fn vowel(pitch_hz: f32, samples: usize) -> Vec<f32> {
+        let period = (48_000.0 / pitch_hz) as usize;
+        let ring = |age: usize, hz: f32| (TAU * hz * age as f32 / 48_000.0).sin() * (-(age as f32) / 150.0).exp();
+        (0..samples).map(|i| i % period).map(|age| 0.3 * ring(age, 700.0) + 0.2 * ring(age, 1900.0)).collect()
+    }
+
+    fn noise(samples: usize) -> Vec<f32> {
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..samples).map(|_| 0.1 * next()).collect()
+    }
+
+    fn steepest(samples: &[f32]) -> f32 {
+        samples.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn a_vowel_is_cut_and_lengthened_by_whole_periods_without_a_click() {
+        for pitch_hz in [80.0, 120.0, 200.0, 320.0] {
+            let period = (48_000.0 / pitch_hz) as usize;
+            let sound = vowel(pitch_hz, 4 * LONGEST_PERIOD);
+            let splice = find(&sound[..2 * LONGEST_PERIOD], LONGEST_PERIOD, LONGEST_PERIOD).expect("a period");
+            assert!(splice.samples.is_multiple_of(period) && splice.likeness > 0.98, "{pitch_hz} Hz: {splice:?}");
+            let mut queue = sound.clone();
+            shorten(&mut queue, LONGEST_PERIOD, splice);
+            assert_eq!(queue.len(), sound.len() - splice.samples);
+            assert!(steepest(&queue) <= 1.1 * steepest(&sound));
+            let mut queue = sound[LONGEST_PERIOD..].to_vec();
+            lengthen(&mut queue, &sound[..LONGEST_PERIOD], splice);
+            assert_eq!(queue.len(), sound.len() - LONGEST_PERIOD + splice.samples);
+            let joined = [&sound[..LONGEST_PERIOD], &queue].concat();
+            assert!(steepest(&joined) <= 1.1 * steepest(&sound));
+        }
+    }
+
+    #[test]
+    fn what_has_no_period_is_left_alone() {
+        assert_eq!(find(&noise(2 * LONGEST_PERIOD), LONGEST_PERIOD, LONGEST_PERIOD), None);
+        let mut onset = vec![0.0; LONGEST_PERIOD];
+        onset.extend(vowel(120.0, LONGEST_PERIOD));
+        assert_eq!(find(&onset, LONGEST_PERIOD, LONGEST_PERIOD), None);
+        assert_eq!(find(&[0.0; 100], 50, LONGEST_PERIOD), None, "too short for any period");
+    }
+
+    #[test]
+    fn spliced_noise_keeps_its_power() {
+        let sound = noise(9600);
+        let mut queue = sound.clone();
+        shorten(&mut queue, 480, Splice::in_silence(480));
+        let ratio = energy(&queue[..480]) / energy(&sound);
+        assert!((0.8..1.25).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn no_splice_is_longer_than_asked_for() {
+        let sound = vowel(320.0, 2 * LONGEST_PERIOD);
+        let splice = find(&sound, LONGEST_PERIOD, 200).expect("a period");
+        assert_eq!(splice.samples, 150);
+    }
+}

@@ -11,6 +11,9 @@ use crate::gain::Gain;
 use crate::jitter::{Incoming, JitterBuffer, Next};
 use crate::stretch::LONGEST_PERIOD;
 
+/// By that much at most each 10 ms of sound is lengthened while a packet is overdue.
+const SLOW_DOWN_MS: f32 = 10.0;
+
 /// Weight of the newest 10 ms in the shown level: about 50 ms.
 const LEVEL_WEIGHT: f32 = 0.2;
 
@@ -39,6 +42,7 @@ pub struct VoiceFigures {
     pub recovered: u64,
     pub late: u64,
     pub skipped: u64,
+    pub left_out_samples: u64,
     pub stretched_samples: u64,
     pub paused_samples: u64,
     pub undecodable: u64,
@@ -56,6 +60,7 @@ impl Default for VoiceFigures {
             recovered: 0,
             late: 0,
             skipped: 0,
+            left_out_samples: 0,
             stretched_samples: 0,
             paused_samples: 0,
             undecodable: 0,
@@ -133,6 +138,7 @@ impl Voice {
             recovered: self.recovered,
             late: self.jitter.late(),
             skipped: self.jitter.skipped(),
+            left_out_samples: self.jitter.left_out_samples(),
             stretched_samples: self.follower.stretched_samples,
             paused_samples: self.follower.paused_samples,
             undecodable: self.undecodable,
@@ -221,6 +227,7 @@ impl Voice {
     /// Brings the delay nearer to its target.
     fn follow(&mut self, now: Nanos) {
         let Some(surplus_ms) = self.jitter.surplus_ms(now, self.queue.len()) else { return };
+        let surplus_ms = if self.jitter.is_overdue(now) { -SLOW_DOWN_MS } else { surplus_ms };
         let Some(change) = self.follower.wanted(&self.queue[..PULL_SAMPLES], surplus_ms) else { return };
         if let Change::Shorten(_) = change {
             self.look_ahead(now, 2 * LONGEST_PERIOD);

@@ -129,7 +129,7 @@ fn swapped_neighbours_are_both_played() {
 }
 
 #[test]
-fn a_lost_packet_is_recovered_from_the_next_and_a_burst_only_at_its_end() {
+fn of_a_burst_the_last_is_recovered_and_no_more_made_up_than_the_delay_demands() {
     let mut buffer = JitterBuffer::new(200, 200);
     for number in [0u64, 1, 5, 6] {
         buffer.push(packet(65_536 + number, number * FRAME, &[number as u8; 40]), number * 20 * MS);
@@ -143,18 +143,8 @@ fn a_lost_packet_is_recovered_from_the_next_and_a_burst_only_at_its_end() {
             Next::Conceal { samples } => format!("conceal {samples}"),
         });
     }
-    let expected = [
-        "play 0",
-        "play 1",
-        "conceal 480",
-        "conceal 480",
-        "conceal 480",
-        "conceal 480",
-        "recover 960 from 5",
-        "play 5",
-        "play 6",
-    ];
-    assert_eq!(decisions[..9], expected);
+    let expected = ["play 0", "play 1", "conceal 480", "conceal 480", "recover 960 from 5", "play 5", "play 6"];
+    assert_eq!(decisions[..7], expected);
 }
 
 #[test]
@@ -179,7 +169,7 @@ fn a_restarted_timestamp_is_followed() {
 
 #[test]
 fn the_target_follows_the_jitter_and_keeps_its_limits() {
-    for (spread_ms, low, high) in [(0, 20.0, 20.0), (60, 60.0, 80.0), (900, 150.0, 200.0)] {
+    for (spread_ms, low, high) in [(0, 20.0, 20.0), (60, 60.0, 80.0), (900, 80.0, 200.0)] {
         let mut buffer = JitterBuffer::new(20, 200);
         for arrival in steady(400, |number| Some(number * 7919 % 61 * spread_ms / 60)) {
             buffer.push(packet(65_536 + arrival.number, arrival.number * FRAME, &[0; 40]), arrival.at_ms * MS);
