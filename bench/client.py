@@ -139,12 +139,12 @@ def level(samples: Samples) -> Samples:
     return np.asarray(np.clip(samples * gain, -1, 1), dtype=np.float32)
 
 
-def build_example(name: str) -> Path:
-    """Build a peer of the engine's examples, once per change of its sources."""
+def build_example(name: str, package: str = "raccall-engine") -> Path:
+    """Build one of a crate's examples, once per change of its sources."""
     cargo = shutil.which("cargo")
     if not cargo:
         raise CannotRun(f"{name} is a Rust program: cargo is needed (https://rustup.rs)")
-    command = [cargo, "build", "--release", "--quiet", "-p", "raccall-engine", "--example", name]
+    command = [cargo, "build", "--release", "--quiet", "-p", package, "--example", name]
     # The interpreter's own folder may hold the cmake that builds libopus.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True)

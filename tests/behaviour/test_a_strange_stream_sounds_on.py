@@ -1,4 +1,4 @@
-"""Whatever an authentic sender or the network between does to a stream: its sound goes on, and the delay comes back down."""
+"""Whatever an authentic sender or the network does to a stream: its sound goes on, and the delay comes back down."""
 
 import random
 from collections.abc import Callable
