@@ -48,7 +48,7 @@ def fixed(trace: Trace, buffer_ms: float) -> Playout:
 
 
 def aiortc(trace: Trace) -> Playout:
-    """aiortc's JitterBuffer(16, 4) as its receiver drives it: a frame leaves at an arrival, or never, then it is missing.
+    """aiortc's JitterBuffer(16, 4) as its receiver drives it: a frame leaves at an arrival, or never.
 
     The delay is that of the release; whatever plays the frames adds its own.
     """
