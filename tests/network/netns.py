@@ -46,6 +46,7 @@ class Nat:
     """Copies packets both ways and gives each UDP port of the client an address and port of its own.
 
     `rebind` forgets all of them: what the server sends there is dropped, and the next packets come from elsewhere.
+    While `blocks_udp` nothing but TCP passes.
     """
 
     def __init__(self, inside: int, outside: int) -> None:
@@ -55,6 +56,7 @@ class Nat:
         self._there: dict[int, tuple[str, int]] = {}
         self._back: dict[tuple[str, int], int] = {}
         self.dropped = 0
+        self.blocks_udp = False
         self._stop, self._stopping = os.pipe()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -79,6 +81,8 @@ class Nat:
                 packet = bytearray(os.read(source, 2048))
                 if packet[0] >> 4 != 4:
                     continue  # the system's own IPv6 chatter
+                if self.blocks_udp and packet[9] == UDP:
+                    continue
                 passed = self._leaves(packet) if source == self._inside else self._enters(packet)
                 if passed:
                     with suppress(OSError):

@@ -43,6 +43,7 @@ async def main(link: str) -> None:
         assert heard is not None
         (source,) = heard.sources
         told = {"received": source.received, "lost": source.lost, "route": heard.route}
+        told["route_changes"] = heard.route_changes
         print(json.dumps(told | {"silence_ms": longest_silence_ms(listener.read_playback())}), flush=True)
 
 

@@ -24,6 +24,9 @@ TALK = Path(__file__).with_name("talk.py")
 GAP_MS = 200
 """Of a call after a change (DESIGN section 5)."""
 PACKET_MS = 20
+BLOCKED_S = 6
+FOUND_OUT_MS = 4500
+"""Until both have gone to the WebSocket: three seconds without an answer, after the last one up to a second before."""
 
 
 @contextmanager
@@ -80,3 +83,14 @@ def test_a_rebound_nat_and_a_new_address_cost_less_than_200_ms_each(tmp_path: Pa
     assert told["lost"] * PACKET_MS < 2 * GAP_MS
     assert told["silence_ms"] < GAP_MS
     assert told["route"] == "udp"
+
+
+def test_blocked_udp_costs_seconds_and_no_more(tmp_path: Path) -> None:
+    with call(tmp_path) as (talk, nat):
+        nat.blocks_udp = True
+        time.sleep(BLOCKED_S)
+        nat.blocks_udp = False
+        time.sleep(BLOCKED_S)
+        told = end(talk)
+    assert (told["route"], told["route_changes"]) == ("udp", 2), "into the WebSocket and back"
+    assert told["silence_ms"] < FOUND_OUT_MS
