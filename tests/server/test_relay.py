@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from raccall.server.relay import MediaRelay
+from raccall.server.relay import MediaRelay, usual_threads
 
 SMALL = 64 << 10
 
@@ -60,3 +60,22 @@ def test_the_time_in_this_machine_is_sampled() -> None:
     assert 3 <= samples <= 13, "one of sixteen batches, the first of which only begins to take times"
     assert 0 < sum_s < samples
     assert [bound for bound, _ in counts] == sorted(bound for bound, _ in counts)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a relay has one thread")
+def test_it_has_as_many_threads_as_it_was_told() -> None:
+    relay = MediaRelay([("127.0.0.1", 0)], receive_buffer_bytes=SMALL, threads=3)
+    try:
+        for session, ssrc in enumerate((0x100, 0x101, 0x102), start=1):
+            relay.add_session(session, ssrc, "aead_aes256_gcm_rtpsize", bytes(32))
+        assert relay.threads == 3
+        assert all(relay.session_stats(session) is not None for session in (1, 2, 3))
+        assert relay.counters()["command_refused"] == 0
+    finally:
+        relay.stop()
+
+
+def test_usually_half_of_the_processors_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    for processors, threads in {1: 1, 2: 1, 3: 1, 8: 4, 2000: 256}.items():
+        monkeypatch.setattr("raccall.server.relay._processors", lambda count=processors: count)
+        assert usual_threads() == threads

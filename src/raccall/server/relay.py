@@ -58,6 +58,11 @@ class MediaRelay:
         return self._native.addresses
 
     @property
+    def threads(self) -> int:
+        """How many forward voice: one where the system cannot hand out packets by room."""
+        return self._native.threads
+
+    @property
     def shortage(self) -> str | None:
         """One sentence for the owner if the system granted a smaller receive buffer than was asked for."""
         granted = self._native.receive_buffer_bytes
