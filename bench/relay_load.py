@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 PEERS, BUILD = HERE / "peers", HERE / "build"
 HOST = "127.0.0.1"
 SERVER_CPU, LOAD_CPU = 0, 1
+BASE_PORT = 12_000
 READY_S, STOP_S, LOAD_EXTRA_S = 20, 5, 60
 CLOSED_LOOP = "w32"
 """32 packets in flight: the most that every relay can do without loss."""
@@ -65,7 +66,9 @@ class Load:
     step: str = CLOSED_LOOP
 
     def shape(self) -> list[str]:
-        return ["--rooms", str(self.rooms), "--size", str(self.members), "--speakers", "1"]
+        # Members are addresses of their own on one port: another benchmark at the same time needs another port.
+        port = str(BASE_PORT + os.getpid() % BASE_PORT)
+        return ["--rooms", str(self.rooms), "--size", str(self.members), "--speakers", "1", "--base-port", port]
 
     def sessions(self) -> Path:
         path = self.folder / f"sessions-{self.rooms}x{self.members}.txt"
