@@ -110,6 +110,24 @@ async def test_quit_and_mute(link: str) -> None:
     assert lines[1:] == ["Nobody else is here yet.", "Your microphone is on.", "Your microphone is off."]
 
 
+async def test_a_key_to_talk_the_links_state_and_the_last_minute(link: str, tmp_path: Path) -> None:
+    minute = tmp_path / "minute.jsonl"
+    words = ("--name", "anna", "--mic", SPEECH, "--mode", "ptt", "--flight-recorder", minute)
+    process = await join(link, *words, "--seconds", "1.6")
+    assert process.stdin is not None and process.stdout is not None
+    while b"Nobody else" not in await process.stdout.readline():
+        pass
+    process.stdin.write(b"\n\n/stats\n")
+    output, errors = await process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+    text = output.decode()
+    assert "You are heard; Enter ends it.\nYou are not heard any more.\n" in text
+    assert "you → server   loss" in text and "server → you   loss" in text and "0:00:01 of call: loss" in text
+    looks = [json.loads(line) for line in minute.read_text().splitlines()]
+    assert len(looks) >= 2 and looks[0]["at_ms"] == 0
+    assert {"uplink_loss_pct", "bitrate_bps", "playback_gaps", "sources"} <= looks[-1].keys()
+
+
 async def test_a_taken_name_leaves_nothing_behind(link: str, tmp_path: Path) -> None:
     heard = tmp_path / "heard.wav"
     async with connect(link, name="anna"):
