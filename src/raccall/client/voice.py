@@ -28,6 +28,10 @@ MODES = (
 MAX_RESUMES = 13
 """Attempts to reach the gateway of a session before asking for a new session; about 8 s."""
 DISCOVERY_TIMEOUT_MS = 3000
+SERVICE_RESTART = 1012
+"""WebSocket close code (RFC 6455's registry) of a server that is about to come back."""
+LINGER_S = 2.0
+"""Its relay is stopped last, so media goes on meanwhile; a new control connection ends the wait."""
 UDP_TIMEOUT_MS = 2000
 """The same where a tunnel can be tried next."""
 
@@ -95,6 +99,8 @@ class VoiceCall:
         try:
             while True:
                 closed = await self._connect_once()
+                if closed.code == SERVICE_RESTART:
+                    await asyncio.sleep(LINGER_S)
                 if closed.next is not Next.RESUME or self._attempt >= MAX_RESUMES:
                     return closed
                 self._attempt += 1

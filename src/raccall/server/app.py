@@ -32,6 +32,8 @@ from raccall.store import DataFolder, FolderLock, SqlStore
 from raccall.units import NANOS_PER_SECOND
 from raccall.wire.control import MAX_MESSAGE_BYTES
 
+_RELAYING: list[Binding] = []
+"""Of servers whose process is about to end: voice is relayed until it does, which takes Python half a second."""
 STOP_WITHIN_S = 3
 """Connections that did not close by then are cut."""
 LAG_EVERY_S = 0.25
@@ -46,7 +48,14 @@ class RunningServer:
     nothing is left behind. Leaving closes every connection with 1012 (service restart): clients try to come back.
     """
 
-    def __init__(self, settings: ServerSettings, *, start_relay: StartRelay | None = None) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        start_relay: StartRelay | None = None,
+        relay_until_exit: bool = False,
+    ) -> None:
+        self._relay_until_exit = relay_until_exit
         self._settings = settings
         self._start_relay = start_relay or functools.partial(
             MediaRelay,
@@ -130,7 +139,10 @@ class RunningServer:
         await asyncio.gather(*self._background, return_exceptions=True)
         self.service.close()
         self._lock.release()
-        self._binding.close()  # at last: voice is relayed as long as it can be
+        if self._relay_until_exit:
+            _RELAYING.append(self._binding)
+        else:
+            self._binding.close()
 
     def _config(self, certificate: tls.Certificate | None) -> uvicorn.Config:
         return uvicorn.Config(
@@ -190,7 +202,7 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl+C ends asyncio.run by KeyboardInterrupt instead
             loop.add_signal_handler(number, stop.set)
-    async with RunningServer(settings) as server, beside(server):
+    async with RunningServer(settings, relay_until_exit=True) as server, beside(server):
         on_started(server)
         await stop.wait()
 
