@@ -41,6 +41,8 @@ GOODBYES = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 """A client that closes with one of these does not come back."""
 RESUMABLE = frozenset({CloseCode.SESSION_TIMEOUT, CloseCode.SERVER_CRASHED})
 """Of the codes the server closes with: the client may be there still."""
+PLANNED_AT_ONCE = 30
+"""Voice sessions of a server."""
 STUN_COOKIE = 0x2112A442
 """Never an SSRC: an IP discovery request with it would look like STUN."""
 
@@ -246,7 +248,7 @@ class Calls:
         session.mode = event.mode
         session.connected = True
         self._introduce(session)
-        self._routes.add(session.room_id, None)
+        self._replan(session.room_id)
         proven = link.peer is not None and _same_address(link.peer, event.address)
         self._relay.set_address(session.id, (event.address, event.port), proven=proven)
         _log("voice_connected", session, mode=session.mode)
@@ -257,6 +259,14 @@ class Calls:
             if other.speaking is not None:
                 self._tell(session, _speaking(other, other.speaking))
         self._news.add(session.room_id, (session, ClientsConnect(user_ids=[str(session.user_id)])))
+
+    def _replan(self, room_id: int) -> None:
+        """Somebody came or went. For few a plan takes a millisecond, and their first word does not wait; hundreds are
+        planned together."""
+        if len(self._sessions) <= PLANNED_AT_ONCE:
+            self.reroute()
+        else:
+            self._routes.add(room_id, None)
 
     def _introduce(self, session: VoiceSession) -> None:
         """Let the relay know it now, with the mode it has; routes may wait a moment."""
@@ -317,7 +327,7 @@ class Calls:
             del self._links[session.link]
             self._refuse(session.link, code)
             session.link = None
-        self._routes.add(session.room_id, None)
+        self._replan(session.room_id)
         if self._table.pop(session.id, None) is not None:  # it is gone now, whenever the others' routes are planned
             self._relay.remove_session(session.id)
         if session.connected:
