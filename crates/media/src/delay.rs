@@ -1,11 +1,11 @@
 //! How late packets come, against the fastest of the last ones.
 //!
 //! A packet's *transit* is its arrival minus its media time: only differences mean anything, because the two clocks have different zeros. The
-//! fastest of the last 25 packets (0.5 s of 20 ms) is the base; that follows a queue that fills and drains, a change of route, and the drift between
+//! fastest of the last 15 packets (0.3 s of 20 ms) is the base; that follows a queue that fills and drains, a change of route, and the drift between
 //! the clocks. A packet's
 //! *delay* is its transit minus the base.
 
-const BASE_PACKETS: usize = 25;
+const BASE_PACKETS: usize = 15;
 
 #[derive(Debug)]
 pub struct ArrivalDelay {
@@ -50,7 +50,7 @@ mod tests {
     use crate::frame::NANOS_PER_MS;
 
     #[test]
-    fn a_slower_route_becomes_the_base_after_25_packets() {
+    fn a_slower_route_becomes_the_base_after_15_packets() {
         let mut delay = ArrivalDelay::default();
         delay.observe(0);
         let risen: i64 = (0..BASE_PACKETS).map(|_| delay.observe(300 * NANOS_PER_MS)).sum();

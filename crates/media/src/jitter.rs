@@ -43,7 +43,7 @@ const MOST_BEHIND_NANOS: i64 = 2_000 * NANOS_PER_MS;
 /// A packet is overdue when the last one came by its length and this ago.
 const GRACE_NANOS: u64 = 5 * NANOS_PER_MS as u64;
 
-/// Equal limits ask for a constant delay: the fastest packet of the last half second is not always equally fast.
+/// Equal limits ask for a constant delay: the fastest packet of the last third of a second is not always equally fast.
 const FIXED_SLACK_MS: f32 = 20.0;
 
 /// Opus may only be concealed in multiples of 2.5 ms.
