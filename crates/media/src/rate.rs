@@ -7,9 +7,10 @@
 //!    meanwhile, which is what the link can carry. Both as Google's congestion control does it (draft-ietf-rmcat-gcc-02, sections 5.4
 //!    and 5.5), but measured by the relay packet by packet, which tells at once, five times a second, until the queue is gone. What has
 //!    piled up is let drain first: frames are held back as long as they would only wait, for late voice is worth nothing.
-//! 2. **Loss beyond the usual**: the budget falls by half of it (the same draft, section 6), to that of 16 kb/s in packets of 20 ms: less
-//!    does not make a link lose less that is not full, and error correction needs room. Usual is what a link loses at all rates, as
-//!    Wi-Fi does.
+//! 2. **Loss beyond the usual**: the budget falls by half of it (the same draft, section 6). How far depends on what is known. Where the
+//!    relay tells of queues and none stands, the link is not full: to that of 32 kb/s, for less would not make it lose less, and
+//!    error correction needs room (at 20 % loss a speaker's track is the less like the speech the lower this is). Where nobody tells,
+//!    to that of 16 kb/s. Both in packets of 20 ms. Usual is what a link loses at all rates, as Wi-Fi does.
 //! 3. **Neither for two seconds**: it grows, by 3 % a second until it is past what got through last; then the link has become
 //!    faster, and it grows by 10 %, 20 %, 30 % a second. 16 kb/s become 92 in fourteen seconds.
 //!
@@ -58,6 +59,7 @@ const PAST: f32 = 1.08;
 const LOSS_STEPS_PCT: (f32, f32) = (10.0, 3.0);
 const USUAL_LOSS_WEIGHT: f32 = 0.1;
 const LOSS_FLOOR_BPS: f32 = 16_000.0;
+const LOSS_FLOOR_WITHOUT_QUEUE_BPS: f32 = 32_000.0;
 
 /// How to send now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +129,8 @@ impl Rate {
         if let Some((arrived_bps, surplus_ms)) = arrived_bps.and_then(|bps| self.surplus(queue_ms, bps, under_way)) {
             self.back_off(arrived_bps, surplus_ms, now);
         } else if excess_pct > LOSS_STEPS_PCT.0 {
-            let floor_bps = (self.wire_bps(FRAMES[0].0, LOSS_FLOOR_BPS) + REPORT_BPS).min(self.budget_bps);
+            let floor = if report.queue.is_some() { LOSS_FLOOR_WITHOUT_QUEUE_BPS } else { LOSS_FLOOR_BPS };
+            let floor_bps = (self.wire_bps(FRAMES[0].0, floor) + REPORT_BPS).min(self.budget_bps);
             self.budget_bps = (self.budget_bps * (1.0 - excess_pct / 200.0)).max(floor_bps);
             self.calm_down(now, seconds);
         } else if excess_pct < LOSS_STEPS_PCT.1 && queue_ms == 0.0 && now >= self.grow_from {
@@ -294,6 +297,14 @@ mod tests {
         assert_eq!(rate.choice(), Choice { frame_ms: 20, bitrate_bps: 16_000, level: true });
         (90..110).for_each(|second| rate.take(&calm(8.0), 1, second * SECOND));
         assert_eq!(rate.choice().bitrate_bps, 48_000);
+    }
+
+    #[test]
+    fn loss_alone_takes_less_where_no_queue_is_known_to_stand() {
+        let mut rate = Rate::new(64_000, SEAL_BYTES);
+        let lossy = LinkReport { uplink_loss_pct: 25.0, ..queue(0.0, 60_000) };
+        (0..30).for_each(|second| rate.take(&lossy, 1, second * SECOND));
+        assert_eq!(rate.choice(), Choice { frame_ms: 20, bitrate_bps: 32_000, level: true });
     }
 
     #[test]
