@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from raccall._native import PacketBatch
-from raccall.bots import keep
 from raccall.bots.keep import keep_call
 from raccall.client import connect
 from raccall.client import events as told
@@ -26,6 +25,7 @@ from raccall.recorder import (
     Source,
     Start,
     Stop,
+    keeper,
     read_events,
     recorder,
 )
@@ -172,7 +172,7 @@ async def test_a_refused_join_leaves_nothing_behind(tmp_path: Path) -> None:
 async def test_what_goes_wrong_is_told_and_written_and_what_is_well_again_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keep, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(keeper, "LOOK_EVERY_S", 0.001)
     heard: asyncio.Queue[Alarm] = asyncio.Queue()
 
     async def alarm() -> tuple[str, str, bool]:

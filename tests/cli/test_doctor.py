@@ -13,10 +13,10 @@ from cryptography import x509
 from raccall.cli.checks import Machine, certificate, here, there
 from raccall.cli.checks.findings import Status
 from raccall.cli.main import main
-from raccall.client import voice
-from raccall.client.tunnel import Tunnel
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
+from raccall.voice import call as voice_call
+from raccall.voice.tunnel import Tunnel
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -47,9 +47,9 @@ async def test_blocked_udp_is_told_with_what_to_do(
 ) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(voice, "UDP_TIMEOUT_MS", 300)
-        real = voice.Engine
-        monkeypatch.setattr(voice, "Engine", lambda address: real(silent.getsockname()))
+        monkeypatch.setattr(voice_call, "UDP_TIMEOUT_MS", 300)
+        real = voice_call.Engine
+        monkeypatch.setattr(voice_call, "Engine", lambda address: real(silent.getsockname()))
         async with RunningServer(ServerSettings(host="127.0.0.1", port=0, data=tmp_path / "data")) as server:
             code, found = await doctor(capsys, server.invite())
             (finding,) = found["voice"]

@@ -10,9 +10,10 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from raccall.client import adapter, events, voice
+from raccall.client import adapter, events
 from raccall.client.adapter import Session, connect
 from raccall.errors import ConnectionFailed, RefusedError
+from raccall.voice import call as voice_call
 from raccall.wire import control
 
 KEY = bytes(range(32))
@@ -132,8 +133,8 @@ class ScriptedServer:
 @pytest.fixture(autouse=True)
 def quick_and_noted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     NotedEngine.made = []
-    monkeypatch.setattr(voice, "Engine", NotedEngine)
-    for module in (voice, adapter):
+    monkeypatch.setattr(voice_call, "Engine", NotedEngine)
+    for module in (voice_call, adapter):
         monkeypatch.setattr(module, "retry_delay_s", lambda attempt: 0.0)
     guest = adapter._Guest(token="gt", user_id="1", name="anna", room_id="9", room_name="lounge")
 

@@ -14,7 +14,6 @@ import pytest
 from raccall.audio.files import read_samples
 from raccall.bots.keep import keep_call
 from raccall.client import Session, SourceKnown, connect, parse_link
-from raccall.client.tls import client_context
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.testing.dialogue import OWN_SPEECH
@@ -24,6 +23,7 @@ from raccall.units import FRAME_SAMPLES, OPUS_PAYLOAD_TYPE, SAMPLE_RATE_HZ
 from raccall.voice.codec import Encoder
 from raccall.voice.engine import PacketTap, Sound
 from raccall.voice.tap import EngineTap
+from raccall.wire.tls import client_context
 
 RTP_HEADER_BYTES = 12
 EXTENSION_BIT = 0x10

@@ -7,33 +7,27 @@
 The session should be one that was connected with `recorder=True`, so that everyone sees that the call is kept.
 """
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from raccall import recorder as rec
 from raccall.bots.observe import Observer
 from raccall.client import Session, events
-from raccall.recorder import Alarm, Recorder, Summary, render
+from raccall.recorder import Recorder
 from raccall.recorder.alarms import SILENCE_S
 from raccall.recorder.append import AppendOnly, OpenFile
-from raccall.recorder.health import Health, HealthReport
-from raccall.recorder.space import Disk, Limit, Limits, Space, check_space
-from raccall.units import Nanos
+from raccall.recorder.health import Observation
+from raccall.recorder.keeper import Keeper, OnAlarm
+from raccall.recorder.space import Disk, Limits, check_space
 from raccall.voice.engine import PacketTap
 from raccall.voice.tap import engine_tap
 from raccall.wire.control import MemberInfo
 
-LOOK_EVERY_S = 0.5
-"""How often health is looked at: a meter that lives, at a cost that does not count."""
-
 Watch = Callable[[events.Event], None]
-OnAlarm = Callable[[Alarm], None]
 
 
-class KeptCall:
+class KeptCall(Keeper):
     """A call that is being kept. Made by `keep_call`."""
 
     def __init__(
@@ -46,102 +40,25 @@ class KeptCall:
         on_alarm: OnAlarm | None = None,
         silence_s: float = SILENCE_S,
     ) -> None:
-        self.recorder = recorder
-        self.began: Nanos = recorder.now
-        """When the recording began, on its own clock."""
         self._session = session
-        self.limit_reached: Limit | None = None
-        """Why the recording ended by itself, if it did."""
-        self._watch = watch
-        self._on_alarm = on_alarm
-        self._health = Health(self.began, silence_s=silence_s)
         self._observer = Observer(session, recorder)
-        self._space = Space(recorder.folder, limits or Limits(), self.began)
+        self._watch = watch
         self._joined: set[str] = set()
-        self._kernel_drops = 0
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._begin(self._follow()).add_done_callback(self._session_ended)
-        self._begin(self._look_after())
+        super().__init__(recorder, limits=limits, on_alarm=on_alarm, silence_s=silence_s)
+        self._follow(self._take_events())
 
-    @property
-    def folder(self) -> Path:
-        return self.recorder.folder
+    def read(self, packet_tap: PacketTap) -> None:
+        """Write what an engine receives, until it closes."""
+        self._read(engine_tap(packet_tap, rec.TICK_MS))
 
-    @property
-    def health(self) -> HealthReport:
-        """How the recording goes, at most half a second old."""
-        return self._health.report
+    def _observe(self, disk: Disk | None) -> Observation:
+        return self._observer.observe(disk)
 
-    async def failed(self) -> None:
-        """Wait until the recording cannot go on, and raise why (StorageError).
+    async def _leave(self) -> None:
+        self._note_drops()
+        await self._session.leave()
 
-        Returns when the session has ended, or when a limit is reached: `limit_reached` says which.
-        """
-        await asyncio.shield(self._ended)
-
-    async def finish(self, progress: Callable[[float], None] | None = None) -> Summary:
-        """Leave the call, write what waits and make tracks, mix and summary.
-
-        progress: called with the share done, 0 to 1, from another thread. Raises StorageError.
-        """
-        await self.close()
-        return await asyncio.to_thread(render, self.folder, progress=progress)
-
-    async def close(self) -> None:
-        """Leave the call and end the journal without making anything of it. May be called twice."""
-        self._note_kernel_drops()
-        await self._session.leave()  # ends the taps, and with them their tasks
-        follow, look_after, *readers = self._tasks
-        follow.cancel()
-        look_after.cancel()
-        ends = await asyncio.gather(follow, look_after, *readers, return_exceptions=True)
-        self._ended.cancel()
-        await self.recorder.close(self.limit_reached or "stopped")
-        for end in ends:
-            if isinstance(end, Exception):
-                raise end
-
-    def _read(self, packet_tap: PacketTap) -> None:
-        self._begin(self.recorder.run(engine_tap(packet_tap, rec.TICK_MS)))
-
-    def _begin(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
-        task = asyncio.create_task(work)
-        task.add_done_callback(self._work_ended)
-        self._tasks.append(task)
-        return task
-
-    def _work_ended(self, task: "asyncio.Task[None]") -> None:
-        """One reader's end is normal: a voice session was made anew. Its failure is the recording's."""
-        if not task.cancelled() and (error := task.exception()) and not self._ended.done():
-            self._ended.set_exception(error)
-            self._ended.exception()  # looked at: `failed` need not be awaited
-
-    def _session_ended(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and not self._ended.done():
-            self._ended.set_result(None)
-
-    async def _look_after(self) -> None:
-        """Look at health and room until a limit is reached."""
-        while True:
-            disk = self._disk()
-            for alarm in self._health.look(self.recorder.now, self._observer.observe(disk)):
-                self.recorder.event(alarm)
-                if self._on_alarm is not None:
-                    self._on_alarm(alarm)
-            if disk is not None and disk.full and not self._ended.done():
-                self.limit_reached = disk.limit
-                self._ended.set_result(None)
-                return
-            await asyncio.sleep(LOOK_EVERY_S)
-
-    def _disk(self) -> Disk | None:
-        report = self._health.report
-        with contextlib.suppress(OSError):  # what cannot be looked at will fail to be written, and say so
-            return self._space.look(self.recorder.now, speakers=report.voices, packets=report.packets)
-        return None
-
-    async def _follow(self) -> None:
+    async def _take_events(self) -> None:
         async for event in self._session.events():
             self._observer.note(event)
             self._note(event)
@@ -171,8 +88,8 @@ class KeptCall:
             case events.TextReceived(user_id=user_id, name=name, text=text):
                 write(rec.Note(now=now, text=text, user_id=user_id, name=name))
             case events.VoiceLost():
-                self._kernel_drops = 0  # the next engine counts anew
-        self._note_kernel_drops()
+                self._forget_kernel_drops()
+        self._note_drops()
 
     def _note_joined(self, member: MemberInfo) -> None:
         """Of one who does not agree to be kept not even the name is written."""
@@ -189,12 +106,9 @@ class KeptCall:
         members = self._session.members
         return members[user_id].name if user_id in members else ""
 
-    def _note_kernel_drops(self) -> None:
-        stats = self._session.stats()
-        if stats is not None and stats.kernel_drops > self._kernel_drops:
-            lost = stats.kernel_drops - self._kernel_drops
-            self._kernel_drops = stats.kernel_drops
-            self.recorder.event(rec.Gap(now=self.recorder.now, packets=lost, where="kernel"))
+    def _note_drops(self) -> None:
+        if (stats := self._session.stats()) is not None:
+            self._note_kernel_drops(stats.kernel_drops)
 
 
 @asynccontextmanager
@@ -221,7 +135,7 @@ async def keep_call(
     kept = KeptCall(session, recorder, watch, limits=limits, on_alarm=on_alarm, silence_s=silence_s)
     try:
         try:
-            await session.join(None, on_tap=kept._read)
+            await session.join(None, on_tap=kept.read)
         except BaseException:
             await kept.close()
             kept.recorder.discard()

@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 
 from raccall.client.link import InviteLink, parse_link
-from raccall.client.tls import as_connection_failed, client_context
 from raccall.errors import ConnectionFailed, InputError, RefusedError
 from raccall.server.tokens import Tokens
 from raccall.store import DataFolder, default_data_folder
 from raccall.units import DEFAULT_PORT
+from raccall.wire.tls import as_connection_failed, client_context
 
 TIMEOUT_S = 10.0
 HERE = f"http://127.0.0.1:{DEFAULT_PORT}"

@@ -18,14 +18,14 @@ from raccall.client import events
 from raccall.client.events import Event, VoiceServerGiven
 from raccall.client.link import InviteLink, parse_link
 from raccall.client.session import ControlSession
-from raccall.client.socket import Carrier, open_socket
-from raccall.client.tls import as_connection_failed, client_context
-from raccall.client.voice import VoiceCall, VoiceSettings, retry_delay_s
 from raccall.errors import ConnectionFailed, RaccallError, RefusedError
 from raccall.units import Ssrc
+from raccall.voice.call import VoiceCall, VoiceSettings, retry_delay_s
 from raccall.voice.engine import EngineStats, GateMode, PacketTap, Sound
 from raccall.voice.gateway.client import Next, VoiceIdentity
 from raccall.wire.control import Consent, MemberInfo, RecordingState
+from raccall.wire.socket import Carrier, open_socket
+from raccall.wire.tls import as_connection_failed, client_context
 
 MAX_EVENTS = 1000
 """Events nobody has taken yet; beyond, the oldest is dropped and counted."""

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from raccall.units import Ssrc
+from raccall.voice.events import SourceKnown as SourceKnown
+from raccall.voice.events import VoiceConnected as VoiceConnected
 from raccall.wire.control import MemberInfo, RecordingState
 
 
@@ -138,18 +139,6 @@ class VoiceServerGiven:
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceConnected:
-    """Media flows: at the start of a call, and again after a voice session had to be made anew."""
-
-    ssrc: Ssrc
-    """Of the own voice."""
-    mode: str
-    """The transport mode in use."""
-    media_address: tuple[str, int]
-    """Where media goes."""
-
-
-@dataclass(frozen=True, slots=True)
 class VoiceLost:
     """The voice connection ended."""
 
@@ -159,14 +148,6 @@ class VoiceLost:
     """For people."""
     final: bool
     """True: it stays so until the next `join`; False: it is being made again."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceKnown:
-    """Whose voice an SSRC is; also told for those who were there before us."""
-
-    user_id: str
-    ssrc: Ssrc
 
 
 Event = (

@@ -14,9 +14,9 @@ from raccall.cli.checks import certificate
 from raccall.cli.checks.findings import Finding, ok, problem, warning
 from raccall.client import connect
 from raccall.client.link import InviteLink
-from raccall.client.tls import as_connection_failed, client_context
 from raccall.clock import wall_now
 from raccall.errors import RaccallError
+from raccall.wire.tls import as_connection_failed, client_context
 
 NO_TOKEN = "x"
 """What `cli.api.place` makes of a URL that is no invite."""

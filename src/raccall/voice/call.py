@@ -6,16 +6,15 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raccall.client import events
-from raccall.client.events import Event
-from raccall.client.socket import Carrier, open_socket
-from raccall.client.tunnel import Tunnel
 from raccall.errors import ConnectionFailed
 from raccall.units import Ssrc
 from raccall.voice.engine import Engine, EngineStats, GateMode, PacketTap, Sound, read_stats
+from raccall.voice.events import Event, SourceKnown, VoiceConnected
 from raccall.voice.gateway import client as gateway
 from raccall.voice.gateway.client import Next, VoiceGatewayClient, VoiceIdentity
 from raccall.voice.gateway.messages import Speaking
+from raccall.voice.tunnel import Tunnel
+from raccall.wire.socket import Carrier, open_socket
 
 MODES = (
     "aead_aes256_gcm_rtpsize",
@@ -153,7 +152,7 @@ class VoiceCall:
             case gateway.UserSpeaking(user_id=user_id, ssrc=ssrc):
                 self._forget(user_id)
                 self.sources[ssrc] = user_id
-                self._emit(events.SourceKnown(user_id, ssrc))
+                self._emit(SourceKnown(user_id, ssrc))
             case gateway.UserDisconnected(user_id=user_id):
                 self._forget(user_id)
             case gateway.Closed():
@@ -207,7 +206,7 @@ class VoiceCall:
         self.started = True
         if settings.gate_mode is not GateMode.OPEN:
             self.engine.set_gate_mode(settings.gate_mode)
-        self._emit(events.VoiceConnected(ssrc, description.mode, self._media_address))
+        self._emit(VoiceConnected(ssrc, description.mode, self._media_address))
 
     def _forget(self, user_id: str) -> None:
         for ssrc in [ssrc for ssrc, owner in self.sources.items() if owner == user_id]:

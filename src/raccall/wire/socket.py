@@ -10,10 +10,10 @@ from typing import Generic, Protocol, TypeVar
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from raccall.client.tls import as_connection_failed
 from raccall.clock import monotonic_now
 from raccall.errors import ConnectionFailed
 from raccall.units import NANOS_PER_SECOND, Nanos
+from raccall.wire.tls import as_connection_failed
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from raccall.client.tls import as_connection_failed, client_context
+from raccall.wire.tls import as_connection_failed, client_context
 
 
 @pytest.fixture
