@@ -211,7 +211,7 @@ def test_a_session_is_described_once_and_after_ready() -> None:
 
 def test_unknown_opcodes_are_ignored_but_their_numbers_count() -> None:
     peer = Peer().described()
-    peer.say({"op": 18, "d": {"user_id": "1", "flags": 2}, "seq": 8})
+    peer.say({"op": 12, "d": {"user_id": "1", "video_ssrc": 2}, "seq": 8})
     assert peer.client.counts["unknown"] == 1
     peer.pass_ms(HEARTBEAT_MS)
     assert peer.heard()[0]["d"] == {"t": 1, "seq_ack": 8}

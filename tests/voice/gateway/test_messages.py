@@ -48,10 +48,43 @@ def test_resumed_carries_null():
 
 
 def test_an_unknown_opcode_is_ignored_by_clients_and_refused_by_servers():
-    assert parse_server_message('{"op":18,"d":{"user_id":"1","flags":2},"seq":3}') == (Unknown(op=18), 3)
+    assert parse_server_message('{"op":12,"d":{"user_id":"1","video_ssrc":2},"seq":3}') == (Unknown(op=12), 3)
     with pytest.raises(VoiceMalformed) as refused:
         parse_client_message('{"op":99,"d":{}}')
     assert refused.value.code is CloseCode.UNKNOWN_OPCODE
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (messages.TransitionReady(transition_id=7), '{"op":23,"d":{"transition_id":7}}'),
+        (messages.InvalidCommitWelcome(transition_id=7), '{"op":31,"d":{"transition_id":7}}'),
+    ],
+)
+def test_what_clients_say_about_encryption(message, text):
+    assert write_message(message) == text
+    assert parse_client_message(text) == message
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (messages.ClientFlags(user_id="1", flags=2), '{"op":18,"d":{"user_id":"1","flags":2},"seq":3}'),
+        (messages.ClientPlatform(user_id="1", platform=None), '{"op":20,"d":{"user_id":"1","platform":null},"seq":3}'),
+        (
+            messages.PrepareTransition(protocol_version=0, transition_id=9),
+            '{"op":21,"d":{"protocol_version":0,"transition_id":9},"seq":3}',
+        ),
+        (messages.ExecuteTransition(transition_id=9), '{"op":22,"d":{"transition_id":9},"seq":3}'),
+        (
+            messages.PrepareEpoch(protocol_version=1, epoch=1),
+            '{"op":24,"d":{"protocol_version":1,"epoch":1},"seq":3}',
+        ),
+    ],
+)
+def test_what_servers_say_about_encryption(message, text):
+    assert write_message(message, seq=3) == text
+    assert parse_server_message(text) == (message, 3)
 
 
 def test_the_key_has_32_bytes():

@@ -1,4 +1,4 @@
-"""Messages of the voice gateway (version 8, JSON), typed: what both sides parse and write.
+"""Messages of the voice gateway (version 8, JSON), typed: what both sides parse and write (binary: `gateway.binary`).
 
 On the wire each is `{"op": number, "d": fields}`; messages of the server that a resume must repeat also carry "seq".
 Fields have the names and types of the published protocol; fields and opcodes that we do not know are let through, so
@@ -7,10 +7,14 @@ that libraries written for Discord can talk to us and we to Discord.
     VoiceMalformed          not one of these messages; `code` is the close code that a server answers with
 """
 
-from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
+
+from raccall.voice.gateway.codes import CloseCode as CloseCode
+from raccall.voice.gateway.codes import Opcode as Opcode
+from raccall.voice.gateway.codes import Speaking as Speaking
+from raccall.voice.gateway.codes import VoiceMalformed as VoiceMalformed
 
 GATEWAY_VERSION = 8
 MAX_MESSAGE_BYTES = 16 * 1024
@@ -19,71 +23,6 @@ MAX_MESSAGE_BYTES = 16 * 1024
 KEY_BYTES = 32
 NO_SEQ = -1
 """What a client sends as `seq_ack` before it got a numbered message."""
-
-
-class Opcode(IntEnum):
-    """The ones of a call without end-to-end encryption. C = client to server, S = server to client."""
-
-    IDENTIFY = 0  # C
-    SELECT_PROTOCOL = 1  # C
-    READY = 2  # S
-    HEARTBEAT = 3  # C
-    SESSION_DESCRIPTION = 4  # S
-    SPEAKING = 5  # C and S, with different fields
-    HEARTBEAT_ACK = 6  # S
-    RESUME = 7  # C
-    HELLO = 8  # S
-    RESUMED = 9  # S
-    CLIENTS_CONNECT = 11  # S
-    CLIENT_DISCONNECT = 13  # S
-
-
-class CloseCode(IntEnum):
-    """WebSocket close codes of the voice gateway, each with a sentence for people."""
-
-    sentence: str
-
-    def __new__(cls, code: int, sentence: str) -> "CloseCode":
-        member = int.__new__(cls, code)
-        member._value_ = code
-        member.sentence = sentence
-        return member
-
-    NORMAL = 1000, "The connection was closed."
-    GOING_AWAY = 1001, "The server is stopping."
-    UNKNOWN_OPCODE = 4001, "The server does not know this opcode."
-    DECODE_ERROR = 4002, "The server could not read the message."
-    NOT_AUTHENTICATED = 4003, "A message came before identify."
-    AUTHENTICATION_FAILED = 4004, "The token is wrong."
-    ALREADY_AUTHENTICATED = 4005, "Identify came twice."
-    SESSION_INVALID = 4006, "The session is not valid any more."
-    SESSION_TIMEOUT = 4009, "No heartbeat came in time."
-    SERVER_NOT_FOUND = 4011, "The room does not exist."
-    UNKNOWN_PROTOCOL = 4012, "The server does not know this protocol or gateway version."
-    DISCONNECTED = 4014, "The session was ended: by a move, a removal, or a newer session of the same person."
-    SERVER_CRASHED = 4015, "The voice server stopped unexpectedly."
-    UNKNOWN_MODE = 4016, "The server does not know this encryption mode."
-    ENCRYPTION_REQUIRED = 4017, "The call needs end-to-end encryption."
-    BAD_REQUEST = 4020, "The message makes no sense here."
-    RATE_LIMITED = 4021, "Too many messages."
-    CALL_TERMINATED = 4022, "The call is over."
-
-
-class Speaking(IntEnum):
-    """Bits of the speaking field."""
-
-    NOTHING = 0
-    MICROPHONE = 1
-    SOUNDSHARE = 2
-    PRIORITY = 4
-
-
-class VoiceMalformed(Exception):
-    """The data is not one of these messages; the text says what is wrong with it."""
-
-    def __init__(self, code: CloseCode, text: str) -> None:
-        super().__init__(text)
-        self.code = code
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +41,7 @@ class Identify(_Message, frozen=True, kw_only=True):
     """From the control connection, as is the token."""
     token: str
     max_dave_protocol_version: int = 0
+    """The newest version of end-to-end encryption that the client speaks; 0: none."""
 
 
 class ProtocolAddress(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +84,21 @@ class Resume(_Message, frozen=True, kw_only=True):
     seq_ack: int = NO_SEQ
 
 
+class TransitionReady(_Message, frozen=True, kw_only=True):
+    """The client can open frames of the transition's new epoch (or version)."""
+
+    opcode: ClassVar = Opcode.DAVE_TRANSITION_READY
+    transition_id: int
+
+
+class InvalidCommitWelcome(_Message, frozen=True, kw_only=True):
+    """The client could not use the commit or welcome of this transition. It has begun anew; its new key package
+    follows."""
+
+    opcode: ClassVar = Opcode.MLS_INVALID_COMMIT_WELCOME
+    transition_id: int
+
+
 # ---- server to client ----
 
 
@@ -172,6 +127,7 @@ class SessionDescription(_Message, frozen=True, kw_only=True):
     secret_key: list[int]
     """32 numbers."""
     dave_protocol_version: int = 0
+    """Of the call, now. Not 0: the server's external sender follows, and the client answers with a key package."""
     audio_codec: str = "opus"
     media_session_id: str = ""
 
@@ -215,13 +171,50 @@ class ClientDisconnect(_Message, frozen=True, kw_only=True):
     user_id: str
 
 
+class ClientFlags(_Message, frozen=True, kw_only=True):
+    opcode: ClassVar = Opcode.CLIENT_FLAGS
+    user_id: str
+    flags: int | None = None
+    """Bit 1: clips of this user may be made."""
+
+
+class ClientPlatform(_Message, frozen=True, kw_only=True):
+    opcode: ClassVar = Opcode.CLIENT_PLATFORM
+    user_id: str
+    platform: int | None = None
+    """0 desktop, 1 mobile, 2 Xbox, 3 PlayStation."""
+
+
+class PrepareTransition(_Message, frozen=True, kw_only=True):
+    """The call is about to use this version. Answer TransitionReady; with id 0, switch at once and say nothing."""
+
+    opcode: ClassVar = Opcode.DAVE_PREPARE_TRANSITION
+    protocol_version: int
+    transition_id: int
+
+
+class ExecuteTransition(_Message, frozen=True, kw_only=True):
+    """Send with the new epoch's keys (or version) from now on. Older transitions that are still open are void."""
+
+    opcode: ClassVar = Opcode.DAVE_EXECUTE_TRANSITION
+    transition_id: int
+
+
+class PrepareEpoch(_Message, frozen=True, kw_only=True):
+    """With `epoch` 1 a new group is to be made: forget the old one and send a new key package."""
+
+    opcode: ClassVar = Opcode.DAVE_PREPARE_EPOCH
+    protocol_version: int
+    epoch: int
+
+
 class Unknown(_Message, frozen=True, kw_only=True):
-    """A message of a server with an opcode that is not used here (video, platform, ...): ignore it."""
+    """A message of a server with an opcode that is not used here (video, sessions, ...): ignore it."""
 
     op: int
 
 
-ClientMessage = Identify | SelectProtocol | Heartbeat | ClientSpeaking | Resume
+ClientMessage = Identify | SelectProtocol | Heartbeat | ClientSpeaking | Resume | TransitionReady | InvalidCommitWelcome
 ServerMessage = (
     Hello
     | Ready
@@ -231,6 +224,11 @@ ServerMessage = (
     | Resumed
     | ClientsConnect
     | ClientDisconnect
+    | ClientFlags
+    | ClientPlatform
+    | PrepareTransition
+    | ExecuteTransition
+    | PrepareEpoch
     | Unknown
 )
 
@@ -254,9 +252,22 @@ def _decoders(*types: Any) -> dict[int, "msgspec.json.Decoder[Any]"]:
 
 _envelope = msgspec.json.Decoder(_Envelope)
 _encode = msgspec.json.Encoder().encode
-_from_client = _decoders(Identify, SelectProtocol, Heartbeat, ClientSpeaking, Resume)
+_from_client = _decoders(
+    Identify, SelectProtocol, Heartbeat, ClientSpeaking, Resume, TransitionReady, InvalidCommitWelcome
+)
 _from_server = _decoders(
-    Hello, Ready, SessionDescription, UserSpeaking, HeartbeatAck, ClientsConnect, ClientDisconnect
+    Hello,
+    Ready,
+    SessionDescription,
+    UserSpeaking,
+    HeartbeatAck,
+    ClientsConnect,
+    ClientDisconnect,
+    ClientFlags,
+    ClientPlatform,
+    PrepareTransition,
+    ExecuteTransition,
+    PrepareEpoch,
 )  # Resumed carries nothing worth reading
 
 
