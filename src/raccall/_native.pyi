@@ -429,6 +429,9 @@ class Engine:
     def set_muted(self, muted: bool) -> None:
         """Within 20 ms no packet leaves any more; timestamps go on."""
 
+    def set_deafened(self, deafened: bool) -> None:
+        """Play silence instead of the others, within 10 ms; they are received all the same."""
+
     def set_gate_mode(self, mode: str) -> None:
         """When the microphone is sent: open, voice or ptt. ValueError for another."""
 

@@ -44,6 +44,12 @@ class NotedEngine:
     def set_muted(self, muted: bool) -> None:
         self.calls.append(("muted", muted))
 
+    def set_deafened(self, deafened: bool) -> None:
+        self.calls.append(("deafened", deafened))
+
+    def set_gain_db(self, ssrc: int, gain_db: float) -> None:
+        self.calls.append(("gain", (ssrc, gain_db)))
+
     def close(self) -> None:
         self.calls.append(("close", None))
 

@@ -46,6 +46,8 @@ const SILENCE: Nanos = 80 * NANOS_PER_MS;
 /// What other threads ask for; taken at the next tick.
 pub enum Command {
     SetMuted(bool),
+    /// Nothing is heard; what comes is decoded all the same, so that hearing again begins at once.
+    SetDeafened(bool),
     SetInputGain(f32),
     SetGain {
         ssrc: u32,
@@ -137,6 +139,7 @@ struct Thread {
     hasty_reports: u32,
     /// When the last voice packet came; None once its absence was noticed.
     heard: Option<Nanos>,
+    deafened: bool,
     late_ticks: u64,
     stats: Stats,
 }
@@ -153,6 +156,7 @@ impl Thread {
             next_stats: now,
             hasty_reports: 0,
             heard: None,
+            deafened: false,
             late_ticks: 0,
             stats: Stats::default(),
         }
@@ -166,6 +170,7 @@ impl Thread {
                     self.call.muted = muted;
                     self.call.send.set_muted(muted);
                 }
+                Command::SetDeafened(deafened) => self.deafened = deafened,
                 Command::SetInputGain(gain_db) => self.call.send.set_gain_db(gain_db),
                 Command::SetGateMode(mode) => self.call.send.set_gate_mode(mode),
                 Command::SetPressed(pressed) => self.call.send.set_pressed(pressed),
@@ -270,13 +275,19 @@ impl Thread {
     }
 
     fn play(&mut self, now: Nanos) {
-        let receive = &mut self.call.receive;
+        let (receive, deafened) = (&mut self.call.receive, self.deafened);
+        let mut hear = |frame: &mut [f32; PLAYBACK_FRAME]| {
+            receive.pull(now, frame);
+            if deafened {
+                frame.fill(0.0);
+            }
+        };
         match self.call.sound.as_deref_mut() {
             None => {}
-            Some(SoundEnd::Device(device)) => device.play(|frame| receive.pull(now, frame)),
+            Some(SoundEnd::Device(device)) => device.play(hear),
             Some(SoundEnd::Clocked(clocked)) => {
                 let mut frame = [0.0; PLAYBACK_FRAME];
-                receive.pull(now, &mut frame);
+                hear(&mut frame);
                 clocked.play(&frame);
             }
         }

@@ -92,6 +92,10 @@ impl Engine {
         self.command(py, Command::SetMuted(muted))
     }
 
+    fn set_deafened(&self, py: Python<'_>, deafened: bool) -> PyResult<()> {
+        self.command(py, Command::SetDeafened(deafened))
+    }
+
     fn set_input_gain_db(&self, py: Python<'_>, gain_db: f32) -> PyResult<()> {
         self.command(py, Command::SetInputGain(gain_db))
     }

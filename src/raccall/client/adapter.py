@@ -18,9 +18,9 @@ from raccall.client import events
 from raccall.client.events import Event, VoiceServerGiven
 from raccall.client.link import InviteLink, parse_link
 from raccall.client.session import ControlSession
-from raccall.errors import ConnectionFailed, RaccallError, RefusedError
+from raccall.errors import ConnectionFailed, InputError, RaccallError, RefusedError
 from raccall.units import Ssrc
-from raccall.voice.call import VoiceCall, VoiceSettings, retry_delay_s
+from raccall.voice.call import Hearing, VoiceCall, VoiceSettings, retry_delay_s
 from raccall.voice.engine import EngineStats, GateMode, PacketTap, Sound
 from raccall.voice.gateway.client import Next, VoiceIdentity
 from raccall.wire.control import Consent, MemberInfo, RecordingState
@@ -125,6 +125,7 @@ class Session:
         self._wanted: _Call | None = None
         self._call: VoiceCall | None = None
         self._muted = False
+        self._hearing = Hearing()
         self._agreed: bool | None = None
         self._in_room = False
         self._closed = False
@@ -253,6 +254,24 @@ class Session:
         if self._wanted is not None:
             self._control.set_muted(self.room_id, muted)
             await self._carrier.flush()
+
+    @property
+    def deafened(self) -> bool:
+        return self._hearing.deafened
+
+    def set_deafened(self, deafened: bool) -> None:
+        """Hear nobody, or everybody again. One's own microphone stays as it is."""
+        self._hearing.deafened = deafened
+        if self._call is not None:
+            self._call.apply_hearing()
+
+    def set_gain_db(self, user_id: str, gain_db: float) -> None:
+        """How loud one hears somebody, -60 to +12; kept until the session ends. Raises InputError."""
+        if not -60 <= gain_db <= 12:
+            raise InputError("gain_out_of_range", "A volume is from -60 to +12 dB.")
+        self._hearing.gains_db[user_id] = gain_db
+        if self._call is not None:
+            self._call.apply_hearing()
 
     def set_pressed(self, pressed: bool) -> None:
         """The key of push-to-talk: held or released."""
@@ -454,6 +473,7 @@ class Session:
             settings=settings,
             muted=self._muted,
             emit=self._emit,
+            hearing=self._hearing,
         )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from raccall.errors import ConnectionFailed
 from raccall.units import Ssrc
@@ -60,6 +60,15 @@ class VoiceSettings:
     """Gets a tap of each voice session before its first packet."""
 
 
+@dataclass(slots=True)
+class Hearing:
+    """How one hears the others, over all voice sessions of one call and beyond."""
+
+    deafened: bool = False
+    gains_db: dict[str, float] = field(default_factory=dict)
+    """user id → -60 to +12; who is not in it is heard as they are."""
+
+
 class VoiceCall:
     """One session on the voice gateway, over as many WebSockets as it takes; then it is used up.
 
@@ -74,10 +83,12 @@ class VoiceCall:
         settings: VoiceSettings,
         muted: bool,
         emit: Callable[[Event], None],
+        hearing: Hearing | None = None,
     ) -> None:
         self._url = url
         self._tls = tls
         self._settings = settings
+        self._hearing = hearing or Hearing()
         self._muted = muted
         self._emit = emit
         self._core = VoiceGatewayClient(identity)
@@ -116,6 +127,14 @@ class VoiceCall:
         if self.engine is not None and self.started:
             self.engine.set_muted(muted)
 
+    def apply_hearing(self) -> None:
+        """Say it whenever `hearing` has changed."""
+        if self.engine is not None and self.started:
+            self.engine.set_deafened(self._hearing.deafened)
+            for ssrc, user_id in self.sources.items():
+                if (gain_db := self._hearing.gains_db.get(user_id)) is not None:
+                    self.engine.set_gain_db(ssrc, gain_db)
+
     def set_pressed(self, pressed: bool) -> None:
         """The key of push-to-talk."""
         if self.engine is not None and self.started:
@@ -152,6 +171,8 @@ class VoiceCall:
             case gateway.UserSpeaking(user_id=user_id, ssrc=ssrc):
                 self._forget(user_id)
                 self.sources[ssrc] = user_id
+                if self.started and user_id in self._hearing.gains_db:
+                    self.apply_hearing()
                 self._emit(SourceKnown(user_id, ssrc))
             case gateway.UserDisconnected(user_id=user_id):
                 self._forget(user_id)
@@ -204,6 +225,8 @@ class VoiceCall:
             muted=self._muted,
         )
         self.started = True
+        if self._hearing != Hearing():
+            self.apply_hearing()
         if settings.gate_mode is not GateMode.OPEN:
             self.engine.set_gate_mode(settings.gate_mode)
         self._emit(VoiceConnected(ssrc, description.mode, self._media_address))
