@@ -32,7 +32,7 @@ $(TOOLS): constraints.txt
 	@touch $@
 
 $(BUILT): $(TOOLS) pyproject.toml $(RUST_SOURCES)
-	@echo "Building the voice path (about a minute the first time) ..."
+	@echo "Building the voice path (about two minutes the first time) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $@
 

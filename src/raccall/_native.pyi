@@ -114,6 +114,78 @@ def opus_version() -> str: ...
 def opus_payload_samples(payload: bytes, sample_rate_hz: int) -> int: ...
 def opus_payload_has_lbrr(payload: bytes) -> bool: ...
 
+# ---- e2ee: end-to-end encryption ----
+# `DaveMember` is explained in `raccall.voice.e2ee`, the public face.
+
+DAVE_PROTOCOL_VERSION: int
+"""Of DAVE, as op 0 tells it."""
+
+class DaveError(ValueError):
+    """A handshake message, or a request, was refused. `str(error)` is a sentence."""
+
+    code: str
+    """Stable: "malformed", "no_group", "in_group", "wrong_group", "wrong_epoch", "wrong_sender", "unexpected_user",
+    "bad_roster", "not_proposed", "forged", "unknown_user", "bad_key", "failed" (crates/e2ee/src/error.rs)."""
+
+@final
+class EpochKeys:
+    """The frame keys of one epoch, for all its members. Immutable and opaque: no secret byte reaches Python."""
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def own_user_id(self) -> int: ...
+    @property
+    def user_ids(self) -> list[int]:
+        """Members, ourselves included, sorted."""
+
+@final
+class DaveMember:
+    """One member's side of the group. Any thread may call it, one call at a time runs, without the GIL."""
+
+    def __init__(self, user_id: int, channel_id: int, identity_key: bytes | None = None) -> None:
+        """identity_key: the private P-256 key, 32 bytes; made when None. Raises DaveError ("bad_key")."""
+    def identity_key(self) -> bytes:
+        """The private key, to be kept secret and handed over again in the next call."""
+    @property
+    def user_id(self) -> int: ...
+    def set_external_sender(self, external_sender: bytes) -> None:
+        """Take what op 25 carries. Raises DaveError: "malformed", "in_group"."""
+    def key_package(self) -> bytes:
+        """What op 26 carries, made anew each time; a welcome is for the newest."""
+    def process_proposals(self, body: bytes, expected_user_ids: Sequence[int] | None = None) -> bytes | None:
+        """Take what op 27 carries. Gives what op 28 carries; None when all was revoked.
+
+        expected_user_ids: who may be added. Raises DaveError: "no_group", "malformed", "wrong_epoch", "wrong_sender",
+        "unexpected_user", "bad_roster", "not_proposed" (revoked what is not known), "forged".
+        """
+    def process_commit(self, commit: bytes) -> bool:
+        """Take the commit of op 29. False: it is not for us, who wait for a welcome.
+
+        Raises DaveError: "no_group", "malformed", "wrong_group", "wrong_epoch", "wrong_sender", "bad_roster",
+        "not_proposed", "forged". Answer with op 31 then.
+        """
+    def process_welcome(self, welcome: bytes, recognized: Sequence[int] | None = None) -> None:
+        """Take the welcome of op 30. recognized: who may be in the group, ourselves included.
+
+        Raises DaveError: "no_group" (no external sender yet), "in_group", "malformed", "wrong_group", "wrong_sender",
+        "unexpected_user", "bad_roster", "forged". Answer with op 31 then.
+        """
+    @property
+    def epoch(self) -> int | None:
+        """None before there is a group."""
+    def roster(self) -> list[tuple[int, bytes]]:
+        """User id and public identity key (65 bytes) of each member, as the group has them. Empty without a group."""
+    def verification_code(self) -> str:
+        """30 digits in groups of five, the same for everyone in this epoch. Raises DaveError ("no_group")."""
+    def fingerprint(self, user_id: int) -> str:
+        """45 digits in groups of five that both see alike, in every call, while both have the identity keys that they
+        show each other. Takes 50 ms on purpose. Raises DaveError ("no_group", "unknown_user")."""
+    def keys(self) -> EpochKeys:
+        """This epoch's. Raises DaveError ("no_group")."""
+    def reset(self) -> None:
+        """Leave the group and begin anew, same identity, same external sender; `key_package` is next."""
+
 # ---- media: chains ----
 
 _Queue = tuple[float, float, int, int]

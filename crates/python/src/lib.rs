@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod e2ee;
 mod engine;
 mod media;
 mod opus;
@@ -14,6 +15,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     wire::register(module)?;
     opus::register(module)?;
+    e2ee::register(module)?;
     media::register(module)?;
     relay::register(module)?;
     engine::register(module)?;
