@@ -447,7 +447,8 @@ class PacketTap:
 
         A batch comes about every 20 ms; an empty one when none came within `timeout_ms`, None when the Engine closed
         and all is read. Arrival is the kernel's receive time on the clock of `time.monotonic_ns()`. The packet is
-        whole: header, extension, padding.
+        whole: header, extension, padding. An encrypted one is decrypted, without padding; one that had to wait for its
+        key comes late, with the arrival it had, each Source's in their order.
         """
 
 @final
@@ -483,13 +484,15 @@ class Engine:
         expected_loss_pct: int = 10,
         deep_plc: bool = True,
         muted: bool = False,
+        encryption: str = "off",
     ) -> None:
         """Start sending, receiving and playing.
 
         mode, key: from the session description; the key has 32 bytes.
         sound: None only listens: packets go to the taps, nothing is decoded, nothing but reports is sent.
         bitrate_bps: 6000 to 128000. complexity: 0 to 10. expected_loss_pct: 0 to 100, until reports tell.
-        deep_plc: conceal losses with libopus's neural network. ValueError for a number out of range or a Sound in use.
+        deep_plc: conceal losses with libopus's neural network. encryption: as in `set_encryption`.
+        ValueError for a number out of range or a Sound in use.
         """
 
     def rekey(self, mode: str, key: bytes) -> None:
@@ -515,6 +518,18 @@ class Engine:
 
     def set_gain_db(self, ssrc: int, gain_db: float) -> None:
         """Of one Source as played here, -60 to +12."""
+
+    def set_encryption(self, mode: str) -> None:
+        """End-to-end: off, either or on (`raccall.voice.engine.Encryption`). ValueError for another."""
+
+    def add_keys(self, keys: EpochKeys) -> None:
+        """From the next tick on open what members encrypt with this epoch's keys, and what waited for them."""
+
+    def use_keys(self, keys: EpochKeys) -> None:
+        """Encrypt with these from the next packet on; `add_keys` included. Former epochs open for ten seconds more."""
+
+    def set_owner(self, ssrc: int, user_id: int) -> None:
+        """Who is said to speak as this Source (op 5). Tried first, never believed: who it was tells `stats`."""
 
     def open_tap(self, capacity_packets: int = 16384) -> PacketTap:
         """Open a tap; opened before `start`, it misses nothing. It holds 6 s of 50 talkers unread."""

@@ -7,7 +7,17 @@ from typing import Any
 from raccall._native import Engine, PacketTap, Sound
 from raccall.units import Nanos, Ssrc
 
-__all__ = ["Engine", "EngineStats", "GateMode", "PacketTap", "Sound", "SourceStats", "read_stats"]
+__all__ = [
+    "Encryption",
+    "EncryptionStats",
+    "Engine",
+    "EngineStats",
+    "GateMode",
+    "PacketTap",
+    "Sound",
+    "SourceStats",
+    "read_stats",
+]
 
 
 class GateMode(StrEnum):
@@ -19,6 +29,46 @@ class GateMode(StrEnum):
     """While somebody speaks: from 100 ms before a word until 400 ms behind the last."""
     PUSH_TO_TALK = "ptt"
     """While a key is held: from 60 ms before until 200 ms behind."""
+
+
+class Encryption(StrEnum):
+    """What is to be encrypted end to end. What carries no mark of it and is not F8 FF FE is plain."""
+
+    OFF = "off"
+    """Plain goes out and in. With keys still at hand what is encrypted is opened: others may have switched already."""
+    EITHER = "either"
+    """On the way down, from op 21 with version 0 until op 22: as ON, and plain comes in, too."""
+    ON = "on"
+    """Nothing goes out without a key, plain is refused; for ten seconds after OFF it still comes in."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptionStats:
+    """Frames, by what became of them since the start."""
+
+    encrypted: int = 0
+    """Sent."""
+    unsent: int = 0
+    """Not sent, because encryption is on and there is no key yet."""
+    decrypted: int = 0
+    plain: int = 0
+    """Came unencrypted and might: silence, or while encryption is not on."""
+    unencrypted: int = 0
+    """Came unencrypted and might not: refused."""
+    replayed: int = 0
+    """A frame that had been opened before: refused."""
+    bad_tag: int = 0
+    """Fitted no key at hand when they came: held."""
+    waiting: int = 0
+    """Held now: their key or owner may still come."""
+    released: int = 0
+    """Opened after waiting."""
+    expired: int = 0
+    """Held for ten seconds in vain."""
+    overflowed: int = 0
+    """Not held any longer, because too many bytes waited."""
+    untried: int = 0
+    """Times that keys of other members were not tried, because too much had been tried in that second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +104,8 @@ class SourceStats:
     level_db: float
     """Of the last frames played, against full scale; -127 is silence. Without decoding: what packets say (RFC 6464)."""
     talking: bool
+    owner: int | None = None
+    """The user whose key opened the newest encrypted frame: who it is, whatever anyone claims. None: none was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +159,7 @@ class EngineStats:
     """The microphone is neither muted nor its gate closed."""
     late_ticks: int = 0
     """Times that this machine let the voice's thread wait so long that a sound card may have run dry."""
+    encryption: EncryptionStats = EncryptionStats()
 
 
 def read_stats(engine: Engine) -> EngineStats:
@@ -115,4 +168,5 @@ def read_stats(engine: Engine) -> EngineStats:
     numbers["first_sent"] = numbers.pop("first_sent_ns")
     numbers["cpu"] = numbers.pop("cpu_ns")
     numbers["sources"] = tuple(SourceStats(**source) for source in numbers["sources"])
+    numbers["encryption"] = EncryptionStats(**numbers.get("encryption", {}))
     return EngineStats(**numbers)
