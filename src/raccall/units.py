@@ -21,3 +21,8 @@ FRAME_MS = 20
 FRAME_SAMPLES = SAMPLE_RATE_HZ * FRAME_MS // 1000
 OPUS_PAYLOAD_TYPE = 120
 DEFAULT_PORT = 7420
+
+
+def after_ms(now: Nanos, milliseconds: int) -> Nanos:
+    """So much later."""
+    return Nanos(now + milliseconds * NANOS_PER_MS)
