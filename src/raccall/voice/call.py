@@ -58,6 +58,8 @@ class VoiceSettings:
     gate_mode: GateMode = GateMode.OPEN
     on_tap: Callable[[PacketTap], None] | None = None
     """Gets a tap of each voice session before its first packet."""
+    announce: bool = False
+    """Say whose the own SSRC is even if nothing is ever sent: before, Discord's servers send nothing either."""
 
 
 @dataclass(slots=True)
@@ -211,8 +213,8 @@ class VoiceCall:
     async def _start_media(self, description: gateway.SessionDescription) -> None:
         assert self.engine is not None and self._ready is not None, "a description follows Ready"
         settings, ssrc = self._settings, self._ready.ssrc
-        if settings.sound is not None:
-            self._core.set_speaking(Speaking.MICROPHONE)
+        if settings.sound is not None or settings.announce:
+            self._core.set_speaking(Speaking.NOTHING if settings.sound is None else Speaking.MICROPHONE)
             await self._carrier.flush()  # whose voice it is should be known before it is heard
         if settings.on_tap is not None:
             settings.on_tap(self.engine.open_tap())
