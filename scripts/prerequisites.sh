@@ -10,6 +10,6 @@ command -v "$python" >/dev/null 2>&1 || missing "Python 3.11 or newer is needed,
 "$python" -c 'import venv, ensurepip' 2>/dev/null ||
     missing "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv."
 command -v cc >/dev/null 2>&1 || missing "A C compiler is needed and 'cc' was not found; on Debian and Ubuntu: apt-get install gcc libc6-dev."
-command -v cargo >/dev/null 2>&1 || missing "Rust 1.88 or newer is needed and 'cargo' was not found; see https://rustup.rs."
+command -v cargo >/dev/null 2>&1 || missing "Rust 1.91 or newer is needed and 'cargo' was not found; see https://rustup.rs."
 rust=$(rustc --version | cut -d ' ' -f 2)
-at_least 1.88 "$rust" || missing "Rust 1.88 or newer is needed, this is $rust (rustup update)."
+at_least 1.91 "$rust" || missing "Rust 1.91 or newer is needed, this is $rust (rustup update)."

@@ -280,6 +280,28 @@ class ReceiveChain:
     def report_blocks(self) -> list[tuple[int, int, int, int, int, int, int]]:
         """One block per source, as `SendChain.report_datagram` takes them."""
 
+# ---- media: processing ----
+
+@final
+class Processor:
+    """A microphone's echo, noise and level, 10 ms at a time. See `raccall.voice.processing`."""
+
+    def __init__(self, *, echo: bool, noise: str, gain_control: bool, gain_db: float, high_pass: bool) -> None:
+        """ValueError for a noise suppression that is not off, light or neural."""
+
+    def set(self, *, echo: bool, noise: str, gain_control: bool, gain_db: float, high_pass: bool) -> None:
+        """The same while it runs."""
+
+    def reverse(self, frame: NDArray[np.float32]) -> None:
+        """One frame of shape (480, 1) or (480,). ValueError for another shape."""
+
+    def capture(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One frame of shape (480, 1) or (480,); returns one of shape (480, 1). ValueError for another shape."""
+
+    def reset(self) -> None: ...
+    def report(self) -> dict[str, Any]:
+        """See `raccall.voice.processing.ProcessReport`."""
+
 # ---- relay: forwarding ----
 
 class Relay:

@@ -43,6 +43,11 @@ impl Gain {
         self.set_factor(self.target);
     }
 
+    /// Whether it is not yet where it was sent.
+    pub fn is_moving(&self) -> bool {
+        self.ramp_left > 0
+    }
+
     pub fn apply(&mut self, samples: &mut [f32]) {
         let ramped = self.ramp_left.min(samples.len());
         let (ramp, rest) = samples.split_at_mut(ramped);

@@ -6,6 +6,7 @@ mod e2ee;
 mod engine;
 mod media;
 mod opus;
+mod process;
 mod record;
 mod relay;
 mod wire;
@@ -17,6 +18,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     opus::register(module)?;
     e2ee::register(module)?;
     media::register(module)?;
+    process::register(module)?;
     relay::register(module)?;
     engine::register(module)?;
     record::register(module)?;

@@ -1,0 +1,51 @@
+//! Two ways to suppress noise.
+
+use nnnoiseless::DenoiseState;
+use sonora_ns::config::{NsConfig, SuppressionLevel};
+use sonora_ns::noise_suppressor::NoiseSuppressor;
+
+use super::Samples;
+use super::bands::{BANDS, Bands};
+use crate::frame::PULL_SAMPLES;
+
+/// WebRTC's: a Wiener filter over noise that changes slowly, by 18 dB at most.
+pub struct LightSuppressor(NoiseSuppressor);
+
+impl LightSuppressor {
+    pub fn new() -> Self {
+        let config = NsConfig { target_level: SuppressionLevel::K18dB };
+        Self(NoiseSuppressor::new_with_bands(config, BANDS))
+    }
+
+    /// Learns the room.
+    pub fn listen(&mut self, bands: &Bands) {
+        self.0.analyze(&bands.0[0]);
+    }
+
+    pub fn process(&mut self, bands: &mut Bands) {
+        let [lowest, upper @ ..] = &mut bands.0;
+        self.0.process(lowest);
+        let gain = self.0.upper_band_gain();
+        for (number, band) in upper.iter_mut().enumerate() {
+            self.0.process_upper_band(band, number, gain);
+        }
+        bands.0.iter_mut().for_each(NoiseSuppressor::clamp_frame);
+    }
+}
+
+/// RNNoise: a recurrent network that decides over 22 bands what is voice.
+pub struct NeuralSuppressor(Box<DenoiseState<'static>>);
+
+impl NeuralSuppressor {
+    pub fn new() -> Self {
+        Self(DenoiseState::new())
+    }
+
+    /// Returns how likely it is a voice.
+    pub fn process(&mut self, frame: &mut Samples) -> f32 {
+        let mut clean = [0.0; PULL_SAMPLES];
+        let probability = self.0.process_frame(&mut clean, frame);
+        *frame = clean;
+        probability
+    }
+}
