@@ -16,12 +16,12 @@ from types import TracebackType
 from typing import cast
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from raccall.clock import monotonic_now, wall_now
 from raccall.server import certificate as tls
 from raccall.server.api import create_app
 from raccall.server.binding import Binding, StartRelay, bind
+from raccall.server.front_door import FrontDoor
 from raccall.server.gateways import Gateways
 from raccall.server.keys import LOOK_EVERY_S
 from raccall.server.relay import MediaRelay, usual_threads
@@ -30,15 +30,12 @@ from raccall.server.settings import ServerSettings, join_address
 from raccall.server.watch import WATCH_EVERY_S
 from raccall.store import DataFolder, FolderLock, SqlStore
 from raccall.units import NANOS_PER_SECOND
-from raccall.wire.control import MAX_MESSAGE_BYTES
 
 _RELAYING: list[Binding] = []
 """Of servers whose process is about to end: voice is relayed until it does, which takes Python half a second."""
 STOP_WITHIN_S = 3
 """Connections that did not close by then are cut."""
 LAG_EVERY_S = 0.25
-WRITE_BUFFER_BYTES = 16 << 10
-"""Of one WebSocket, in this process; 100 ms of voice from ten talkers. The kernel's share: `binding.UNSENT_BYTES`."""
 
 
 class RunningServer:
@@ -145,19 +142,21 @@ class RunningServer:
             self._binding.close()
 
     def _config(self, certificate: tls.Certificate | None) -> uvicorn.Config:
+        door = functools.partial(
+            FrontDoor,
+            Gateways(self.service, self._timer_moved.set),
+            self.service.doorway,
+            certificate.context() if certificate else None,
+        )
         return uvicorn.Config(
-            Gateways(create_app(self.service), self.service, self._timer_moved.set),
-            ws=_WebSocketProtocol,
-            ws_max_size=MAX_MESSAGE_BYTES,
-            ws_ping_interval=None,  # both gateways have heartbeats of their own
-            ws_per_message_deflate=False,
+            create_app(self.service),
+            http=cast(type[asyncio.Protocol], door),
+            ws="none",  # the front door's
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=STOP_WITHIN_S,
-            ssl_certfile=str(certificate.path) if certificate else None,
-            ssl_keyfile=str(certificate.key_path) if certificate else None,
         )
 
     async def _handle_timers(self) -> None:
@@ -205,14 +204,6 @@ async def serve(
     async with RunningServer(settings, relay_until_exit=True) as server, beside(server):
         on_started(server)
         await stop.wait()
-
-
-class _WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Holds little back: voice in a tunnel must not wait in a long buffer (`server.tunnel`)."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        cast(asyncio.Transport, transport).set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
 
 class _Uvicorn(uvicorn.Server):

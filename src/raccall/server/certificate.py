@@ -26,6 +26,12 @@ class Certificate:
     fingerprint: str | None = None
     """SHA-256 in hexadecimal, of a self-signed one; None if an authority vouches for it."""
 
+    def context(self) -> ssl.SSLContext:
+        """For a server that shows it."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path, self.key_path)
+        return context
+
 
 def own_certificate(folder: DataFolder, wall: datetime) -> Certificate:
     """The folder's self-signed certificate, made now if there is none."""

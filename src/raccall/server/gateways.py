@@ -1,65 +1,92 @@
-"""The two WebSockets, `/gateway` and the voice gateway at `/`: from an accepted connection to hub and calls.
-
-They are served before HTTP's own layers (routes, errors, body limits): a connection that lasts has no use for them, and
-they were a good part of its memory.
-"""
+"""The two WebSockets, `/gateway` and the voice gateway at `/`: from a connection that wants one to hub and calls."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
-
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
+from typing import Any
 
 from raccall.clock import monotonic_now
 from raccall.errors import StorageError
+from raccall.server.connection import Connection
 from raccall.server.control import ControlGatewayServer
-from raccall.server.doorway import Stranger
+from raccall.server.handshake import Head, HeadMalformed
 from raccall.server.service import Service
-from raccall.server.sockets import SocketLink
 from raccall.server.tunnel import Tunnel
+from raccall.units import Nanos
 from raccall.voice.gateway.server import Tunnelled, VoiceGatewayServer
 from raccall.wire import control
 
-TRY_AGAIN_LATER = 1013
-"""WebSocket close code (RFC 6455's registry); before the handshake it becomes a refused upgrade."""
+ControlConnection = Connection[ControlGatewayServer]
+VoiceConnection = Connection[VoiceGatewayServer]
+
+CONTROL_PATH = "/gateway"
+VOICE_PATH = "/"
+PATHS = (CONTROL_PATH, VOICE_PATH)
 
 
 class Gateways:
-    """An ASGI application that hands everything else to `http`. `on_change` is called when the hub's timer may have
-    moved."""
+    """Of one server, by path. `on_change` is called when the hub's timer may have moved."""
 
-    def __init__(self, http: ASGIApp, service: Service, on_change: Callable[[], None]) -> None:
-        self._http = http
+    def __init__(self, service: Service, on_change: Callable[[], None]) -> None:
+        self._service = service
+        self._control = ControlOwner(service, on_change)
+        self._voice = VoiceOwner(service, on_change)
+
+    def connection(
+        self,
+        head: Head,
+        *,
+        reached: tuple[str, int],
+        peer: str | None,
+        all: set[Any],
+        on_known: Callable[[], None],
+    ) -> Connection[Any]:
+        """What serves it from now on. `reached`: the server's address, as the client's connection came to it.
+
+        Raises HeadMalformed.
+        """
+        if head.path not in PATHS:
+            raise HeadMalformed(404)
+        greeting = head.switching()
+        host, port = self._service.announced(head.headers.get("host", ""), reached)
+        now = monotonic_now()
+        core: Any = ControlGatewayServer(now)
+        owner: Any = self._control
+        if head.path == VOICE_PATH:
+            core, owner = VoiceGatewayServer(now, version=head.query("v")), self._voice
+        return Connection(
+            core,
+            owner,
+            host=host,
+            port=port,
+            peer=peer,
+            max_message_bytes=control.MAX_MESSAGE_BYTES,
+            all=all,
+            on_known=on_known,
+            greeting=greeting,
+        )
+
+
+class ControlOwner:
+    """Hub and store, for all control connections."""
+
+    def __init__(self, service: Service, on_change: Callable[[], None]) -> None:
         self._service = service
         self._on_change = on_change
-        self._gateways = {"/gateway": self._serve_control, "/": self._serve_voice}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gateway = self._gateways.get(scope["path"]) if scope["type"] == "websocket" else None
-        if gateway is None:
-            await self._http(scope, receive, send)
-            return
-        socket = WebSocket(scope, receive, send)
-        with self._service.doorway.enter(_peer(socket)) as stranger:
-            if stranger is None:
-                await socket.close(TRY_AGAIN_LATER)
-            else:
-                await gateway(socket, stranger)
+    def on_event(self, link: ControlConnection, event: Any) -> Awaitable[None] | None:
+        if isinstance(event, control.Say):
+            return self._say(link, event)
+        self._service.hub.on_event(link, event)
+        self._on_change()
+        return None
 
-    async def _serve_control(self, socket: WebSocket, stranger: Stranger) -> None:
-        hub = self._service.hub
-        link = await _accept(self._service, socket, ControlGatewayServer(monotonic_now()))
+    def on_writable(self, link: ControlConnection) -> None:
+        """Nothing waits for it."""
 
-        async def on_event(event: Any) -> None:
-            if isinstance(event, control.Say):
-                await self._say(link, event)
-            else:
-                hub.on_event(link, event)
-                self._on_change()
+    def on_lost(self, link: ControlConnection, code: int | None, now: Nanos) -> None:
+        self._service.hub.on_lost(link, code, now)
+        self._on_change()
 
-        await _serve(link, stranger, on_event, hub.on_lost, self._on_change)
-
-    async def _say(self, link: SocketLink[ControlGatewayServer], event: control.Say) -> None:
+    async def _say(self, link: ControlConnection, event: control.Say) -> None:
         """Stored first, told then: a line that people saw is a line that lasts."""
         service = self._service
         line = service.line(link, event)
@@ -72,53 +99,34 @@ class Gateways:
             else:
                 service.hub.tell_line(stored.room_id, told)
 
-    async def _serve_voice(self, socket: WebSocket, stranger: Stranger) -> None:
-        calls = self._service.calls
-        core = VoiceGatewayServer(monotonic_now(), version=socket.query_params.get("v"))
-        link = await _accept(self._service, socket, core)
-        tunnel = Tunnel(self._service.relay_address(), socket.send_bytes, self._service.tunnels)
 
-        async def on_event(event: Any) -> None:
-            if isinstance(event, Tunnelled):
-                await tunnel.to_relay(event.datagram)
-            else:
-                calls.on_event(link, event)
-                self._on_change()
+class VoiceOwner:
+    """Calls and tunnels, for all voice connections."""
 
-        try:
-            await _serve(link, stranger, on_event, calls.on_lost, self._on_change)
-        finally:
+    def __init__(self, service: Service, on_change: Callable[[], None]) -> None:
+        self._service = service
+        self._on_change = on_change
+        self._tunnels: dict[VoiceConnection, Tunnel] = {}
+
+    def on_event(self, link: VoiceConnection, event: Any) -> Awaitable[None] | None:
+        if isinstance(event, Tunnelled):
+            return self._tunnel(link).to_relay(event.datagram)
+        self._service.calls.on_event(link, event)
+        self._on_change()
+        return None
+
+    def on_writable(self, link: VoiceConnection) -> None:
+        if (tunnel := self._tunnels.get(link)) is not None:
+            tunnel.carry()
+
+    def on_lost(self, link: VoiceConnection, code: int | None, now: Nanos) -> None:
+        if (tunnel := self._tunnels.pop(link, None)) is not None:
             tunnel.close()
+        self._service.calls.on_lost(link, code, now)
+        self._on_change()
 
-
-C = TypeVar("C", ControlGatewayServer, VoiceGatewayServer)
-
-
-async def _accept(service: Service, socket: WebSocket, core: C) -> SocketLink[C]:
-    await socket.accept()
-    host, port = service.announced(socket.headers.get("host", ""), socket.scope.get("server"))
-    return SocketLink(socket, core, host, port)
-
-
-def _peer(socket: WebSocket) -> str | None:
-    return socket.client.host if socket.client else None
-
-
-async def _serve(
-    link: SocketLink[C],
-    stranger: Stranger,
-    on_event: Callable[[Any], Awaitable[None]],
-    on_lost: Callable[[SocketLink[C], int | None, Any], None],
-    on_change: Callable[[], None],
-) -> None:
-    async def then_let_in(event: Any) -> None:
-        await on_event(event)
-        if link.core.known:
-            stranger.let_in()
-
-    code = None
-    try:
-        code = await link.run(then_let_in)
-    finally:
-        on_lost(link, code, monotonic_now())
-        on_change()
+    def _tunnel(self, link: VoiceConnection) -> Tunnel:
+        if (tunnel := self._tunnels.get(link)) is None:
+            tunnel = Tunnel(self._service.relay_address(), link, self._service.tunnels)
+            self._tunnels[link] = tunnel
+        return tunnel

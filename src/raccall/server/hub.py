@@ -230,7 +230,7 @@ class Hub:
         session = self._links[link]
         user = session.user
         check_recorder(room, user)
-        before = member_infos(room)
+        before = member_infos(room) if user.id in room.members else []
         member = Member(
             user_id=user.id,
             name=user.name,
@@ -293,8 +293,9 @@ class Hub:
             self._end(session)
 
     def _named(self, room_id: int, name: str) -> Iterator[ControlSession]:
+        folded = fold(name)
         for session in list(self._sessions.values()):
-            if session.user.room_id == room_id and fold(session.user.name) == fold(name):
+            if session.user.room_id == room_id and fold(session.user.name) == folded:
                 yield session
 
     def _room_of(self, link: ControlLink, room_id: str) -> Room:

@@ -34,6 +34,8 @@ class Room:
     retention_days: int | None = None
     members: dict[int, Member] = field(default_factory=dict)
     """By user id, in the order they came."""
+    names: set[str] = field(default_factory=set)
+    """Of the members, folded."""
     recorded_since: str | None = None
     """When the first of the recorders who are there came: UTC, ISO 8601."""
 
@@ -82,6 +84,8 @@ class Rooms:
     def check_space(self, room_id: int, *, recorder: bool = False) -> None:
         """Is there room for one more person (or recorder)? Raises RefusedError `room_full` or `room_unknown`."""
         room = self.get(room_id)
+        if len(room.members) < self._capacity:
+            return
         if sum(member.recording is recorder for member in room.members.values()) >= self._capacity:
             who = "recorders" if recorder else "people"
             raise RefusedError("room_full", f"The room {room.name} is full: {self._capacity} {who} are in it.")
@@ -95,15 +99,19 @@ class Rooms:
         new = member.user_id not in room.members
         if new:
             self.check_space(room_id, recorder=member.recording)
-            if any(fold(other.name) == fold(member.name) for other in room.members.values()):
+            if fold(member.name) in room.names:
                 raise name_taken(member.name)
+            room.names.add(fold(member.name))
         room.members[member.user_id] = member
         return new
 
     def leave(self, room_id: int, user_id: int) -> bool:
         """False if the user was not there."""
         room = self._rooms.get(room_id)
-        return room is not None and room.members.pop(user_id, None) is not None
+        if room is None or (member := room.members.pop(user_id, None)) is None:
+            return False
+        room.names.discard(fold(member.name))
+        return True
 
     def set_muted(self, room_id: int, user_id: int, muted: bool) -> Member:
         """The member as it is now. Raises RefusedError `not_in_call` or `room_unknown`."""

@@ -4,6 +4,7 @@ plan(voices) -> table and diff(old, new) -> commands are pure; `apply` hands the
 """
 
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -116,18 +117,21 @@ class RelayHandle(Protocol):
 def plan(voices: Iterable[Voice]) -> Table:
     """Everyone in a room hears everyone else in it; but what may not be kept never reaches one who records."""
     voices = list(voices)
-    listeners: dict[int, list[Voice]] = {}
-    for voice in voices:
+    everybody: dict[int, list[int]] = {}  # who hears in a room: session ids, sorted
+    keeping: dict[int, set[int]] = {}  # and who of them records
+    for voice in sorted(voices, key=lambda voice: voice.session_id):
         if voice.connected:
-            listeners.setdefault(voice.room_id, []).append(voice)
+            everybody.setdefault(voice.room_id, []).append(voice.session_id)
+            if voice.records:
+                keeping.setdefault(voice.room_id, set()).add(voice.session_id)
     table: Table = {}
     for voice in voices:
-        heard_by = listeners.get(voice.room_id, []) if voice.connected else []
-        destinations = sorted(
-            listener.session_id
-            for listener in heard_by
-            if listener is not voice and (voice.may_be_kept or not listener.records)
-        )
+        destinations = everybody.get(voice.room_id, []) if voice.connected else []
+        if destinations:
+            own = bisect_left(destinations, voice.session_id)
+            destinations = destinations[:own] + destinations[own + 1 :]
+        if not voice.may_be_kept and (recorders := keeping.get(voice.room_id)):
+            destinations = [listener for listener in destinations if listener not in recorders]
         table[voice.session_id] = Entry(
             voice.ssrc, voice.mode, voice.key, voice.room_id, voice.records, tuple(destinations)
         )

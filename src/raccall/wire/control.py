@@ -42,8 +42,8 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     pass
 
 
-class MemberInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One person in a room."""
+class MemberInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One person in a room. What is as usual is not written: hundreds of these go to hundreds."""
 
     user_id: str
     name: str
