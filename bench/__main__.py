@@ -24,6 +24,8 @@ BENCHES = {
     "record": "CPU time per recorded packet against a bare receive, open and append loop; memory over 12 hours",
     "export": "decoding a recording to WAV files and a mix against libopus alone on the same packets",
     "jitter": "delay against made-up sound on eight links: our jitter buffer, NetEQ, aiortc's, fixed ones, the bound",
+    "conceal": "speech that lost packets: PESQ and PLCMOS of our chain beside classic PLC and LBRR",
+    "stretch": "speech 20 % slower and faster by our time-stretching beside WSOLA; clicks",
     "page": "opening and playing the page of a recording of 3 h and 10 speakers in Chromium",
 }
 """Name of the module in this folder, which has `measure(quick: bool) -> Report`, and what it measures."""

@@ -31,13 +31,13 @@ from bench import playouts
 from bench.client import OWN_SPEECH, ROOT, SHARED_SPEECH, CannotRun, build_example, level
 from bench.links import LINKS, Trace, make_trace
 from bench.playouts import PRICE_MS, Playout
+from bench.plots import RESULTS, axes_of, save
 from bench.report import Report, Row, note
 from raccall.audio.files import read_samples
 
 CLAIM = "The jitter buffer is at or below NetEQ's J on at least 7 of 8 links, and its mean J at least 20 % lower"
 SEEDS, QUICK_SEEDS = (11, 12, 13, 14, 15), (11,)
 NETEQ = ROOT.parent / "shared" / "traces" / "neteq_baseline.csv"
-RESULTS = ROOT / "bench" / "results"
 FIXED_MS = (40, 60, 100, 200)
 SPEECH_S, GAP_S = 60, 0.2
 SPEECH = (
@@ -181,7 +181,7 @@ def rows(ours: dict[tuple[str, int], Ours], others: dict[str, Runs], problems: d
 
 
 def write_results(ours: dict[tuple[str, int], Ours], others: dict[str, Runs]) -> None:
-    """bench/results/jitter.csv: medians over the seeds; jitter.png: delay against made-up sound (needs matplotlib)."""
+    """bench/results/jitter.csv: medians over the seeds; jitter.png: delay against made-up sound."""
     RESULTS.mkdir(exist_ok=True)
     contestants = {"ours": {key: run.playout for key, run in ours.items()}} | others
     with (RESULTS / "jitter.csv").open("w", newline="") as file:
@@ -199,20 +199,14 @@ def write_results(ours: dict[tuple[str, int], Ours], others: dict[str, Runs]) ->
             strict = median(run.playout.cost + PRICE_MS * run.left_out_pct for run in of_link)
             shares = [median(getattr(run, share) for run in of_link) for share in SHARES]
             writer.writerow((link.name, *(f"{fact:.2f}" for fact in (strict, *shares))))
-    try:
-        import matplotlib.pyplot as plt  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        note("no plot: matplotlib is not installed")
+    if (axes := axes_of(2, 4)) is None:
         return
-    figure, axes = plt.subplots(2, 4, figsize=(16, 8))
     for axis, link in zip(axes.flat, LINKS, strict=True):
         for name, runs in contestants.items():
             axis.plot(_median(runs, link.name, _delay), _median(runs, link.name, _made_up), "o", label=name)
         axis.set(title=link.name, xlabel="mean delay, ms", ylabel="made up, %")
     axes.flat[0].legend()
-    figure.tight_layout()
-    figure.savefig(RESULTS / "jitter.png")
-    plt.close(figure)
+    save(axes, "jitter")
 
 
 SHARES = ("left_out_pct", "stretched_pct", "paused_pct")

@@ -23,6 +23,7 @@ mod silence;
 mod stretch;
 mod voice;
 
+pub use follow::{Change, Follower};
 pub use frame::{PULL_SAMPLES, SAMPLE_RATE_HZ, SEND_SAMPLES, SILENCE_PAYLOAD};
 pub use gain::{GAIN_RANGE_DB, Gain};
 pub use gate::GateMode;
@@ -32,3 +33,4 @@ pub use process::{MICROPHONE_GAIN_RANGE_DB, NoiseSuppression, ProcessReport, Pro
 pub use receive::{MAX_KEPT_SOURCES, MAX_SOURCES, Pushed, ReceiveChain, ReceiveConfig};
 pub use report::{LinkReport, QueueReport, ReceiveReport, Refusal, Refusals, SourceReport, link_report, ntp_of};
 pub use send::{MediaError, SendChain, SendConfig};
+pub use stretch::LONGEST_PERIOD;
