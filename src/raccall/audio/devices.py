@@ -7,7 +7,8 @@ with SoundCard(monotonic_now()) as card:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -120,6 +121,16 @@ class SoundCard:
         """
         return [change for end in self._ends if (change := end.watch(now)) is not None]
 
+    def use(self, kind: Kind, name: str, now: Nanos) -> Device:
+        """Change to another microphone or speaker: a name or a part of one, or DEFAULT. Waits for the system.
+
+        Raises InputError as the constructor does; then the former one is open, if it still can be.
+        """
+        for end in self._ends:
+            if end.kind is kind:
+                return end.use(name, now)
+        raise InputError(f"no_{kind.value}", f"This call has no {kind.value} to change.")
+
     def close(self) -> None:
         """Close the devices. Closing again does nothing."""
         for end in self._ends:
@@ -181,6 +192,24 @@ class _End:
         self.device: Device | None
         self._stream: Stream | None
         self.device, self._stream = opener.open(opener.name)
+
+    @property
+    def kind(self) -> Kind:
+        return self._opener.kind
+
+    def use(self, name: str, now: Nanos) -> Device:
+        former, self._opener = self._opener, replace(self._opener, name=name)
+        self.close()  # first: some systems give a device to one user at a time, and both would fill one ring
+        try:
+            self.device, self._stream = self._opener.open(name)
+            return self.device
+        except InputError:
+            self._opener = former
+            with suppress(InputError):  # the watchdog tries on
+                self.device, self._stream = former.open(former.name)
+            raise
+        finally:
+            self._watchdog.opened_anew(now)
 
     def watch(self, now: Nanos) -> DeviceChange | None:
         if not self._watchdog.stalled(self._callbacks(), now):

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import signal
@@ -19,11 +20,16 @@ from raccall.audio.files import SoundWriter
 from raccall.cli.consent import CHOICES, ConsentDialogue, someone_can_answer
 from raccall.cli.link_panel import call_summary, link_panel
 from raccall.cli.screen import LossMeter, Screen, status_line
-from raccall.cli.sound import SoundChoice, choose_sound, open_sound, show_devices
+from raccall.cli.sound import SoundChoice, choose_sound, open_sound, show_devices, with_remembered
+from raccall.cli.terminal.log import LogScreen
+from raccall.cli.terminal.memory import Memory
+from raccall.cli.terminal.view import HELP as DRAWN_HELP
+from raccall.cli.terminal.view import CallView
 from raccall.client import ConnectionLost, Session, VoiceLost, connect, parse_link
 from raccall.client.diagnosis import LinkWatch
 from raccall.clock import monotonic_now
 from raccall.errors import ConnectionFailed, InputError, StorageError
+from raccall.store.folder import default_data_folder
 from raccall.voice.engine import GateMode, Sound
 
 STATUS_EVERY_S = 0.5
@@ -59,22 +65,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--flight-recorder", metavar="FILE", type=Path, help="write the last minute's counters, a JSON object per line"
     )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="a line for each happening, no screen (as without a terminal)",
+    )
     parser.add_argument("--list-devices", action="store_true", help="show microphones and speakers, and end")
     parser.add_argument("--json", action="store_true", help="one JSON object per line; the last one is `ended`")
 
 
 def run(options: argparse.Namespace) -> int:
     """Returns 0 when the call was left, however that came about. Raises RaccallError."""
-    screen = Screen(sys.stdout, as_json=options.json)
+    plain = Screen(sys.stdout, as_json=options.json)
     if options.list_devices:
-        show_devices(screen)
+        show_devices(plain)
         return 0
     _check(options)
-    choice = choose_sound(options.mic, options.speaker)
+    can_draw = someone_can_answer(as_json=options.json) and sys.stderr.isatty()  # Textual draws there
+    drawn = LogScreen() if can_draw and not options.plain else None
+    memory = Memory.load(_memory_file()) if drawn is not None else Memory()
+    choice = with_remembered(choose_sound(options.mic, options.speaker), memory.microphone, memory.speaker)
     if options.until_end and choice.speech is None:
         raise InputError("until_end_needs_mic", "--until-end needs a --mic file that can end.")
-    asyncio.run(_call(options, choice, screen))
+    try:
+        asyncio.run(_call(options, choice, drawn or plain, memory))
+    finally:
+        for line in drawn.leftover() if drawn is not None else ():
+            plain.line(line)
     return 0
+
+
+def _memory_file() -> Path:
+    return default_data_folder() / "join.json"
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -90,7 +112,7 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("bitrate_out_of_range", "--bitrate must be from 6000 to 128000.")
 
 
-async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen) -> None:
+async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen, memory: Memory) -> None:
     stop = asyncio.Event()
     _on_signals(stop.set)
     async with contextlib.AsyncExitStack() as open_things:
@@ -102,15 +124,16 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
         await session.join(sound, muted=options.muted, bitrate_bps=options.bitrate, gate_mode=gate_mode)
         writer = open_things.enter_context(SoundWriter(choice.recording)) if choice.recording else None
         open_things.callback(screen.close)
-        screen.line(f"You are in {session.room_name} as {session.name}. {HELP}")
-        if gate_mode is GateMode.PUSH_TO_TALK:
+        told = DRAWN_HELP if isinstance(screen, LogScreen) else HELP
+        screen.line(f"You are in {session.room_name} as {session.name}. {told}")
+        if gate_mode is GateMode.PUSH_TO_TALK and not isinstance(screen, LogScreen):
             screen.line(TALK_HELP)
         state = msgspec.to_builtins(session.recording)
         screen.record("joined", room=session.room_name, name=session.name, user_id=session.user_id, recording=state)
         others = [member.name for member in session.members.values() if member.user_id != session.user_id]
         screen.line(f"Here: {', '.join(others)}" if others else "Nobody else is here yet.")
         consent.after_joining()
-        await _take_part(options, session, consent, sound, card, writer, screen, stop)
+        await _take_part(options, session, consent, sound, card, writer, screen, memory, stop)
 
 
 async def _take_part(
@@ -121,16 +144,22 @@ async def _take_part(
     card: SoundCard | None,
     writer: SoundWriter | None,
     screen: Screen,
+    memory: Memory,
     stop: asyncio.Event,
 ) -> None:
     """Until something ends the call; what was heard until then is written, whatever the end."""
     watch = LinkWatch()
-    jobs: list[Coroutine[object, object, object]] = [
-        _show_events(session, consent, screen),
-        _obey_lines(session, consent, watch, GateMode(options.mode), screen),
-        _show_status(session, watch, screen),
-        stop.wait(),
-    ]
+    gate_mode = GateMode(options.mode)
+    jobs: list[Coroutine[object, object, object]] = [_show_events(session, consent, screen), stop.wait()]
+    if isinstance(screen, LogScreen):
+        from raccall.cli.terminal.app import show_app  # Textual takes a third of a second, and scripts need none
+
+        server = parse_link(options.link).authority
+        remember = functools.partial(memory.save, _memory_file())
+        view = CallView(session, screen, watch, gate_mode, consent.answer, card, server, memory, remember)
+        jobs.append(show_app(view))
+    else:
+        jobs += [_obey_lines(session, consent, watch, gate_mode, screen), _show_status(session, watch, screen)]
     if card is not None:
         jobs.append(_watch(card, screen))
     if writer is not None:
@@ -147,12 +176,14 @@ async def _take_part(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         stats = session.stats()
+        if stats is not None:
+            watch.look(stats, monotonic_now())  # the last half second, too
         if writer is not None:
             await session.leave()
             writer.write(sound.read_playback())
         if options.flight_recorder is not None:
             _save_last_minute(watch, options.flight_recorder)
-    if watch.total.seconds:
+    if watch.total.seconds >= STATUS_EVERY_S:
         screen.line(call_summary(watch.total, watch.glitches))
     link = dataclasses.asdict(watch.total) | {"glitches": watch.glitches}
     screen.record("ended", stats=dataclasses.asdict(stats) if stats is not None else None, link=link)

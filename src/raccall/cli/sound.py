@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from raccall.audio.devices import DEFAULT, SoundCard, list_devices
+from raccall.audio.devices import DEFAULT, Kind, SoundCard, list_devices
 from raccall.audio.files import FORMATS, Samples, read_samples
 from raccall.cli.screen import Screen
 from raccall.clock import monotonic_now
@@ -42,6 +42,21 @@ def choose_sound(mic: str | None, speaker: str | None) -> SoundChoice:
     choice = SoundChoice(speech=speech, recording=recording, microphone=mic or DEFAULT, speaker=speaker or DEFAULT)
     if choice.uses_files and ((mic and speech is None) or (speaker and recording is None)):
         raise InputError("sound_mixed", "A device cannot be used together with a file: give two files or two devices.")
+    return choice
+
+
+def with_remembered(choice: SoundChoice, microphone: str | None, speaker: str | None) -> SoundChoice:
+    """The same, with the devices of an earlier call where none is named and they are still there."""
+    if choice.uses_files or not (microphone or speaker):
+        return choice
+    try:
+        present = {(device.kind, device.name) for device in list_devices()}
+    except InputError:
+        return choice  # opening says why
+    if choice.microphone == DEFAULT and microphone and (Kind.MICROPHONE, microphone) in present:
+        choice = replace(choice, microphone=microphone)
+    if choice.speaker == DEFAULT and speaker and (Kind.SPEAKER, speaker) in present:
+        choice = replace(choice, speaker=speaker)
     return choice
 
 

@@ -1,0 +1,332 @@
+"""The screen of `raccall join` on a terminal: people and their meters on the left, what is typed on the right.
+
+    lounge · 3 people · ● recorded by desk
+    ▶ anna (you)    ██████▌  │ ben is here
+      ben           muted    │ <ben> hello
+    ● desk          records  │
+    you → server   loss 0.0 % ...             (F5)
+    You are talking, and your microphone is off: F2 switches it on.
+    > a line for everyone
+
+Everything that can be done has a function key, works in 80 × 24 and over ssh. The session, its sound and its consent
+are made by `cli.join`; this shows them and says what the keys mean.
+"""
+
+import asyncio
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import Footer, Input, OptionList, RichLog, Static
+from textual.widgets.option_list import Option
+
+from raccall.audio.devices import Kind, SoundCard
+from raccall.cli.link_panel import link_panel
+from raccall.cli.screen import mouth_to_ear_ms, printable
+from raccall.cli.terminal.devices import DeviceScreen
+from raccall.cli.terminal.hints import Hints, canceller_hint
+from raccall.cli.terminal.people import Person, meter, people_of, row_of
+from raccall.cli.terminal.view import HELP, CallView
+from raccall.clock import monotonic_now
+from raccall.errors import InputError, RaccallError
+from raccall.units import NANOS_PER_MS, Nanos
+from raccall.voice.engine import EngineStats, GateMode
+
+LOOK_EVERY_S = 0.1
+"""Meters that live; each look costs about a millisecond."""
+LINK_EVERY_MS = 500
+VOLUME_STEP_DB = 2.0
+LOWEST_DB, HIGHEST_DB = -60.0, 12.0
+PEOPLE_COLUMNS = 30
+
+
+class PeopleList(OptionList):
+    """Who is here; the marked one's volume can be changed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("plus,equals_sign", "volume(1)", "Louder", key_display="+"),
+        Binding("minus", "volume(-1)", "Quieter", key_display="-"),
+        Binding("0", "volume(0)", show=False),
+    ]
+
+    people: list[Person]
+
+    def __init__(self) -> None:
+        super().__init__(id="people")
+        self.people = []
+        self.border_title = "People"
+
+    def show(self, people: list[Person]) -> None:
+        """Rows are exchanged in place, so that the mark and the scroll stay where they are."""
+        rows = [row_of(person, self.content_size.width or PEOPLE_COLUMNS - 2) for person in people]
+        if [person.user_id for person in people] != [person.user_id for person in self.people]:
+            marked = self.marked
+            self.clear_options()
+            self.add_options(Option(row, id=person.user_id) for person, row in zip(people, rows, strict=True))
+            self.people = people
+            places = {person.user_id: place for place, person in enumerate(people)}
+            self.highlighted = places.get(marked.user_id, 0) if marked is not None else None
+            return
+        for place, (before, person) in enumerate(zip(self.people, people, strict=True)):
+            if before != person:
+                self.replace_option_prompt_at_index(place, rows[place])
+        self.people = people
+
+    @property
+    def marked(self) -> Person | None:
+        place = self.highlighted
+        return self.people[place] if place is not None and place < len(self.people) else None
+
+    def action_volume(self, direction: int) -> None:
+        if (person := self.marked) is not None and isinstance(self.app, CallApp):
+            self.app.change_volume(person, direction)
+
+
+class CallApp(App[None]):
+    """One call's screen. Ends when the person leaves, or by `exit`."""
+
+    TITLE = "Raccall"
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    #head { height: 1; background: $primary; color: $text; padding: 0 1; }
+    #middle { height: 1fr; }
+    #people { width: 32; height: 1fr; border: round $primary; padding: 0; }
+    #log { width: 1fr; height: 1fr; border: round $primary; padding: 0 1; scrollbar-size-vertical: 1; }
+    #link { height: auto; padding: 0 1; color: $text-muted; display: none; }
+    #hint { height: auto; padding: 0 1; color: $warning; text-style: bold; }
+    #own { height: 1; padding: 0 1; }
+    Input { height: 3; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1", "help", "Help", priority=True),
+        Binding("f2", "mute", "Mute", priority=True),
+        Binding("f3", "deafen", "Deafen", priority=True),
+        Binding("f4", "talk", "Talk", priority=True),
+        Binding("f5", "link", "Link", priority=True),
+        Binding("f6", "devices", "Devices", priority=True),
+        Binding("ctrl+q", "quit", "Leave", priority=True),
+        Binding("ctrl+c", "quit", show=False, priority=True),
+    ]
+
+    def __init__(self, view: CallView) -> None:
+        super().__init__()
+        self._view = view
+        self._hints = Hints()
+        self._next_link = Nanos(0)
+        self._talking = False
+        self._muted_by_deafening = False
+        self._volumes: dict[str, float] = {}
+        # Held, not queried: a query looks into the topmost screen, which may be the list of devices.
+        self._head = Static(id="head", markup=False)
+        self._people = PeopleList()
+        self._lines = RichLog(id="log", wrap=True, min_width=20, markup=False, highlight=False, max_lines=5000)
+        self._link = Static(id="link", markup=False)
+        self._hint = Static(id="hint", markup=False)
+        self._own = Static(id="own", markup=False)
+        self._input = Input(placeholder="a line for everyone", max_length=4000)
+
+    # ---- what is shown ----
+
+    def compose(self) -> ComposeResult:
+        yield self._head
+        with Horizontal(id="middle"):
+            yield self._people
+            yield self._lines
+        yield self._link
+        yield self._hint
+        yield self._own
+        yield self._input
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self._lines.can_focus = False
+        self._view.screen.attach(lambda line: self._lines.write(_coloured(line)))
+        self._input.focus()
+        self._warn_of_cancellers()
+        self.look()
+        self.set_interval(LOOK_EVERY_S, self.look)
+
+    def look(self) -> None:
+        """Renew everything that changes by itself."""
+        view, now = self._view, monotonic_now()
+        session, stats = view.session, view.session.stats()
+        self._apply_volumes()
+        people = people_of(session.members, session.sources, stats, session.user_id, self._volumes)
+        self._people.show(people)
+        self._head.update(self._title(people))
+        if stats is None:
+            self._own.update("Your voice is not connected.")
+            return
+        self._own.update(self._own_state(stats))
+        has_microphone = view.card is None or any(d.kind is Kind.MICROPHONE for d in view.card.devices)
+        hint = self._hints.look(stats, muted=session.muted, now=now, has_microphone=has_microphone)
+        self._hint.update(hint or "")
+        if now >= self._next_link:
+            self._next_link = Nanos(now + LINK_EVERY_MS * NANOS_PER_MS)
+            self._look_at_link(stats, now)
+
+    def _look_at_link(self, stats: EngineStats, now: Nanos) -> None:
+        members, sources = self._view.session.members, self._view.session.sources
+        names = {ssrc: members[user_id].name for ssrc, user_id in sources.items() if user_id in members}
+        for sentence in self._view.watch.look(stats, now, names):
+            self._view.screen.line(sentence)
+        if self._link.display:
+            self._link.update("\n".join(link_panel(self._view.watch, stats)))
+
+    def _title(self, people: list[Person]) -> str:
+        recorders = ", ".join(printable(person.name) for person in people if person.recording)
+        count = sum(not person.recording for person in people)
+        parts = [printable(self._view.session.room_name), f"{count} {'person' if count == 1 else 'people'}"]
+        parts += [f"● RECORDED by {recorders}"] if recorders else []
+        return " · ".join(parts)
+
+    def _own_state(self, stats: EngineStats) -> Text:
+        session = self._view.session
+        line = Text(no_wrap=True, overflow="ellipsis")
+        state, style = ("muted", "bold red") if session.muted else ("on", "green")
+        if not session.muted and self._view.gate_mode is GateMode.PUSH_TO_TALK:
+            state, style = ("TALKING", "bold green") if self._talking else ("press F4 to talk", "yellow")
+        line.append("microphone ")
+        line.append(meter(stats.input_level_db), "dim" if session.muted else "green")
+        line.append(f" {state}", style)
+        if session.deafened:
+            line.append(" · you hear nobody", "bold red")
+        up = "?" if stats.uplink_loss_pct is None else f"{stats.uplink_loss_pct:.0f}"
+        line.append(f" · loss ↑ {up} % ↓ {self._view.watch.link.loss_down_pct:.0f} %", "dim")
+        if (delay := mouth_to_ear_ms(stats)) is not None:
+            line.append(f" · {delay:.0f} ms", "dim")
+        return line
+
+    def _warn_of_cancellers(self) -> None:
+        for device in self._view.card.devices if self._view.card is not None else ():
+            if device.kind is Kind.MICROPHONE and (hint := canceller_hint(device.name)):
+                self._view.screen.line(hint)
+
+    # ---- what is done ----
+
+    async def on_input_submitted(self, message: Input.Submitted) -> None:
+        message.input.clear()
+        line = message.value.strip()
+        if not line or await self._view.answer(line):
+            return
+        match line.split():
+            case ["/quit"]:
+                self.exit()
+            case ["/mute"]:
+                await self.action_mute()
+            case ["/deafen"]:
+                await self.action_deafen()
+            case ["/stats"]:
+                self.action_link()
+            case ["/help"]:
+                self.action_help()
+            case [word, *_] if word.startswith("/"):
+                self._view.screen.line(f"There is no {word}. {HELP}")
+            case _:
+                await self._view.session.say(line)
+                self._view.screen.line(f"<{self._view.session.name}> {line}")
+
+    def action_help(self) -> None:
+        self._view.screen.line(HELP)
+
+    async def action_mute(self) -> None:
+        """Speaking again means hearing again, too: nobody wants to talk to a room unheard."""
+        session = self._view.session
+        if session.muted and session.deafened:
+            session.set_deafened(False)
+        self._muted_by_deafening = False
+        await session.set_muted(not session.muted)
+        self.look()
+
+    async def action_deafen(self) -> None:
+        """Who hears nobody is muted, so that nobody waits for an answer."""
+        session = self._view.session
+        session.set_deafened(not session.deafened)
+        if session.deafened and not session.muted:
+            self._muted_by_deafening = True
+            await session.set_muted(True)
+        elif not session.deafened and self._muted_by_deafening:
+            self._muted_by_deafening = False
+            await session.set_muted(False)
+        self.look()
+
+    def action_talk(self) -> None:
+        if self._view.gate_mode is not GateMode.PUSH_TO_TALK:
+            self._view.screen.line("Your microphone needs no key; join with --mode ptt if you want one.")
+            return
+        self._talking = not self._talking
+        self._view.session.set_pressed(self._talking)
+        self.look()
+
+    def action_link(self) -> None:
+        self._link.display = not self._link.display
+        self._next_link = Nanos(0)
+        self.look()
+
+    def action_devices(self) -> None:
+        if self._view.card is None:
+            self._view.screen.line("This call uses sound files, no devices.")
+        else:
+            self._choose_devices(self._view.card)
+
+    @work(exclusive=True)
+    async def _choose_devices(self, card: SoundCard) -> None:
+        chosen = await self.push_screen_wait(DeviceScreen(card.devices))
+        if chosen is None:
+            return
+        try:
+            device = await asyncio.to_thread(card.use, chosen.kind, chosen.name, monotonic_now())
+        except InputError as error:
+            self._view.screen.line(str(error))
+            return
+        memory = self._view.memory
+        if device.kind is Kind.MICROPHONE:
+            memory.microphone = chosen.name or None
+        else:
+            memory.speaker = chosen.name or None
+        self._view.remember()
+        self._view.screen.line(f"The {device.kind.value} is {device.name}.")
+        self._warn_of_cancellers()
+
+    def change_volume(self, person: Person, direction: int) -> None:
+        """Up, down, or back to 0; remembered under the person's name."""
+        if person.own or person.recording:
+            return
+        volume_db = person.volume_db + direction * VOLUME_STEP_DB if direction else 0.0
+        volume_db = min(max(volume_db, LOWEST_DB), HIGHEST_DB)
+        self._view.memory.set_volume_db(self._view.server, person.name, volume_db)
+        self._view.remember()
+        self.look()
+
+    def _apply_volumes(self) -> None:
+        """Also of those who have just come."""
+        for user_id, member in self._view.session.members.items():
+            volume_db = self._view.memory.volume_db(self._view.server, member.name)
+            if self._volumes.get(user_id, 0.0) != volume_db:
+                self._volumes[user_id] = volume_db
+                try:
+                    self._view.session.set_gain_db(user_id, volume_db)
+                except RaccallError as error:  # a number that somebody wrote into the file
+                    self._view.screen.line(str(error))
+
+
+def _coloured(line: str) -> Text:
+    """Recording is told loudly; what others type stands out from what happened."""
+    style = "bold red" if line.startswith("●") else "" if line.startswith("<") else "dim"
+    return Text(line, style=style)
+
+
+async def show_app(view: CallView) -> None:
+    """Draw until the person leaves; cancelled, the terminal is given back first."""
+    app = CallApp(view)
+    drawing = asyncio.create_task(app.run_async())
+    try:
+        await asyncio.shield(drawing)
+    finally:
+        if not drawing.done():
+            app.exit()
+            await drawing
+        view.screen.attach(None)  # what is said from now on waits for the plain terminal

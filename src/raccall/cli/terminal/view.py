@@ -1,0 +1,35 @@
+"""What joins a call and its screen."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from raccall.audio.devices import SoundCard
+from raccall.cli.terminal.log import LogScreen
+from raccall.cli.terminal.memory import Memory
+from raccall.client import Session
+from raccall.client.diagnosis import LinkWatch
+from raccall.voice.engine import GateMode
+
+HELP = (
+    "Type a line for everyone. F2: microphone on or off. F3: hear nobody. F4: talk, with --mode ptt. F5: the link. "
+    "F6: devices. Tab, then + or -: how loud you hear somebody, 0: as they are. /record yes|no: may you be recorded? "
+    "Ctrl-Q: leave. F1: this."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """What the screen shows, and where it leads what is done. Made by `cli.join`."""
+
+    session: Session
+    screen: LogScreen
+    watch: LinkWatch
+    gate_mode: GateMode
+    answer: Callable[[str], Awaitable[bool]]
+    """Takes a typed line that is about consent; False: it was not."""
+    card: SoundCard | None
+    server: str
+    """host:port, for what is remembered of its people."""
+    memory: Memory
+    remember: Callable[[], None]
+    """Write the memory down."""
