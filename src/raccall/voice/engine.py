@@ -105,7 +105,7 @@ class SourceStats:
     """Of the last frames played, against full scale; -127 is silence. Without decoding: what packets say (RFC 6464)."""
     talking: bool
     owner: int | None = None
-    """The user whose key opened the newest encrypted frame: who it is, whatever anyone claims. None: none was opened."""
+    """Whose key opened the newest encrypted frame: who it is, whatever anyone claims. None: none was opened."""
 
 
 @dataclass(frozen=True, slots=True)
