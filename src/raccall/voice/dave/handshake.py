@@ -1,0 +1,502 @@
+"""A member's side of DAVE, as a core: which keys encrypt and open a call's voice. No socket, no clock, no thread.
+
+    op 4 ─▶ 26 key package ─▶ (25 whose proposals count, 11/13 who is here)
+    27 proposals ─▶ MLS ─▶ 28        the commit that all members make; one of them wins
+    29 commit, 30 welcome ─▶ MLS ─▶ KeysArrived ─▶ 23        from now on the new epoch can be opened
+    22 ─▶ Switched                   from now on it is what we send with; transition 0: at once
+    24 with epoch 1 ─▶ 26            a new group is made
+    21 with version 0 ─▶ ClearAhead ─▶ 23 ─▶ 22 ─▶ Switched        encryption ends, if that is allowed here
+
+MLS takes tens of milliseconds in a big room, and its steps must not overtake each other. So they are events, too: each
+`Work` is to be run by a thread, and what it gives handed to `finish`; until then messages wait in their order. The
+caller hands KeysArrived and Switched to the engine before it sends what `to_send` gives.
+
+The delivery service is not believed. A commit or welcome that cannot be used is answered with 31 and a new key package
+(more and more slowly, if that does not end). Whoever is to be added, or is in the group that a welcome opens, must be
+among the people that are shown; they may be shown a moment later, so a stranger is waited for, then refused: `Ghosts`.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from raccall.units import Nanos, after_ms
+from raccall.voice.dave.people import People
+from raccall.voice.dave.proposals import added_users
+from raccall.voice.e2ee import DAVE_PROTOCOL_VERSION, DaveError, DaveMember, EpochKeys
+from raccall.voice.gateway import binary, messages
+
+STRANGER_WAIT_MS = 5_000
+"""How long one whom the group has before people are shown them may take: two connections tell of it."""
+SETTLE_WAIT_MS = 5_000
+"""After that a call goes on without keys: it listens, and sends nothing."""
+MAX_WAITING = 256
+"""Messages behind a step of MLS. More are dropped, the newest first, and the group is entered anew."""
+MAX_PENDING = 16
+"""Transitions; the oldest is dropped first."""
+FREE_RECOVERIES = 2
+"""Within CALM_MS; each one more waits twice as long, from FIRST_WAIT_MS to LONGEST_WAIT_MS."""
+CALM_MS = 60_000
+FIRST_WAIT_MS = 1_000
+LONGEST_WAIT_MS = 30_000
+
+Incoming = (
+    messages.PrepareTransition
+    | messages.ExecuteTransition
+    | messages.PrepareEpoch
+    | messages.ClientsConnect
+    | messages.ClientDisconnect
+    | binary.ServerBinary
+)
+Answer = binary.ClientBinary | messages.TransitionReady | messages.InvalidCommitWelcome
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One epoch, as MLS has it."""
+
+    epoch: int
+    keys: EpochKeys
+    code: str
+    """30 digits in groups of five: equal for all who are in it, different for anyone who is not."""
+    identities: dict[int, bytes]
+    """User id → public identity key of each member, ourselves included: who can listen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step of MLS gave."""
+
+    answer: bytes | None = None
+    group: Group | None = None
+    error: str | None = None
+    """Code of a DaveError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A step of MLS: call `run` in a thread, and hand what it returns to `finish`. Never two at a time."""
+
+    run: Callable[[], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class KeysArrived:
+    """What is encrypted with these can be opened from now on."""
+
+    keys: EpochKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """Send like this from now on."""
+
+    version: int
+    """0: in clear."""
+    group: Group | None
+    """Encrypt with its keys; None at version 0, and while we are alone."""
+    transition_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClearAhead:
+    """Somebody is coming who cannot encrypt: open what comes in clear, and go on encrypting until Switched."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClearRefused:
+    """The server wants the call in clear, and that is not allowed here: nothing goes out unencrypted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ghosts:
+    """These can listen, or were to, and are not shown as being here. Empty: no longer."""
+
+    user_ids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovering:
+    """The group is lost to us and is entered anew."""
+
+    reason: str
+    """Code of a DaveError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What can be known of keys at the start is known: media may begin. Told once."""
+
+
+Event = Work | KeysArrived | Switched | ClearAhead | ClearRefused | Ghosts | Recovering | Settled
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Waits for strangers to be shown."""
+
+    strangers: frozenset[int]
+    due: Nanos
+    accept: Callable[[Nanos], None]
+    refuse: Callable[[Nanos], None]
+
+
+class Handshake:
+    """One member in one voice session. `counts`: what was ignored or refused, by reason.
+
+    identity_key: the private P-256 key that others recognise us by, 32 bytes; made anew when None. clear_allowed: the
+    server may take the call to version 0. Raises DaveError ("bad_key").
+    """
+
+    def __init__(
+        self, user_id: int, channel_id: int, *, identity_key: bytes | None = None, clear_allowed: bool = True
+    ) -> None:
+        self._member = DaveMember(user_id, channel_id, identity_key)
+        self._clear_allowed = clear_allowed
+        self._people = People(user_id)
+        self._events: deque[Event] = deque()
+        self._outgoing: deque[Answer] = deque()
+        self._inbox: deque[Incoming] = deque()
+        self._then: Callable[[Outcome, Nanos], None] | None = None  # while a step is under way
+        self._held: _Held | None = None
+        self._overflowed = False
+        self._has_sender = False
+        self._taking_part = False  # a key package is out, or a group is there
+        self._group: Group | None = None
+        self._pending: dict[int, Switched] = {}
+        self._recover: tuple[int, Nanos] | None = None
+        self._recovered_at: Nanos | None = None
+        self._recent_recoveries = 0
+        self._refused: frozenset[int] = frozenset()
+        self._ghosts: frozenset[int] = frozenset()
+        self._settle_by: Nanos | None = None
+        self._settled = False
+        self.version: int | None = None
+        """Of the call: what we send with. None until it was described."""
+        self.counts: Counter[str] = Counter()
+
+    # ---- inputs ----
+
+    def describe(self, version: int, now: Nanos) -> None:
+        """Op 4, the session's first."""
+        if version == 0 and not self._clear_allowed:
+            self._events.append(ClearRefused())
+        self.version = version if version or self._clear_allowed else DAVE_PROTOCOL_VERSION
+        self._settle_by = after_ms(now, SETTLE_WAIT_MS)
+        if version:
+            self._inbox.appendleft(messages.PrepareEpoch(protocol_version=version, epoch=1))  # it asks for the same
+        else:
+            self._settle()
+        self._look(now)
+        self._advance(now)
+
+    def receive(self, message: Incoming, now: Nanos) -> None:
+        """One message of the voice gateway. Raises ValueError for what cannot be, and keeps nothing of it."""
+        match message:
+            case messages.ClientsConnect():
+                self._people.connect(message.user_ids)
+                self._look(now)
+            case messages.ClientDisconnect():
+                self._people.disconnect(message.user_id, now)
+                self._look(now)
+            case _ if len(self._inbox) >= MAX_WAITING:
+                self.counts["overflow"] += 1
+                self._overflowed = True
+            case _:
+                self._inbox.append(message)
+        self._advance(now)
+
+    def expect(self, user_ids: Iterable[int], now: Nanos) -> None:
+        """People are shown these as being in the room. Once told, the voice gateway's own list counts no more."""
+        self._people.tell(user_ids, now)
+        self._look(now)
+        self._advance(now)
+
+    def finish(self, outcome: Outcome, now: Nanos) -> None:
+        """What the `Work` under way gave."""
+        then, self._then = self._then, None
+        assert then is not None, "what is finished was begun"
+        then(outcome, now)
+        self._look(now)
+        self._advance(now)
+
+    def get_timer(self) -> Nanos | None:
+        """When `handle_timer` wants to be called."""
+        timers = [
+            self._held.due if self._held else None,
+            self._recover[1] if self._recover and self._then is None else None,
+            self._people.next_change() if self._group else None,
+            None if self._settled else self._settle_by,
+        ]
+        return min((timer for timer in timers if timer is not None), default=None)
+
+    def handle_timer(self, now: Nanos) -> None:
+        """Wait no longer for what is overdue."""
+        if self._settle_by is not None and now >= self._settle_by:
+            self._settle()
+        if self._recover is not None and now >= self._recover[1] and self._then is None:
+            self._begin_anew(self._recover[0])
+        self._look(now)
+        self._advance(now)
+
+    # ---- outputs ----
+
+    def next_event(self) -> Event | None:
+        """The oldest event not yet taken."""
+        return self._events.popleft() if self._events else None
+
+    def to_send(self) -> list[Answer]:
+        """Messages for the voice gateway, in this order. They outlast a lost connection."""
+        ready = list(self._outgoing)
+        self._outgoing.clear()
+        return ready
+
+    def fingerprint(self, user_id: int) -> str:
+        """45 digits that this member and `user_id` see alike. In a thread: takes 50 ms. Raises DaveError."""
+        return self._member.fingerprint(user_id)
+
+    # ---- messages, in their order ----
+
+    def _advance(self, now: Nanos) -> None:
+        while self._then is None and self._held is None and self._inbox:
+            self._take(self._inbox.popleft(), now)
+        if self._overflowed and self._then is None and self._held is None:
+            self._overflowed = False
+            self._lose(0, "overflow", now)
+
+    def _take(self, message: Incoming, now: Nanos) -> None:
+        match message:
+            case binary.ExternalSender():
+                self._has_sender = True
+                self._start(_external_sender(message.external_sender), self._on_checked)
+            case messages.PrepareEpoch(protocol_version=version, epoch=epoch):
+                if version == DAVE_PROTOCOL_VERSION and epoch == 1:
+                    self._begin_anew()
+                else:
+                    self.counts["epoch_ignored"] += 1
+            case messages.PrepareTransition():
+                self._on_prepare(message)
+            case messages.ExecuteTransition(transition_id=transition_id):
+                self._on_execute(transition_id)
+            case _ if not (self._taking_part and self._has_sender):
+                self.counts["uncalled"] += 1
+            case binary.Proposals():
+                self._on_proposals(message.body, now)
+            case binary.AnnounceCommit(transition_id=transition_id, commit=commit):
+                self._start(_commit(commit), lambda outcome, now: self._on_commit(outcome, transition_id, now))
+            case binary.Welcome(transition_id=transition_id, welcome=welcome):
+                self._start(_welcome(welcome), lambda outcome, now: self._on_welcome(outcome, transition_id, now))
+
+    def _on_prepare(self, message: messages.PrepareTransition) -> None:
+        if message.protocol_version > DAVE_PROTOCOL_VERSION:
+            self.counts["version_ignored"] += 1
+        elif message.protocol_version:
+            self._prepare(Switched(message.protocol_version, self._group, message.transition_id))
+        elif self._clear_allowed:
+            self._events.append(ClearAhead())
+            self._prepare(Switched(0, None, message.transition_id))
+        else:
+            self._events.append(ClearRefused())
+
+    def _on_execute(self, transition_id: int) -> None:
+        if transition_id not in self._pending:
+            self.counts["transition_ignored"] += 1
+            return
+        for earlier in list(self._pending):  # what was prepared before is void
+            switched = self._pending.pop(earlier)
+            if earlier == transition_id:
+                self._switch(switched)
+                return
+
+    def _on_proposals(self, body: bytes, now: Nanos) -> None:
+        strangers = self._people.unknown(added_users(body), now)
+        if not strangers:
+            self._propose(body, now)
+            return
+
+        def refuse(now: Nanos) -> None:
+            self.counts["strangers"] += 1
+
+        self._hold(strangers, lambda now: self._propose(body, now), refuse, now)
+
+    def _propose(self, body: bytes, now: Nanos) -> None:
+        self._start(_proposals(body), self._on_proposed)
+
+    def _on_proposed(self, outcome: Outcome, now: Nanos) -> None:
+        self._on_checked(outcome, now)
+        if outcome.answer is not None:
+            self._outgoing.append(binary.CommitWelcome(outcome.answer))
+
+    def _on_commit(self, outcome: Outcome, transition_id: int, now: Nanos) -> None:
+        if outcome.error == "no_group":  # somebody else's group won; its welcome is on the way
+            self._on_checked(outcome, now)
+        elif outcome.error is not None:
+            self._lose(transition_id, outcome.error, now)
+        elif outcome.group is not None:
+            self._admit(outcome.group, transition_id, now)
+
+    def _on_welcome(self, outcome: Outcome, transition_id: int, now: Nanos) -> None:
+        if outcome.group is None:
+            self._lose(transition_id, outcome.error or "failed", now)
+        else:
+            self._admit(outcome.group, transition_id, now)
+
+    def _on_checked(self, outcome: Outcome, now: Nanos) -> None:
+        if outcome.error is not None:
+            self.counts[outcome.error] += 1
+
+    # ---- epochs ----
+
+    def _admit(self, group: Group, transition_id: int, now: Nanos) -> None:
+        """Its keys are used only if everyone in it is shown."""
+
+        def refuse(now: Nanos) -> None:
+            self.counts["strangers"] += 1
+            self._lose(transition_id, "unexpected_user", now)
+
+        if strangers := self._people.unknown(group.identities, now):
+            self._hold(strangers, lambda now: self._enter(group, transition_id), refuse, now)
+        else:
+            self._enter(group, transition_id)
+
+    def _enter(self, group: Group, transition_id: int) -> None:
+        self._group, self._refused = group, frozenset()
+        self._events.append(KeysArrived(group.keys))
+        self._prepare(Switched(DAVE_PROTOCOL_VERSION, group, transition_id))
+
+    def _prepare(self, switched: Switched) -> None:
+        if switched.transition_id == 0:
+            self._switch(switched)
+            return
+        self._pending.pop(switched.transition_id, None)
+        self._pending[switched.transition_id] = switched
+        if len(self._pending) > MAX_PENDING:
+            del self._pending[next(iter(self._pending))]
+        self._outgoing.append(messages.TransitionReady(transition_id=switched.transition_id))
+
+    def _switch(self, switched: Switched) -> None:
+        self.version = switched.version
+        if not switched.version:
+            self._group, self._taking_part, self._recover = None, False, None
+        self._events.append(switched)
+        self._settle()
+
+    # ---- beginning, and beginning anew ----
+
+    def _begin_anew(self, transition_id: int | None = None) -> None:
+        """Leave the group, if there is one. transition_id: of the commit or welcome that could not be used."""
+        self._group, self._recover = None, None
+        self._pending.clear()
+        if transition_id is not None:
+            self._outgoing.append(messages.InvalidCommitWelcome(transition_id=transition_id))
+        self._taking_part = True
+        self._start(_new_key_package, self._on_key_package)
+
+    def _on_key_package(self, outcome: Outcome, now: Nanos) -> None:
+        if outcome.answer is not None:
+            self._outgoing.append(binary.KeyPackage(outcome.answer))
+        self._on_checked(outcome, now)
+
+    def _lose(self, transition_id: int, reason: str, now: Nanos) -> None:
+        """The group cannot be used any more: enter it anew, at once or when we have waited long enough."""
+        if not self._taking_part:
+            return
+        if self._recovered_at is None or now > after_ms(self._recovered_at, CALM_MS):
+            self._recent_recoveries = 0
+        self._recent_recoveries += 1
+        self._recovered_at = now
+        self._group, self._taking_part = None, False
+        self.counts["recovered"] += 1
+        self._events.append(Recovering(reason))
+        more = self._recent_recoveries - FREE_RECOVERIES
+        if more <= 0:
+            self._begin_anew(transition_id)
+        else:
+            wait_ms = min(FIRST_WAIT_MS << (more - 1), LONGEST_WAIT_MS)
+            self._recover = (transition_id, after_ms(now, wait_ms))
+
+    # ---- strangers ----
+
+    def _hold(
+        self,
+        strangers: frozenset[int],
+        accept: Callable[[Nanos], None],
+        refuse: Callable[[Nanos], None],
+        now: Nanos,
+    ) -> None:
+        due = after_ms(now, STRANGER_WAIT_MS)
+        self._held = _Held(strangers, due, accept, refuse)
+
+    def _look(self, now: Nanos) -> None:
+        """Whether we are alone, who is waited for is shown now, and somebody listens who is not."""
+        if self.version is not None and self._people.alone:
+            self._settle()
+        if (held := self._held) is not None:
+            strangers = self._people.unknown(held.strangers, now)
+            if not strangers:
+                self._held = None
+                held.accept(now)
+            elif now >= held.due:
+                self._held, self._refused = None, strangers
+                held.refuse(now)
+        roster = self._group.identities if self._group is not None else ()
+        ghosts = self._people.unknown({*self._refused, *roster}, now)
+        if ghosts != self._ghosts:
+            self._ghosts = ghosts
+            self._events.append(Ghosts(ghosts))
+
+    # ---- inside ----
+
+    def _settle(self) -> None:
+        if not self._settled:
+            self._settled = True
+            self._events.append(Settled())
+
+    def _start(self, step: Callable[[DaveMember], Outcome], then: Callable[[Outcome, Nanos], None]) -> None:
+        member = self._member
+
+        def run() -> Outcome:
+            try:
+                return step(member)
+            except DaveError as error:
+                return Outcome(error=error.code)
+
+        self._then = then
+        self._events.append(Work(run))
+
+
+# ---- the steps of MLS: in a thread ----
+
+
+def _external_sender(package: bytes) -> Callable[[DaveMember], Outcome]:
+    def step(member: DaveMember) -> Outcome:
+        member.set_external_sender(package)
+        return Outcome()
+
+    return step
+
+
+def _new_key_package(member: DaveMember) -> Outcome:
+    member.reset()
+    return Outcome(answer=member.key_package())
+
+
+def _proposals(body: bytes) -> Callable[[DaveMember], Outcome]:
+    return lambda member: Outcome(answer=member.process_proposals(body))
+
+
+def _commit(commit: bytes) -> Callable[[DaveMember], Outcome]:
+    return lambda member: Outcome(group=_group_of(member)) if member.process_commit(commit) else Outcome()
+
+
+def _welcome(welcome: bytes) -> Callable[[DaveMember], Outcome]:
+    def step(member: DaveMember) -> Outcome:
+        member.process_welcome(welcome)
+        return Outcome(group=_group_of(member))
+
+    return step
+
+
+def _group_of(member: DaveMember) -> Group:
+    keys = member.keys()
+    return Group(keys.epoch, keys, member.verification_code(), dict(member.roster()))
