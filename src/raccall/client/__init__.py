@@ -7,9 +7,13 @@ async with connect(link, name="anna") as session:
 
 from raccall.client.adapter import Session, connect
 from raccall.client.events import (
+    ClearRefused,
     ConnectionLost,
     ConsentChanged,
+    EncryptionBroken,
+    EncryptionChanged,
     Event,
+    GhostsChanged,
     Identified,
     MemberChanged,
     MemberJoined,
@@ -28,9 +32,13 @@ from raccall.client.events import (
 from raccall.client.link import InviteLink, parse_link
 
 __all__ = [
+    "ClearRefused",
     "ConnectionLost",
     "ConsentChanged",
+    "EncryptionBroken",
+    "EncryptionChanged",
     "Event",
+    "GhostsChanged",
     "Identified",
     "InviteLink",
     "MemberChanged",

@@ -5,6 +5,7 @@ Session.join ─▶ VoiceServerGiven ─▶ VoiceCall (kept alive, made anew) �
 """
 
 import asyncio
+import contextlib
 import dataclasses
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -20,9 +21,12 @@ from raccall.client.link import InviteLink, parse_link
 from raccall.client.session import ControlSession
 from raccall.errors import ConnectionFailed, InputError, RaccallError, RefusedError
 from raccall.units import Ssrc
-from raccall.voice.call import Hearing, VoiceCall, VoiceSettings, retry_delay_s
+from raccall.voice.call import VoiceCall, retry_delay_s
+from raccall.voice.dave.people import user_number
+from raccall.voice.e2ee import DaveError, DaveMember
 from raccall.voice.engine import EngineStats, GateMode, PacketTap, Sound
 from raccall.voice.gateway.client import Next, VoiceIdentity
+from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
 from raccall.wire.control import Consent, MemberInfo, RecordingState
 from raccall.wire.socket import Carrier, open_socket
 from raccall.wire.tls import as_connection_failed, client_context
@@ -52,19 +56,27 @@ class _Problem(msgspec.Struct):
 
 @asynccontextmanager
 async def connect(
-    link: str, *, name: str, recorder: bool = False, owner_token: str | None = None, voice_by_link: bool = False
+    link: str,
+    *,
+    name: str,
+    recorder: bool = False,
+    owner_token: str | None = None,
+    voice_by_link: bool = False,
+    identity_key: bytes | None = None,
 ) -> AsyncIterator["Session"]:
     """Enter the server that an invite link leads to; leaves the call and closes everything at the end.
 
     link: as `raccall serve` prints it. name: how the others see us, 1–32 characters. recorder: be shown to all as one
     who keeps what is said. owner_token: makes a recorder the server's own, which may also record the rooms that only
     their server records. voice_by_link: reach the voice gateway where the link leads, whatever address the server
-    announces (on the server's own machine its public address may lead nowhere). Raises InputError (malformed link),
-    RefusedError (invite, name), ConnectionFailed.
+    announces (on the server's own machine its public address may lead nowhere). identity_key: private P-256 key of 32
+    bytes, by which others recognise us in encrypted calls; None: made for this session alone. Raises InputError
+    (malformed link or key), RefusedError (invite, name), ConnectionFailed.
     """
     invite = parse_link(link)
+    identity_key = _identity_key(identity_key)
     guest = await _become_guest(invite, name, recorder, owner_token)
-    session = Session(invite, guest, voice_by_link=voice_by_link)
+    session = Session(invite, guest, voice_by_link=voice_by_link, identity_key=identity_key)
     try:
         await session._start()
         yield session
@@ -92,6 +104,14 @@ async def _become_guest(invite: InviteLink, name: str, recorder: bool, owner_tok
     raise RefusedError(problem.code, problem.sentence)
 
 
+def _identity_key(given: bytes | None) -> bytes:
+    """The given one, or a new one. Raises InputError."""
+    try:
+        return DaveMember(0, 0, given).identity_key()
+    except DaveError as error:
+        raise InputError("identity_key_unusable", "The identity key is no private P-256 key of 32 bytes.") from error
+
+
 def _unsuitable(invite: InviteLink) -> ConnectionFailed:
     wants = "" if invite.secure else ", or it is one and the link should be https"
     return ConnectionFailed("server_unsuitable", f"What answers at {invite.authority} is not a Raccall server{wants}.")
@@ -112,9 +132,14 @@ class Session:
     Lost connections come back by themselves, with growing pauses; `events` tells.
     """
 
-    def __init__(self, invite: InviteLink, guest: _Guest, *, voice_by_link: bool = False) -> None:
+    def __init__(
+        self, invite: InviteLink, guest: _Guest, *, voice_by_link: bool = False, identity_key: bytes | None = None
+    ) -> None:
         self._invite = invite
         self._voice_by_link = voice_by_link
+        self._identity_key = identity_key
+        self._encryption: events.EncryptionChanged | None = None
+        self._ghosts: tuple[str, ...] = ()
         self._guest = guest
         self._tls = client_context(invite.fingerprint) if invite.secure else None
         self._control = ControlSession(guest.token)
@@ -182,6 +207,29 @@ class Session:
     def recording(self) -> RecordingState:
         """Whether the room may be recorded, and who does; known before `join` has opened a voice session."""
         return self._control.rooms.recording(self.room_id)
+
+    @property
+    def encryption(self) -> events.EncryptionChanged | None:
+        """Whether anybody but those in the call can listen, and who these are; None outside of a call."""
+        return self._encryption
+
+    @property
+    def ghosts(self) -> tuple[str, ...]:
+        """User ids of those who can listen, or were to, and are not shown in the room."""
+        return self._ghosts
+
+    async def fingerprint(self, user_id: str) -> str:
+        """45 digits in groups of five, to be compared with those that this member sees for us: the same in every call,
+        unless somebody sits between us or one of us uses another identity key.
+
+        Raises RefusedError for one who is not in the call's encryption.
+        """
+        try:
+            if self._call is not None:
+                return await self._call.fingerprint(user_number(user_id))
+        except (DaveError, ValueError):
+            pass
+        raise RefusedError("not_in_group", "That person is not in the call's encryption.")
 
     def stats(self) -> EngineStats | None:
         """Of the voice path in this voice session; None before media flows and after `leave`."""
@@ -391,7 +439,10 @@ class Session:
 
     async def _on_event(self, event: Event) -> None:
         match event:
+            case events.MemberJoined() | events.MemberLeft():
+                self._tell_people()
             case events.Identified():
+                self._tell_people()
                 self._identified.set()
                 if self._call is not None and self._call.started and self._wanted is not None:
                     # The server has forgotten the old session, and the voice session with it.
@@ -418,6 +469,11 @@ class Session:
         if len(self._waiting) == MAX_EVENTS:
             self.dropped_events += 1
         self._waiting.append(event)
+        match event:
+            case events.EncryptionChanged():
+                self._encryption = event
+            case events.GhostsChanged(user_ids=user_ids):
+                self._ghosts = user_ids
         wanted = self._wanted
         if isinstance(event, events.VoiceConnected) and wanted is not None and not wanted.connected.done():
             wanted.connected.set_result(None)
@@ -434,7 +490,8 @@ class Session:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        self._call = None
+        self._call = self._encryption = None
+        self._ghosts = ()
 
     async def _keep_voice(self, wanted: _Call) -> None:
         """Hold a voice session until the server ends it for good; each round is a new one."""
@@ -474,7 +531,21 @@ class Session:
             muted=self._muted,
             emit=self._emit,
             hearing=self._hearing,
+            end_to_end=EndToEnd(int(given.room_id), self._identity_key, people=self._people),
         )
+
+    @property
+    def _people(self) -> frozenset[int]:
+        """Whom the user is shown in the room."""
+        people = set()
+        for user_id in self.members:
+            with contextlib.suppress(ValueError):  # a name that no member of a group can have
+                people.add(user_number(user_id))
+        return frozenset(people)
+
+    def _tell_people(self) -> None:
+        if self._call is not None:
+            self._call.expect(self._people)
 
 
 def _consent(agreed: bool | None) -> Consent:

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from raccall.voice.events import ClearRefused as ClearRefused
+from raccall.voice.events import EncryptionBroken as EncryptionBroken
+from raccall.voice.events import EncryptionChanged as EncryptionChanged
+from raccall.voice.events import GhostsChanged as GhostsChanged
 from raccall.voice.events import SourceKnown as SourceKnown
 from raccall.voice.events import VoiceConnected as VoiceConnected
 from raccall.wire.control import MemberInfo, RecordingState
@@ -167,4 +171,8 @@ Event = (
     | VoiceConnected
     | VoiceLost
     | SourceKnown
+    | EncryptionChanged
+    | GhostsChanged
+    | ClearRefused
+    | EncryptionBroken
 )

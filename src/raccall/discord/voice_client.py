@@ -22,9 +22,11 @@ from raccall.discord.policy import Then
 from raccall.discord.servers import VoiceServer, VoiceServers
 from raccall.errors import ConnectionFailed
 from raccall.units import Ssrc
-from raccall.voice.call import VoiceCall, VoiceSettings, retry_delay_s
+from raccall.voice.call import VoiceCall, retry_delay_s
 from raccall.voice.engine import EngineStats, PacketTap
-from raccall.voice.events import SourceKnown, VoiceConnected
+from raccall.voice.events import Event as CallEvent
+from raccall.voice.events import VoiceConnected
+from raccall.voice.settings import VoiceSettings
 
 MOVE_WITHIN_S = 10.0
 """After 4014: for how long a new server may still be told."""
@@ -284,7 +286,7 @@ class RecordingVoiceClient(discord.VoiceProtocol):
         for listener in list(self._listeners):
             listener.on_tap(taps.pop() if taps else self._call.engine.open_tap())
 
-    def _on_call_event(self, event: VoiceConnected | SourceKnown) -> None:
+    def _on_call_event(self, event: CallEvent) -> None:
         if isinstance(event, VoiceConnected) and not self._connected.done():
             self._connected.set_result(None)
         self._emit(event)

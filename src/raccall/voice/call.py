@@ -3,16 +3,20 @@
 import asyncio
 import random
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 
+from raccall.clock import monotonic_now
 from raccall.errors import ConnectionFailed
 from raccall.units import Ssrc
-from raccall.voice.engine import Engine, EngineStats, GateMode, PacketTap, Sound, read_stats
+from raccall.voice.dave import handshake as dave
+from raccall.voice.dave.driver import Driver
+from raccall.voice.dave.people import user_number
+from raccall.voice.engine import Engine, EngineStats, GateMode, read_stats
 from raccall.voice.events import Event, SourceKnown, VoiceConnected
 from raccall.voice.gateway import client as gateway
 from raccall.voice.gateway.client import Next, VoiceGatewayClient, VoiceIdentity
 from raccall.voice.gateway.messages import Speaking
+from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
 from raccall.voice.tunnel import Tunnel
 from raccall.wire.socket import Carrier, open_socket
 
@@ -46,35 +50,11 @@ def retry_delay_s(attempt: int) -> float:
     return longest * random.uniform(0.5, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class VoiceSettings:
-    """What stays the same over all voice sessions of one call."""
-
-    sound: Sound | None
-    """None: listen only, nothing is decoded (a recorder)."""
-    media_address: tuple[str, int] | None = None
-    """Instead of the one that the server names (a network emulator in between)."""
-    bitrate_bps: int = 32_000
-    gate_mode: GateMode = GateMode.OPEN
-    on_tap: Callable[[PacketTap], None] | None = None
-    """Gets a tap of each voice session before its first packet."""
-    announce: bool = False
-    """Say whose the own SSRC is even if nothing is ever sent: before, Discord's servers send nothing either."""
-
-
-@dataclass(slots=True)
-class Hearing:
-    """How one hears the others, over all voice sessions of one call and beyond."""
-
-    deafened: bool = False
-    gains_db: dict[str, float] = field(default_factory=dict)
-    """user id → -60 to +12; who is not in it is heard as they are."""
-
-
 class VoiceCall:
     """One session on the voice gateway, over as many WebSockets as it takes; then it is used up.
 
-    `sources` says whose voice an SSRC is.
+    end_to_end: None only takes part in calls in clear. `sources` says whose voice an SSRC is. Raises DaveError
+    ("bad_key").
     """
 
     def __init__(
@@ -86,6 +66,7 @@ class VoiceCall:
         muted: bool,
         emit: Callable[[Event], None],
         hearing: Hearing | None = None,
+        end_to_end: EndToEnd | None = None,
     ) -> None:
         self._url = url
         self._tls = tls
@@ -93,9 +74,12 @@ class VoiceCall:
         self._hearing = hearing or Hearing()
         self._muted = muted
         self._emit = emit
-        self._core = VoiceGatewayClient(identity)
+        self._handshake = _handshake(identity, end_to_end)
+        self._core = VoiceGatewayClient(identity, self._handshake)
+        self._driver = Driver(self._finish, emit)
         self._carrier: Carrier[gateway.VoiceEvent] = Carrier(self._core, self._on_event)
         self._ready: gateway.VoiceReady | None = None
+        self._description: gateway.SessionDescription | None = None
         self._media_address = ("", 0)
         self._closed: gateway.Closed | None = None
         self._attempt = 0
@@ -118,6 +102,7 @@ class VoiceCall:
                 self._attempt += 1
                 await asyncio.sleep(retry_delay_s(self._attempt))
         finally:
+            self._driver.close()
             if self._tunnel is not None:
                 self._tunnel.close()
             if self.engine is not None:
@@ -142,9 +127,26 @@ class VoiceCall:
         if self.engine is not None and self.started:
             self.engine.set_pressed(pressed)
 
+    def expect(self, user_ids: Iterable[int]) -> None:
+        """The user is shown these in the room: whoever else is in the call's encryption is a ghost."""
+        self._core.expect(user_ids, monotonic_now())
+        self._carrier.wake()
+
+    async def fingerprint(self, user_id: int) -> str:
+        """45 digits in groups of five that this member and that one see alike, in every call, unless somebody sits
+        between them. Raises DaveError ("no_group", "unknown_user")."""
+        assert self._handshake is not None, "who brought nothing for it asks for no fingerprints"
+        return await asyncio.to_thread(self._handshake.fingerprint, user_id)
+
     def stats(self) -> EngineStats | None:
-        """None until media flows."""
-        return read_stats(self.engine) if self.engine is not None and self.started else None
+        """None until media flows. Who speaks is known by then, if only their keys have told it."""
+        if self.engine is None or not self.started:
+            return None
+        stats = read_stats(self.engine)
+        for source in stats.sources:
+            if source.owner is not None and self.sources.get(source.ssrc) != (owner := str(source.owner)):
+                self._know(source.ssrc, owner)
+        return stats
 
     async def _connect_once(self) -> gateway.Closed:
         try:
@@ -164,7 +166,10 @@ class VoiceCall:
             case gateway.VoiceReady():
                 await self._prepare_media(event)
             case gateway.SessionDescription():
-                await self._start_media(event)
+                self._description = event
+                if self._handshake is None:
+                    await self._start_media()
+                    self._tell_connected()
             case gateway.KeyChanged(mode=mode, key=key):
                 if self.engine is not None and mode in MODES:
                     await asyncio.to_thread(self.engine.rekey, mode, key)
@@ -172,14 +177,21 @@ class VoiceCall:
                 self._attempt = 0
             case gateway.UserSpeaking(user_id=user_id, ssrc=ssrc):
                 self._forget(user_id)
-                self.sources[ssrc] = user_id
-                if self.started and user_id in self._hearing.gains_db:
-                    self.apply_hearing()
-                self._emit(SourceKnown(user_id, ssrc))
+                self._driver.set_owner(ssrc, user_id)
+                self._know(ssrc, user_id)
             case gateway.UserDisconnected(user_id=user_id):
                 self._forget(user_id)
             case gateway.Closed():
                 self._closed = event
+            case dave.Settled():
+                await self._start_media()
+                self._tell_connected()
+            case gateway.UsersConnected():
+                pass
+            case _:
+                self._driver.handle(event)
+                if isinstance(event, dave.Switched) and self._settings.sound is None:
+                    await self._start_media()  # what comes before its keys is held
 
     async def _prepare_media(self, ready: gateway.VoiceReady) -> None:
         """Find out how the relay sees us, and choose how to seal. Other messages wait meanwhile."""
@@ -210,16 +222,20 @@ class VoiceCall:
         except TimeoutError:
             return await asyncio.to_thread(engine.discover, ssrc, DISCOVERY_TIMEOUT_MS, tunnel=True)
 
-    async def _start_media(self, description: gateway.SessionDescription) -> None:
+    async def _start_media(self) -> None:
+        """A no-op once it runs."""
+        if self.started:
+            return
         assert self.engine is not None and self._ready is not None, "a description follows Ready"
-        settings, ssrc = self._settings, self._ready.ssrc
+        assert self._description is not None, "nothing starts before it is described"
+        settings, description = self._settings, self._description
         if settings.sound is not None or settings.announce:
             self._core.set_speaking(Speaking.NOTHING if settings.sound is None else Speaking.MICROPHONE)
             await self._carrier.flush()  # whose voice it is should be known before it is heard
         if settings.on_tap is not None:
             settings.on_tap(self.engine.open_tap())
         self.engine.start(
-            ssrc=ssrc,
+            ssrc=self._ready.ssrc,
             mode=description.mode,
             key=description.key,
             sound=settings.sound,
@@ -227,12 +243,43 @@ class VoiceCall:
             muted=self._muted,
         )
         self.started = True
+        self._driver.run(self.engine)
+        for source, user_id in self.sources.items():
+            self._driver.set_owner(source, user_id)
         if self._hearing != Hearing():
             self.apply_hearing()
         if settings.gate_mode is not GateMode.OPEN:
             self.engine.set_gate_mode(settings.gate_mode)
-        self._emit(VoiceConnected(ssrc, description.mode, self._media_address))
+
+    def _tell_connected(self) -> None:
+        assert self._ready is not None and self._description is not None
+        mode, encrypted = self._description.mode, self._driver.encrypted
+        self._emit(VoiceConnected(self._ready.ssrc, mode, self._media_address, encrypted))
+
+    def _finish(self, outcome: dave.Outcome) -> None:
+        self._core.finish(outcome, monotonic_now())
+        self._carrier.wake()
+
+    def _know(self, ssrc: Ssrc, user_id: str) -> None:
+        self.sources[ssrc] = user_id
+        if self.started and user_id in self._hearing.gains_db:
+            self.apply_hearing()
+        self._emit(SourceKnown(user_id, ssrc))
 
     def _forget(self, user_id: str) -> None:
         for ssrc in [ssrc for ssrc, owner in self.sources.items() if owner == user_id]:
             del self.sources[ssrc]
+
+
+def _handshake(identity: VoiceIdentity, end_to_end: EndToEnd | None) -> dave.Handshake | None:
+    if end_to_end is None:
+        return None
+    handshake = dave.Handshake(
+        user_number(identity.user_id),
+        end_to_end.channel_id,
+        identity_key=end_to_end.identity_key,
+        clear_allowed=end_to_end.clear_allowed,
+    )
+    if end_to_end.people is not None:
+        handshake.expect(end_to_end.people, monotonic_now())
+    return handshake

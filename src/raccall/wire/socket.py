@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
@@ -33,7 +33,7 @@ class Core(Protocol[E_co]):
     def lost(self, code: int | None, now: Nanos) -> None: ...
     def receive(self, data: str | bytes, now: Nanos) -> None: ...
     def next_event(self) -> E_co | None: ...
-    def to_send(self, now: Nanos) -> list[str]: ...
+    def to_send(self, now: Nanos) -> Sequence[str | bytes]: ...
     def get_timer(self) -> Nanos | None: ...
     def handle_timer(self, now: Nanos) -> None: ...
 
@@ -87,8 +87,8 @@ class Carrier(Generic[E]):
         if self._socket is None:
             return
         try:
-            for text in self._core.to_send(monotonic_now()):
-                await self._socket.send(text)
+            for message in self._core.to_send(monotonic_now()):
+                await self._socket.send(message)
         except ConnectionClosed:
             pass  # the reader notices, too, and knows the close code
 

@@ -3,8 +3,12 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raccall.units import NANOS_PER_MS, Nanos
+from raccall.voice.dave import handshake as dave
+from raccall.voice.gateway import binary
 from raccall.voice.gateway.client import (
     HELLO_TIMEOUT_MS,
     Closed,
@@ -19,6 +23,7 @@ from raccall.voice.gateway.client import (
     VoiceReady,
     VoiceResumed,
 )
+from tests.voice.delivery_stand_in import ExternalSender
 
 KEY = bytes(range(32))
 HEARTBEAT_MS = 13_750
@@ -119,7 +124,7 @@ def test_binary_messages_advance_the_sequence_and_are_counted() -> None:
     peer = Peer().described()
     peer.client.receive(b"\x01\x02\x1b" + bytes(40), peer.now)
     peer.client.receive(b"\x01\x02", peer.now)
-    assert peer.client.counts == {"malformed": 1, "unknown": 0, "binary": 1}
+    assert peer.client.counts == {"malformed": 1, "unknown": 0, "binary": 1, "repeated": 0}
     peer.pass_ms(HEARTBEAT_MS)
     assert peer.heard()[0]["d"] == {"t": 1, "seq_ack": 0x0102}
 
@@ -211,7 +216,7 @@ def test_a_session_is_described_once_and_after_ready() -> None:
 
 def test_unknown_opcodes_are_ignored_but_their_numbers_count() -> None:
     peer = Peer().described()
-    peer.say({"op": 12, "d": {"user_id": "1", "video_ssrc": 2}, "seq": 8})
+    peer.say({"op": 14, "d": {}, "seq": 8})
     assert peer.client.counts["unknown"] == 1
     peer.pass_ms(HEARTBEAT_MS)
     assert peer.heard()[0]["d"] == {"t": 1, "seq_ack": 8}
@@ -225,3 +230,127 @@ def test_nothing_is_sent_or_heard_after_the_end() -> None:
     peer.say(READY)
     peer.client.lost(1006, peer.now)
     assert (peer.heard(), peer.events()) == ([], [])
+
+
+# ---- end-to-end encryption ----
+
+ENCRYPTED = DESCRIPTION | {"d": DESCRIPTION["d"] | {"dave_protocol_version": 1}}
+
+
+class EncryptingPeer(Peer):
+    """A client that takes part in end-to-end encryption; steps of MLS are done at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client = VoiceGatewayClient(VoiceIdentity("9", "111", "session", "token"), dave.Handshake(111, 777))
+
+    def say_binary(self, seq: int, message: binary.ServerBinary) -> None:
+        self.client.receive(binary.write_server_binary(message, seq), self.now)
+
+    def sent(self) -> list[str | bytes]:
+        return list(self.client.to_send(self.now))
+
+    def events(self) -> list[object]:
+        seen: list[object] = []
+        while (event := self.client.next_event()) is not None:
+            if isinstance(event, dave.Work):
+                self.client.finish(event.run(), self.now)
+            else:
+                seen.append(event)
+        return seen
+
+
+def test_a_member_offers_encryption_and_answers_with_a_key_package() -> None:
+    peer = EncryptingPeer()
+    peer.client.opened(peer.now)
+    peer.say(HELLO)
+    assert json.loads(peer.sent()[0])["d"]["max_dave_protocol_version"] == 1
+    peer.say(READY)
+    peer.say_binary(0, binary.ExternalSender(ExternalSender(777).package()))
+    peer.events()
+    assert peer.sent() == []
+    peer.say(ENCRYPTED)
+    described, switched = peer.events()
+    assert described == SessionDescription("a", KEY, dave_version=1)
+    assert switched == dave.Switched(1, None, 0)
+    (package,) = peer.sent()
+    assert isinstance(package, bytes) and package[0] == 26
+    peer.say({"op": 24, "d": {"protocol_version": 1, "epoch": 1}, "seq": 1}, {"op": 22, "d": {"transition_id": 7}})
+    assert peer.events() == []
+    assert [message[0] for message in peer.sent()] == [26]
+
+
+def test_a_broken_welcome_is_told_before_the_new_key_package() -> None:
+    peer = EncryptingPeer()
+    peer.client.opened(peer.now)
+    peer.say(HELLO, READY, ENCRYPTED)
+    peer.say_binary(0, binary.ExternalSender(ExternalSender(777).package()))
+    peer.events()
+    peer.sent()
+    peer.say_binary(1, binary.Welcome(5, b"?"))
+    assert peer.events() == [dave.Recovering("malformed")]
+    invalid, package = peer.sent()
+    assert json.loads(invalid) == {"op": 31, "d": {"transition_id": 5}}
+    assert package[0] == 26
+
+
+def test_what_was_found_while_the_connection_was_lost_is_said_after_the_resume() -> None:
+    peer = EncryptingPeer()
+    peer.client.opened(peer.now)
+    peer.say(HELLO, READY, ENCRYPTED)
+    peer.client.lost(None, peer.now)
+    peer.events()
+    assert peer.sent() == []
+    peer.client.opened(peer.now)
+    peer.say(HELLO)
+    (resume,) = peer.sent()
+    assert json.loads(resume)["op"] == 7
+    peer.say({"op": 9, "d": None})
+    assert [message[0] for message in peer.sent()] == [26]
+
+
+def test_what_a_resume_repeats_needlessly_is_dropped() -> None:
+    peer = EncryptingPeer()
+    peer.client.opened(peer.now)
+    peer.say(HELLO, READY, ENCRYPTED)
+    peer.say_binary(65_534, binary.ExternalSender(ExternalSender(777).package()))
+    peer.events()
+    peer.say({"op": 11, "d": {"user_ids": ["1"]}, "seq": 65_535})
+    peer.say({"op": 11, "d": {"user_ids": ["2"]}, "seq": 0})
+    assert len(peer.events()) == 2
+    peer.say({"op": 11, "d": {"user_ids": ["1"]}, "seq": 65_535})
+    peer.say_binary(65_534, binary.Welcome(5, b"?"))
+    assert peer.events() == []
+    assert peer.client.counts["repeated"] == 2
+
+
+@pytest.mark.parametrize("version", [-1, 2])
+def test_a_version_that_was_not_offered_is_no_description(version: int) -> None:
+    peer = EncryptingPeer()
+    peer.client.opened(peer.now)
+    peer.say(HELLO, READY, ENCRYPTED | {"d": ENCRYPTED["d"] | {"dave_protocol_version": version}})
+    assert [type(event) for event in peer.events()] == [VoiceReady]
+    plain = Peer()
+    plain.client.opened(plain.now)
+    plain.say(HELLO, READY, ENCRYPTED)
+    assert [type(event) for event in plain.events()] == [VoiceReady]
+
+
+def test_a_camera_tells_whose_voice_it_is() -> None:
+    peer = Peer().described()
+    peer.say({"op": 12, "d": {"user_id": "1", "audio_ssrc": 5, "video_ssrc": 6}, "seq": 1})
+    peer.say({"op": 12, "d": {"user_id": "1", "audio_ssrc": 0}, "seq": 2})
+    assert peer.events() == [UserSpeaking("1", 5, 0)]
+
+
+@given(st.lists(st.binary(max_size=80), max_size=4))
+def test_binary_rubbish_is_never_raised(rubbish: list[bytes]) -> None:
+    peer = EncryptingPeer()
+    peer.client.opened(peer.now)
+    peer.say(HELLO, READY, ENCRYPTED)
+    peer.say_binary(0, binary.ExternalSender(ExternalSender(777).package()))
+    for number, payload in enumerate(rubbish):
+        peer.client.receive(payload, peer.now)
+        peer.client.receive(bytes([0, number + 1, 25 + len(payload) % 6]) + payload, peer.now)
+        peer.events()
+        peer.sent()

@@ -89,12 +89,12 @@ class KeysArrived:
 
 @dataclass(frozen=True, slots=True)
 class Switched:
-    """Send like this from now on."""
+    """Send like this from now on; the first one comes with the description."""
 
     version: int
     """0: in clear."""
     group: Group | None
-    """Encrypt with its keys; None at version 0, and while we are alone."""
+    """Encrypt with its keys; None at version 0, before there are any, and while we are alone."""
     transition_id: int
 
 
@@ -179,10 +179,11 @@ class Handshake:
 
     def describe(self, version: int, now: Nanos) -> None:
         """Op 4, the session's first."""
-        if version == 0 and not self._clear_allowed:
-            self._events.append(ClearRefused())
         self.version = version if version or self._clear_allowed else DAVE_PROTOCOL_VERSION
         self._settle_by = after_ms(now, SETTLE_WAIT_MS)
+        self._events.append(Switched(self.version, None, 0))
+        if self.version != version:
+            self._events.append(ClearRefused())
         if version:
             self._inbox.appendleft(messages.PrepareEpoch(protocol_version=version, epoch=1))  # it asks for the same
         else:
@@ -281,7 +282,7 @@ class Handshake:
             case _ if not (self._taking_part and self._has_sender):
                 self.counts["uncalled"] += 1
             case binary.Proposals():
-                self._on_proposals(message.body, now)
+                self._on_proposals(message, now)
             case binary.AnnounceCommit(transition_id=transition_id, commit=commit):
                 self._start(_commit(commit), lambda outcome, now: self._on_commit(outcome, transition_id, now))
             case binary.Welcome(transition_id=transition_id, welcome=welcome):
@@ -308,16 +309,16 @@ class Handshake:
                 self._switch(switched)
                 return
 
-    def _on_proposals(self, body: bytes, now: Nanos) -> None:
-        strangers = self._people.unknown(added_users(body), now)
+    def _on_proposals(self, message: binary.Proposals, now: Nanos) -> None:
+        strangers = self._people.unknown(added_users(message.operation, message.proposals), now)
         if not strangers:
-            self._propose(body, now)
+            self._propose(message.body, now)
             return
 
         def refuse(now: Nanos) -> None:
             self.counts["strangers"] += 1
 
-        self._hold(strangers, lambda now: self._propose(body, now), refuse, now)
+        self._hold(strangers, lambda now: self._propose(message.body, now), refuse, now)
 
     def _propose(self, body: bytes, now: Nanos) -> None:
         self._start(_proposals(body), self._on_proposed)

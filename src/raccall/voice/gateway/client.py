@@ -3,6 +3,7 @@
     opened ─▶ Hello ─▶ Identify ─▶ Ready ─▶ (IP discovery, by the caller) ─▶ select_protocol ─▶ SessionDescription
                     └▶ Resume ─▶ Resumed, and what was missed             (only after a session was described once)
     a SessionDescription more ─▶ KeyChanged
+    messages of end-to-end encryption ⇄ Handshake, whose events are among this core's (`voice.dave.handshake`)
 
 One object lives as long as the session does, over any number of WebSockets: the caller says `opened` for each new one
 and `lost` when it ended; Closed tells what to do next. After each input or command, drain `next_event` and `to_send`,
@@ -11,10 +12,13 @@ and ask `get_timer` again, before the next one.
 
 import enum
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from raccall.units import NANOS_PER_MS, Nanos, Ssrc
-from raccall.voice.gateway import messages, tunnel
+from raccall.voice.dave import handshake as dave
+from raccall.voice.gateway import binary, messages, tunnel
+from raccall.voice.gateway.codes import DAVE_PROTOCOL_VERSION
 from raccall.voice.gateway.messages import NO_SEQ, CloseCode, VoiceMalformed
 
 HELLO_TIMEOUT_MS = 10_000
@@ -22,8 +26,8 @@ HELLO_TIMEOUT_MS = 10_000
 SHORTEST_HEARTBEAT_MS = 50
 LONGEST_HEARTBEAT_MS = 300_000
 """What a server may ask for; Discord's real value is 13 750."""
-BINARY_HEADER_BYTES = 3
-"""`u16be seq | u8 op`, from the server."""
+SEQ_VALUES = 1 << 16
+"""Numbers of messages wrap there: a binary one has two bytes for it."""
 
 
 class Next(enum.Enum):
@@ -85,6 +89,8 @@ class SessionDescription:
     """The transport mode in use."""
     key: bytes
     """32 bytes, for both directions."""
+    dave_version: int = 0
+    """Of end-to-end encryption; 0: the call is in clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,7 @@ class UserSpeaking:
     user_id: str
     ssrc: Ssrc
     speaking: int
-    """Bits of `messages.Speaking`."""
+    """Bits of `messages.Speaking`; 0 where nothing was said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,20 +153,24 @@ VoiceEvent = (
     | UsersConnected
     | UserDisconnected
     | Closed
+    | dave.Event
 )
 
 
 class VoiceGatewayClient:
     """One voice session of one member.
 
-    `counts` says what was ignored: "malformed" (not a message, or with values that cannot be), "unknown" (opcodes of
-    video, platforms, ...), "binary" (end-to-end encryption, which a call at version 0 does not use).
+    handshake: of end-to-end encryption; None: only calls in clear. `counts` says what was ignored: "malformed" (not a
+    message, or with values that cannot be), "unknown" (opcodes of video, platforms, ...), "binary" (of end-to-end
+    encryption, without a handshake), "repeated" (had already come).
     """
 
-    def __init__(self, identity: VoiceIdentity) -> None:
+    def __init__(self, identity: VoiceIdentity, handshake: dave.Handshake | None = None) -> None:
         self._identity = identity
+        self._handshake = handshake
+        self._may_answer = False  # the server takes what the handshake says
         self._events: deque[VoiceEvent] = deque()
-        self._outgoing: deque[str] = deque()
+        self._outgoing: deque[str | bytes] = deque()
         self._open = False
         self._described = False
         self._ssrc = Ssrc(0)  # until Ready
@@ -171,13 +181,14 @@ class VoiceGatewayClient:
         self._unanswered_since: Nanos | None = None
         self.round_trip_ms: float | None = None
         """Of the newest answered heartbeat: the WebSocket's delay, not the media's."""
-        self.counts = {"malformed": 0, "unknown": 0, "binary": 0}
+        self.counts = {"malformed": 0, "unknown": 0, "binary": 0, "repeated": 0}
 
     # ---- inputs ----
 
     def opened(self, now: Nanos) -> None:
         """A new WebSocket is open; the server speaks first."""
         self._open = True
+        self._may_answer = False
         self._outgoing.clear()
         self._heartbeat_interval = None
         self._unanswered_since = None
@@ -187,15 +198,22 @@ class VoiceGatewayClient:
         """One WebSocket message. Nothing in it is ever raised; see `counts`."""
         if not self._open:
             return
-        if isinstance(data, bytes):
-            self._receive_binary(data)
-            return
+        message: messages.ServerMessage | binary.ServerBinary
+        seq: int | None
         try:
-            message, seq = messages.parse_server_message(data)
+            if isinstance(data, bytes):
+                message, seq = binary.parse_server_binary(data)
+            else:
+                message, seq = messages.parse_server_message(data)
+            if seq is not None and self._has(seq):
+                self.counts["repeated"] += 1
+                return
             self._on_message(message, now)
         except (VoiceMalformed, ValueError):
             self.counts["malformed"] += 1
             return
+        finally:
+            self._take_handshake_events()
         if seq is not None:
             self._seq = seq
 
@@ -209,11 +227,16 @@ class VoiceGatewayClient:
             self._lose(code, f"The server closed the voice connection with code {code}.", Next.RECONNECT)
 
     def get_timer(self) -> Nanos | None:
-        """When `handle_timer` wants to be called."""
-        return self._timer
+        """When `handle_timer` wants to be called; None: this WebSocket is of no more use."""
+        if self._timer is None or self._handshake is None or (other := self._handshake.get_timer()) is None:
+            return self._timer
+        return min(self._timer, other)
 
     def handle_timer(self, now: Nanos) -> None:
         """Send the next heartbeat, or give the connection up when the last one was not answered."""
+        if self._handshake is not None:
+            self._handshake.handle_timer(now)
+            self._take_handshake_events()
         if self._timer is None or now < self._timer:
             return
         if self._heartbeat_interval is None or self._unanswered_since is not None:
@@ -235,21 +258,39 @@ class VoiceGatewayClient:
         """Say whose SSRC this is; once before the first packet is enough. `speaking`: bits of `messages.Speaking`."""
         self._write(messages.ClientSpeaking(speaking=speaking, ssrc=self._ssrc))
 
+    def expect(self, user_ids: Iterable[int], now: Nanos) -> None:
+        """People are shown these as being in the room: nobody else may be let into the call's encryption."""
+        if self._handshake is not None:
+            self._handshake.expect(user_ids, now)
+            self._take_handshake_events()
+
+    def finish(self, outcome: dave.Outcome, now: Nanos) -> None:
+        """What the handshake's `Work` gave."""
+        assert self._handshake is not None, "without a handshake there is no work"
+        self._handshake.finish(outcome, now)
+        self._take_handshake_events()
+
     # ---- outputs ----
 
     def next_event(self) -> VoiceEvent | None:
         """The oldest event not yet taken."""
         return self._events.popleft() if self._events else None
 
-    def to_send(self, now: Nanos) -> list[str]:
-        """Text messages for the WebSocket, in order."""
+    def to_send(self, now: Nanos) -> list[str | bytes]:
+        """Text and binary messages for the WebSocket, in order."""
+        if self._may_answer and self._handshake is not None:
+            for answer in self._handshake.to_send():
+                if isinstance(answer, binary.KeyPackage | binary.CommitWelcome):
+                    self._outgoing.append(binary.write_client_binary(answer))
+                else:
+                    self._write(answer)
         ready = list(self._outgoing)
         self._outgoing.clear()
         return ready
 
     # ---- inside ----
 
-    def _on_message(self, message: messages.ServerMessage, now: Nanos) -> None:
+    def _on_message(self, message: messages.ServerMessage | binary.ServerBinary, now: Nanos) -> None:
         match message:
             case messages.Hello(heartbeat_interval=interval_ms):
                 self._on_hello(interval_ms, now)
@@ -266,18 +307,54 @@ class VoiceGatewayClient:
                 key = message.key
                 if not self._ssrc:
                     raise ValueError("described before ready")
-                self._events.append(KeyChanged(mode, key) if self._described else SessionDescription(mode, key))
-                self._described = True
+                if self._described:
+                    self._events.append(KeyChanged(mode, key))
+                else:
+                    self._on_description(SessionDescription(mode, key, message.dave_protocol_version), now)
             case messages.Resumed():
+                self._may_answer = True
                 self._events.append(VoiceResumed())
             case messages.UserSpeaking(user_id=user_id, ssrc=ssrc, speaking=speaking):
+                if not 0 < ssrc < 1 << 32:
+                    raise ValueError("no such SSRC")
                 self._events.append(UserSpeaking(user_id, Ssrc(ssrc), speaking))
+            case messages.ClientVideo(user_id=user_id, audio_ssrc=ssrc):
+                if 0 < ssrc < 1 << 32:  # else there is only a camera
+                    self._events.append(UserSpeaking(user_id, Ssrc(ssrc), messages.Speaking.NOTHING))
             case messages.ClientsConnect(user_ids=user_ids):
+                self._tell_handshake(message, now)
                 self._events.append(UsersConnected(tuple(user_ids)))
             case messages.ClientDisconnect(user_id=user_id):
+                self._tell_handshake(message, now)
                 self._events.append(UserDisconnected(user_id))
-            case messages.Unknown():
+            case messages.PrepareTransition() | messages.ExecuteTransition() | messages.PrepareEpoch():
+                self._tell_handshake(message, now)
+            case binary.ExternalSender() | binary.Proposals() | binary.AnnounceCommit() | binary.Welcome():
+                self._tell_handshake(message, now)
+                self.counts["binary"] += self._handshake is None
+            case messages.ClientFlags() | messages.ClientPlatform() | messages.Unknown():
                 self.counts["unknown"] += 1
+
+    def _on_description(self, description: SessionDescription, now: Nanos) -> None:
+        version = description.dave_version
+        if not 0 <= version <= (DAVE_PROTOCOL_VERSION if self._handshake else 0):
+            raise ValueError("a version that was not offered")
+        self._described = self._may_answer = True
+        self._events.append(description)
+        if self._handshake is not None:
+            self._handshake.describe(version, now)
+
+    def _tell_handshake(self, message: dave.Incoming, now: Nanos) -> None:
+        if self._handshake is not None:
+            self._handshake.receive(message, now)
+
+    def _take_handshake_events(self) -> None:
+        while self._handshake is not None and (event := self._handshake.next_event()) is not None:
+            self._events.append(event)
+
+    def _has(self, seq: int) -> bool:
+        """The message of this number has come, or one after it: a resume repeats more than was missed."""
+        return self._seq != NO_SEQ and (seq - self._seq) % SEQ_VALUES not in range(1, SEQ_VALUES // 2)
 
     def _on_hello(self, interval_ms: float, now: Nanos) -> None:
         if not SHORTEST_HEARTBEAT_MS <= interval_ms <= LONGEST_HEARTBEAT_MS:
@@ -293,21 +370,18 @@ class VoiceGatewayClient:
             self._seq, self._ssrc = NO_SEQ, Ssrc(0)
             self._write(
                 messages.Identify(
-                    server_id=who.server_id, user_id=who.user_id, session_id=who.session_id, token=who.token
+                    server_id=who.server_id,
+                    user_id=who.user_id,
+                    session_id=who.session_id,
+                    token=who.token,
+                    max_dave_protocol_version=DAVE_PROTOCOL_VERSION if self._handshake is not None else 0,
                 )
             )
-
-    def _receive_binary(self, data: bytes) -> None:
-        if len(data) < BINARY_HEADER_BYTES:
-            self.counts["malformed"] += 1
-            return
-        self._seq = int.from_bytes(data[:2], "big")
-        self.counts["binary"] += 1
 
     def _lose(self, code: int | None, sentence: str, then: Next) -> None:
         if not self._open:
             return
-        self._open = False
+        self._open = self._may_answer = False
         self._timer = None
         self._outgoing.clear()
         if then is Next.RESUME and not self._described:

@@ -21,6 +21,7 @@ class Opcode(IntEnum):
     HELLO = 8  # S
     RESUMED = 9  # S
     CLIENTS_CONNECT = 11  # S
+    VIDEO = 12  # S
     CLIENT_DISCONNECT = 13  # S
     CLIENT_FLAGS = 18  # S
     CLIENT_PLATFORM = 20  # S

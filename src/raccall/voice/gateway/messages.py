@@ -171,6 +171,14 @@ class ClientDisconnect(_Message, frozen=True, kw_only=True):
     user_id: str
 
 
+class ClientVideo(_Message, frozen=True, kw_only=True):
+    """Somebody's camera; told for those without one, too, and so one more source of whose voice an SSRC is."""
+
+    opcode: ClassVar = Opcode.VIDEO
+    user_id: str
+    audio_ssrc: int = 0
+
+
 class ClientFlags(_Message, frozen=True, kw_only=True):
     opcode: ClassVar = Opcode.CLIENT_FLAGS
     user_id: str
@@ -224,6 +232,7 @@ ServerMessage = (
     | Resumed
     | ClientsConnect
     | ClientDisconnect
+    | ClientVideo
     | ClientFlags
     | ClientPlatform
     | PrepareTransition
@@ -263,6 +272,7 @@ _from_server = _decoders(
     HeartbeatAck,
     ClientsConnect,
     ClientDisconnect,
+    ClientVideo,
     ClientFlags,
     ClientPlatform,
     PrepareTransition,

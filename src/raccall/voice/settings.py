@@ -1,0 +1,45 @@
+"""What a member brings to a voice call (`voice.call`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from raccall.voice.engine import GateMode, PacketTap, Sound
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSettings:
+    """What stays the same over all voice sessions of one call."""
+
+    sound: Sound | None
+    """None: listen only, nothing is decoded (a recorder)."""
+    media_address: tuple[str, int] | None = None
+    """Instead of the one that the server names (a network emulator in between)."""
+    bitrate_bps: int = 32_000
+    gate_mode: GateMode = GateMode.OPEN
+    on_tap: Callable[[PacketTap], None] | None = None
+    """Gets a tap of each voice session before its first packet."""
+    announce: bool = False
+    """Say whose the own SSRC is even if nothing is ever sent: before, Discord's servers send nothing either."""
+
+
+@dataclass(slots=True)
+class Hearing:
+    """How one hears the others, over all voice sessions of one call and beyond."""
+
+    deafened: bool = False
+    gains_db: dict[str, float] = field(default_factory=dict)
+    """user id → -60 to +12; who is not in it is heard as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndToEnd:
+    """What a member brings to a call's end-to-end encryption."""
+
+    channel_id: int
+    """The group's: the room's."""
+    identity_key: bytes | None = None
+    """Private P-256 key, 32 bytes, by which others recognise us; None: made for this voice session alone."""
+    clear_allowed: bool = True
+    """The server may have the call in clear; else nothing is ever sent unencrypted."""
+    people: frozenset[int] | None = None
+    """Whom the user is shown in the room, ourselves included or not; None: the voice gateway's own list counts."""
