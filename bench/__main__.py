@@ -19,6 +19,7 @@ BENCHES = {
     "client": "CPU time of a client in a call with five talkers against libopus alone",
     "adapt": "a sender behind a link that falls from 128 to 16 kb/s and comes back: what waits, what is sent",
     "join": "200 members joining a room against a bare uvicorn that accepts as many WebSockets; memory per member",
+    "restart": "for how long nobody is heard when the server is restarted",
     "pull": "hearing 25 talkers against 25 bare libopus decoders; how long one pull takes",
     "latency": "click to click between two clients over loopback, their sound cards at 10 ms",
     "record": "CPU time per recorded packet against a bare receive, open and append loop; memory over 12 hours",

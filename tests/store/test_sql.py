@@ -7,7 +7,7 @@ from alembic.migration import MigrationContext
 
 from raccall.errors import RefusedError, StorageError
 from raccall.store import SqlStore, StoredMessage, StoredRoom, StoredUser
-from raccall.store.tables import metadata
+from raccall.store.tables import REVISION, metadata
 
 ANNA = StoredUser(id=1, name="Anna", recorder=False)
 LOUNGE = StoredRoom(id=2, name="Lounge")
@@ -61,9 +61,15 @@ def test_messages_come_in_pages_oldest_first(store):
 def test_the_steps_lead_to_the_tables_as_they_are(store, path):
     engine = sqlalchemy.create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        migrations = MigrationContext.configure(connection)
+        assert compare_metadata(migrations, metadata) == [] and migrations.get_current_revision() == REVISION
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     engine.dispose()
+
+
+def test_tables_that_are_new_already_are_left_alone(store, path, monkeypatch):
+    monkeypatch.setattr("alembic.command.upgrade", lambda *_: pytest.fail("there is nothing to do"))
+    SqlStore(path).close()
 
 
 def test_a_file_that_is_no_database_is_one_sentence(path):

@@ -18,6 +18,8 @@ from raccall.store import default_data_folder
 from raccall.units import DEFAULT_PORT
 from raccall.wire.control import RecordingPolicy
 
+RECORDER_AFTER_S = 1.0
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of `raccall serve`."""
@@ -83,9 +85,14 @@ def run(options: argparse.Namespace) -> int:
 
 @contextlib.asynccontextmanager
 async def _recorder(server: RunningServer, recordings: Path) -> AsyncIterator[None]:
-    """The server's own recorder, loaded while people may come already: it takes a third of the whole start."""
+    """The server's own recorder, loaded while people may come already: that takes longer than the start before it.
+
+    Where no room is recorded by the server, only once clients have come back from before a restart.
+    """
 
     async def keep() -> None:
+        if all(room.policy is not RecordingPolicy.AUTOMATIC for room in server.service.rooms.all()):
+            await asyncio.sleep(RECORDER_AFTER_S)
         automatic = await asyncio.to_thread(importlib.import_module, "raccall.bots.automatic")
         async with automatic.AutomaticRecorder(server, recordings):
             await asyncio.Event().wait()

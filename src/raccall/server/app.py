@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import importlib
 import ipaddress
 import signal
 import socket
@@ -16,14 +17,15 @@ from types import TracebackType
 from typing import cast
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from raccall.clock import monotonic_now, wall_now
 from raccall.server import certificate as tls
-from raccall.server.api import create_app
 from raccall.server.binding import Binding, StartRelay, bind
 from raccall.server.front_door import FrontDoor
 from raccall.server.gateways import Gateways
 from raccall.server.keys import LOOK_EVERY_S
+from raccall.server.late import LateApp
 from raccall.server.relay import MediaRelay, usual_threads
 from raccall.server.service import Service, place_of
 from raccall.server.settings import ServerSettings, join_address
@@ -113,6 +115,7 @@ class RunningServer:
             self._lock = FolderLock(folder.path)
             undo.callback(self._lock.release)
             self.service, self._certificate = _open_service(self._settings, folder, self._binding)
+            self._http = LateApp(self._load_http)
             self._uvicorn = _Uvicorn(self._config(self._certificate))
             undo.pop_all()
         self._serving = asyncio.create_task(self._uvicorn.serve(self._binding.sockets))
@@ -131,6 +134,7 @@ class RunningServer:
     ) -> None:
         self._uvicorn.should_exit = True
         await self._serving
+        await self._http.close()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -141,6 +145,9 @@ class RunningServer:
         else:
             self._binding.close()
 
+    def _load_http(self) -> ASGIApp:
+        return cast(ASGIApp, importlib.import_module("raccall.server.api").create_app(self.service))
+
     def _config(self, certificate: tls.Certificate | None) -> uvicorn.Config:
         door = functools.partial(
             FrontDoor,
@@ -149,7 +156,7 @@ class RunningServer:
             certificate.context() if certificate else None,
         )
         return uvicorn.Config(
-            create_app(self.service),
+            self._http,
             http=cast(type[asyncio.Protocol], door),
             ws="none",  # the front door's
             lifespan="off",
