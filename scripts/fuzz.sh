@@ -13,7 +13,7 @@ if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
     echo "make fuzz needs cargo-fuzz: cargo install cargo-fuzz"
     exit 0
 fi
-for target in wire relay journal opus; do
+for target in wire relay journal opus e2ee; do
     echo "== $target"
     cargo +nightly fuzz run "$target" -- -max_total_time="${FUZZ_SECONDS:-60}" -max_len=4096 -print_final_stats=1
 done

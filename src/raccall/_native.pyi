@@ -225,6 +225,14 @@ class SendChain:
 
     def set_pressed(self, pressed: bool) -> None: ...
     def set_muted(self, muted: bool) -> None: ...
+    def set_encryption(self, mode: str) -> None:
+        """ValueError if it is not off, either or on."""
+
+    def use_keys(self, keys: EpochKeys) -> None: ...
+    @property
+    def encryption_counts(self) -> tuple[int, int]:
+        """Frames encrypted, and not sent for want of a key."""
+
     def set_gain_db(self, gain_db: float) -> None: ...
     def set_level_extension(self, on: bool) -> None: ...
     def apply(self, report: _Link, now: int) -> None: ...
@@ -260,8 +268,19 @@ class ReceiveChain:
         """ValueError for an unknown mode, a key that has not 32 bytes, a least target above the largest."""
 
     def push(self, datagram: bytes, now: int) -> tuple[int, int, int, bytes] | None:
-        """A fresh packet: ssrc, extended_sequence, extended_timestamp, rtp_packet. None: RTCP, or refused (counted)."""
+        """A fresh packet: ssrc, extended_sequence, extended_timestamp, rtp_packet. None: RTCP, refused (counted), or
+        one that comes by `released`."""
 
+    def released(self) -> list[tuple[int, int, int, int, bytes]]:
+        """Those that had to wait for a key: when they came, then as `push`."""
+
+    def tend(self, now: int) -> None: ...
+    def set_encryption(self, mode: str, now: int) -> None:
+        """ValueError if it is not off, either or on."""
+
+    def add_keys(self, keys: EpochKeys, now: int) -> None: ...
+    def use_keys(self, keys: EpochKeys, now: int) -> None: ...
+    def set_owner(self, ssrc: int, user_id: int, now: int) -> None: ...
     def take_rtcp(self) -> list[bytes]:
         """The opened RTCP packets since the last call, the newest 64."""
 

@@ -37,8 +37,16 @@ impl EpochKeys {
     }
 
     pub fn secret(&self, user_id: u64) -> Option<&Secret> {
-        let index = self.secrets.binary_search_by_key(&user_id, |(user_id, _)| *user_id).ok()?;
-        Some(&self.secrets[index].1)
+        self.index(user_id).map(|index| self.secret_at(index))
+    }
+
+    /// Of a user in `user_ids`.
+    pub(crate) fn index(&self, user_id: u64) -> Option<usize> {
+        self.secrets.binary_search_by_key(&user_id, |(user_id, _)| *user_id).ok()
+    }
+
+    pub(crate) fn secret_at(&self, index: usize) -> &Secret {
+        &self.secrets[index].1
     }
 }
 

@@ -8,7 +8,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use raccall_media::{GateMode, Pushed, ReceiveChain, ReceiveReport, SendChain};
+use raccall_e2ee::EpochKeys;
+use raccall_media::{Encryption, GateMode, Pushed, ReceiveChain, ReceiveReport, Released, SendChain};
 use raccall_wire::Nanos;
 use raccall_wire::discovery::parse_response;
 use raccall_wire::transport::Mode;
@@ -60,6 +61,13 @@ pub enum Command {
         mode: Mode,
         key: [u8; 32],
     },
+    SetEncryption(Encryption),
+    AddKeys(Arc<EpochKeys>),
+    UseKeys(Arc<EpochKeys>),
+    SetOwner {
+        ssrc: u32,
+        user_id: u64,
+    },
     OpenTap(TapWriter),
     Close,
 }
@@ -97,6 +105,9 @@ pub struct Stats {
     pub cpu: Nanos,
     pub playback_gaps: u64,
     pub capture_overruns: u64,
+    /// Of our own, encrypted end to end, and not sent for want of a key.
+    pub encrypted_frames: u64,
+    pub unsent_frames: u64,
     pub receive: ReceiveReport,
 }
 
@@ -180,11 +191,34 @@ impl Thread {
                     self.call.receive.rekey(mode, &key, clock::monotonic_now());
                     self.next_report = self.next_tick; // the relay seals with the new key once it has met it
                 }
+                Command::SetEncryption(encryption) => {
+                    self.call.send.set_encryption(encryption);
+                    self.call.receive.set_encryption(encryption, clock::monotonic_now());
+                }
+                Command::AddKeys(keys) => self.call.receive.add_keys(keys, clock::monotonic_now()),
+                Command::UseKeys(keys) => {
+                    self.call.receive.use_keys(&keys, clock::monotonic_now());
+                    self.call.send.use_keys(&keys);
+                }
+                Command::SetOwner { ssrc, user_id } => {
+                    self.call.receive.set_owner(ssrc, user_id, clock::monotonic_now());
+                }
                 Command::OpenTap(tap) => self.call.taps.push(tap),
                 Command::Close => return false,
             }
         }
+        self.release();
         !self.call.commands.is_abandoned()
+    }
+
+    /// Hands on what had to wait for its key, with the time when it came.
+    fn release(&mut self) {
+        while let Some(released) = self.call.receive.next_released() {
+            let Released { arrival, ssrc, extended_sequence, extended_timestamp, plain } = released;
+            for tap in &mut self.call.taps {
+                tap.push(arrival, ssrc, extended_sequence, extended_timestamp, &plain);
+            }
+        }
     }
 
     fn is_clocked(&self) -> bool {
@@ -205,6 +239,11 @@ impl Thread {
                 for tap in &mut self.call.taps {
                     tap.push(arrival, ssrc, extended_sequence, extended_timestamp, plain);
                 }
+            }
+            Pushed::Held => {
+                self.stats.received_packets += 1;
+                self.heard = Some(arrival);
+                self.release();
             }
             Pushed::Rtcp(plain) => {
                 if let Some(link) = self.call.send.take_rtcp(plain, arrival) {
@@ -251,6 +290,8 @@ impl Thread {
     }
 
     fn tick(&mut self, now: Nanos) {
+        self.call.receive.tend(now);
+        self.release();
         match self.call.sound.as_deref_mut() {
             None => {}
             Some(SoundEnd::Device(_)) => {
@@ -338,6 +379,7 @@ impl Thread {
         self.stats.held_frames = self.call.send.held_frames();
         self.stats.input_level_db = self.call.send.level_db();
         self.stats.sending = self.call.send.is_open();
+        (self.stats.encrypted_frames, self.stats.unsent_frames) = self.call.send.encryption_counts();
         self.stats.sent_bytes = self.call.send.sent_bytes();
         let both = |count: fn(&Receiver) -> u64| count(receiver) + tunnel.map_or(0, count);
         self.stats.kernel_drops = both(Receiver::kernel_drops);

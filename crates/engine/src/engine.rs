@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use raccall_media::{MediaError, ReceiveChain, ReceiveConfig, SendChain, SendConfig};
+use raccall_media::{Encryption, MediaError, ReceiveChain, ReceiveConfig, SendChain, SendConfig};
 use raccall_wire::transport::Mode;
 use rtrb::{Producer, RingBuffer};
 
@@ -82,6 +82,7 @@ pub struct Session {
     pub expected_loss_pct: u8,
     pub deep_plc: bool,
     pub muted: bool,
+    pub encryption: Encryption,
 }
 
 impl Session {
@@ -193,9 +194,11 @@ impl Engine {
             State::Running { .. } => return Err(EngineError::AlreadyStarted),
             State::Closed => return Err(EngineError::Closed),
         }
-        let send = SendChain::new(session.send_config())?;
+        let mut send = SendChain::new(session.send_config())?;
+        send.set_encryption(session.encryption);
         let mut receive = ReceiveChain::new(session.receive_config());
         receive.set_decoding(sound.is_some());
+        receive.set_encryption(session.encryption, clock::monotonic_now());
         let State::Open { socket, tunnel, route, taps } = std::mem::replace(&mut *state, State::Closed) else {
             unreachable!("checked above, under the same lock")
         };

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use raccall_engine::sound::Sound;
 use raccall_engine::{Command, Engine, EngineError, Route, Session};
+use raccall_media::Encryption;
 use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
 use raccall_wire::transport::{Cipher, Mode, RelayNonces};
 use raccall_wire::{discovery, rtp};
@@ -97,6 +98,7 @@ fn session(ssrc: u32) -> Session {
         expected_loss_pct: 10,
         deep_plc: false,
         muted: false,
+        encryption: Encryption::Off,
     }
 }
 

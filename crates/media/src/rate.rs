@@ -108,6 +108,13 @@ impl Rate {
         rate
     }
 
+    /// What transport and encryption add to a packet from now on.
+    pub fn set_seal_bytes(&mut self, seal_bytes: usize) {
+        self.seal_bytes = seal_bytes;
+        self.budget_bps = self.budget_bps.clamp(self.least_budget_bps(), self.most_budget_bps());
+        self.choose();
+    }
+
     pub fn choice(&self) -> Choice {
         self.choice
     }

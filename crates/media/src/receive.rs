@@ -1,7 +1,9 @@
 //! Datagrams in, mixed sound out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
+use raccall_e2ee::EpochKeys;
 use raccall_wire::Nanos;
 use raccall_wire::level::VOICE_DB;
 use raccall_wire::replay::Verdict;
@@ -9,7 +11,9 @@ use raccall_wire::rtcp::ReportBlock;
 use raccall_wire::rtp::{self, OPUS_PAYLOAD_TYPE, Packet};
 use raccall_wire::transport::{Cipher, Mode, OpenError};
 
+use crate::encryption::{Decryption, Encryption, EncryptionCounts, Opened, Owner};
 use crate::frame::{NANOS_PER_MS, PULL_SAMPLES, SEND_SAMPLES};
+use crate::held::{ALL_BYTES, HOLD_NS, Held, HeldQueue, Numbers, SOURCE_BYTES};
 use crate::level::Needle;
 use crate::limiter::Limiter;
 use crate::reception::Reception;
@@ -24,6 +28,15 @@ pub const MAX_KEPT_SOURCES: usize = 1024;
 
 /// Volumes remembered for Sources that may not have been heard yet; further ones are not remembered.
 const MAX_GAINS: usize = 1024;
+
+/// Claims remembered, the same way.
+const MAX_CLAIMS: usize = 4096;
+
+/// What waited longer for its key is for the record alone: playing it would put the speaker that much behind.
+const STILL_HEARD_NS: Nanos = 200_000_000;
+
+/// How often `tend` looks after what waits.
+const TEND_INTERVAL: Nanos = 200_000_000;
 
 /// Longer than a relay takes to meet the new key, and than a datagram is under way.
 const FORMER_KEY_NS: Nanos = 10_000_000_000;
@@ -50,11 +63,23 @@ pub enum Pushed<'a> {
         extended_sequence: u64,
         extended_timestamp: u64,
     },
+    /// A fresh packet that comes later, by `next_released`: its key is not known yet, or others of its Source have to come before.
+    Held,
     Rtcp(&'a [u8]),
     Refused(Refusal),
 }
 
-/// Opens, de-duplicates, orders, decodes, mixes. Owned by one thread and clocked by its caller.
+/// A packet that had to wait, with the numbers that `Pushed::Packet` would have given, and the time when it came.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Released {
+    pub arrival: Nanos,
+    pub ssrc: u32,
+    pub extended_sequence: u64,
+    pub extended_timestamp: u64,
+    pub plain: Vec<u8>,
+}
+
+/// Opens, de-duplicates, decrypts, orders, decodes, mixes. Owned by one thread and clocked by its caller.
 pub struct ReceiveChain {
     cipher: Cipher,
     /// Of the key before: the relay seals with it until it has met the new one, and some of that is still under way.
@@ -66,6 +91,13 @@ pub struct ReceiveChain {
     limiter: Limiter,
     refused: Refusals,
     plain: Vec<u8>,
+    encryption: Decryption,
+    claims: HashMap<u32, u64>,
+    /// The newest packet that was decrypted, as it would have been sent without encryption and padding.
+    decrypted: Vec<u8>,
+    held_bytes: usize,
+    released: VecDeque<Released>,
+    next_tend: Nanos,
     next_expiry: Nanos,
 }
 
@@ -79,7 +111,14 @@ struct Source {
     voice: Option<Box<Voice>>,
     /// Follows what the packets say while nothing is decoded.
     needle: Needle,
+    owner: Owner,
+    held: HeldQueue,
+    /// With what was known then, those that are held were tried last.
+    tried_with: Known,
 }
+
+/// Version of the keys; who is claimed and who proved to be the owner.
+type Known = (u64, (Option<u64>, Option<u64>));
 
 impl ReceiveChain {
     pub fn new(config: ReceiveConfig) -> Self {
@@ -93,6 +132,12 @@ impl ReceiveChain {
             limiter: Limiter::default(),
             refused: Refusals::default(),
             plain: Vec::with_capacity(2048),
+            encryption: Decryption::new(),
+            claims: HashMap::new(),
+            decrypted: Vec::with_capacity(2048),
+            held_bytes: 0,
+            released: VecDeque::new(),
+            next_tend: 0,
             next_expiry: 0,
         }
     }
@@ -115,18 +160,70 @@ impl ReceiveChain {
         (self.config.mode, self.config.key) = (mode, *key);
     }
 
-    /// Hands over one datagram that arrived at `now`. Hostile bytes are counted by reason.
+    /// What is to be encrypted end to end. Nothing at first.
+    pub fn set_encryption(&mut self, encryption: Encryption, now: Nanos) {
+        self.encryption.set_mode(encryption, now, !self.sources.is_empty());
+    }
+
+    /// Opens what members encrypt with this epoch's keys, too, and what waited for them.
+    pub fn add_keys(&mut self, keys: Arc<EpochKeys>, now: Nanos) {
+        self.encryption.add_keys(keys, now);
+        self.retry_all(now);
+    }
+
+    /// Everybody was told to use these keys: others expire.
+    pub fn use_keys(&mut self, keys: &Arc<EpochKeys>, now: Nanos) {
+        self.encryption.use_keys(keys, now);
+        self.retry_all(now);
+    }
+
+    /// Who is said to speak as a Source. May come before its first packet, late, again, and be wrong.
+    pub fn set_owner(&mut self, ssrc: u32, user_id: u64, now: Nanos) {
+        if self.claims.len() >= MAX_CLAIMS && !self.claims.contains_key(&ssrc) {
+            let sources = &self.sources;
+            self.claims.retain(|ssrc, _| sources.iter().any(|source| source.reception.ssrc == *ssrc));
+        }
+        self.claims.insert(ssrc, user_id);
+        if let Some(source) = self.source(ssrc) {
+            source.owner.claimed = Some(user_id);
+            self.retry_all(now);
+        }
+    }
+
+    /// Hands over one datagram that arrived at `now`. Hostile bytes are counted by reason. Then ask for `next_released`.
     pub fn push(&mut self, datagram: &[u8], now: Nanos) -> Pushed<'_> {
         self.expire(now);
+        self.tend(now);
         match self.accept(datagram, now) {
             Ok(Accepted::Rtcp) => Pushed::Rtcp(&self.plain),
-            Ok(Accepted::Packet { ssrc, extended_sequence, extended_timestamp }) => {
-                Pushed::Packet { plain: &self.plain, ssrc, extended_sequence, extended_timestamp }
+            Ok(Accepted::Packet { numbers: Numbers { ssrc, extended_sequence, extended_timestamp }, decrypted }) => {
+                let plain = if decrypted { &self.decrypted } else { &self.plain };
+                Pushed::Packet { plain, ssrc, extended_sequence, extended_timestamp }
             }
+            Ok(Accepted::Held) => Pushed::Held,
             Err(reason) => {
                 self.refused.add(reason);
                 Pushed::Refused(reason)
             }
+        }
+    }
+
+    /// A packet that can be opened now and could not when it came. Ask again until there is none, after `push`, `tend`, and whatever may
+    /// make something open. Of each Source they come in order.
+    pub fn next_released(&mut self) -> Option<Released> {
+        self.released.pop_front()
+    }
+
+    /// Looks after what waits. Call it at least once a second, also when nothing comes.
+    pub fn tend(&mut self, now: Nanos) {
+        if now < self.next_tend {
+            return;
+        }
+        self.next_tend = now + TEND_INTERVAL;
+        self.encryption.expire(now);
+        if self.held_bytes > 0 {
+            self.drop_what_waited_too_long(now);
+            self.retry_all(now);
         }
     }
 
@@ -161,12 +258,22 @@ impl ReceiveChain {
 
     /// Forgets a Source, because its owner has left.
     pub fn remove_source(&mut self, ssrc: u32) {
-        self.sources.retain(|source| source.reception.ssrc != ssrc);
+        if let Some(index) = self.sources.iter().position(|source| source.reception.ssrc == ssrc) {
+            let held = self.sources.swap_remove(index).held;
+            self.held_bytes -= held.bytes();
+            self.encryption.counts.expired += held.len() as u64;
+        }
         self.gains_db.remove(&ssrc);
+        self.claims.remove(&ssrc);
     }
 
     pub fn report(&self) -> ReceiveReport {
-        ReceiveReport { sources: self.sources.iter().map(Source::report).collect(), refused: self.refused }
+        let waiting = self.sources.iter().map(|source| source.held.len() as u64).sum();
+        ReceiveReport {
+            sources: self.sources.iter().map(Source::report).collect(),
+            refused: self.refused,
+            encryption: EncryptionCounts { waiting, ..self.encryption.counts },
+        }
     }
 
     /// Blocks for the next receiver report, one per Source; their loss fraction is about the time since the last call.
@@ -197,20 +304,123 @@ impl ReceiveChain {
             return Err(Refusal::PayloadType);
         }
         let most = if self.decoding { MAX_SOURCES } else { MAX_KEPT_SOURCES };
-        let index = find_or_add(&mut self.sources, most, packet.ssrc, now, self.config.source_timeout_ms)?;
+        let claimed = self.claims.get(&packet.ssrc).copied();
+        let index = find_or_add(&mut self.sources, most, packet.ssrc, claimed, now, self.config.source_timeout_ms)?;
         let source = &mut self.sources[index];
         let (extended_sequence, extended_timestamp) =
             source
                 .reception
                 .accept(packet.sequence, packet.timestamp, now)
                 .map_err(|verdict| if verdict == Verdict::TooOld { Refusal::TooOld } else { Refusal::Duplicate })?;
-        if self.decoding {
-            let voice = source.voice.get_or_insert_with(|| new_voice(&self.config, &self.gains_db, packet.ssrc));
-            voice.push(extended_sequence, extended_timestamp, packet.payload, now);
-        } else {
-            source.needle.take(&packet);
+        let numbers = Numbers { ssrc: packet.ssrc, extended_sequence, extended_timestamp };
+        let voices = self.decoding.then_some((&self.config, &self.gains_db));
+        match self.encryption.open(&mut source.owner, packet.payload, now) {
+            Opened::Plain => {
+                source.take(&packet, numbers, now, voices);
+                Ok(Accepted::Packet { numbers, decrypted: false })
+            }
+            Opened::Decrypted => {
+                let packet = rewritten(&packet, self.encryption.payload(), &mut self.decrypted);
+                if source.is_to_retry(self.encryption.version()) {
+                    // What waits came first, and whose key has just been found may open it.
+                    let plain = self.decrypted.clone();
+                    self.retry(index, now);
+                    self.release(index, numbers, now, plain, now);
+                    return Ok(Accepted::Held);
+                }
+                source.take(&packet, numbers, now, voices);
+                Ok(Accepted::Packet { numbers, decrypted: true })
+            }
+            Opened::Refused(reason) => Err(reason),
+            Opened::NotYet => {
+                self.encryption.counts.bad_tag += 1;
+                self.hold(index, numbers, now);
+                Ok(Accepted::Held)
+            }
         }
-        Ok(Accepted::Packet { ssrc: packet.ssrc, extended_sequence, extended_timestamp })
+    }
+
+    /// Keeps the packet that was opened last.
+    fn hold(&mut self, index: usize, numbers: Numbers, now: Nanos) {
+        let source = &mut self.sources[index];
+        let before = source.held.bytes();
+        source.held.push(Held { arrival: now, numbers, packet: self.plain.clone() });
+        source.tried_with = (self.encryption.version(), source.owner.known());
+        self.held_bytes += source.held.bytes() - before;
+        while self.sources[index].held.bytes() > SOURCE_BYTES {
+            self.drop_oldest(index);
+        }
+        while self.held_bytes > ALL_BYTES {
+            let most = (0..self.sources.len()).max_by_key(|&index| self.sources[index].held.bytes());
+            self.drop_oldest(most.expect("somebody holds something"));
+        }
+    }
+
+    fn drop_oldest(&mut self, index: usize) {
+        let held = &mut self.sources[index].held;
+        let before = held.bytes();
+        held.pop();
+        self.held_bytes -= before - held.bytes();
+        self.encryption.counts.overflowed += 1;
+    }
+
+    fn drop_what_waited_too_long(&mut self, now: Nanos) {
+        for source in &mut self.sources {
+            let before = source.held.bytes();
+            while source.held.oldest().is_some_and(|arrival| now.saturating_sub(arrival) > HOLD_NS) {
+                source.held.pop();
+                self.encryption.counts.expired += 1;
+            }
+            self.held_bytes -= before - source.held.bytes();
+        }
+    }
+
+    fn retry_all(&mut self, now: Nanos) {
+        if self.held_bytes == 0 {
+            return;
+        }
+        for index in 0..self.sources.len() {
+            let source = &self.sources[index];
+            let version = self.encryption.version();
+            if source.is_to_retry(version) || (!source.held.is_empty() && source.owner.has_untried(version, now)) {
+                self.retry(index, now);
+            }
+        }
+    }
+
+    /// Tries to open what a Source has waiting, from the oldest on; what does not open stays where it is.
+    fn retry(&mut self, index: usize, now: Nanos) {
+        let mut waiting = std::mem::take(&mut self.sources[index].held);
+        self.held_bytes -= waiting.bytes();
+        let mut staying = HeldQueue::default();
+        while let Some(held) = waiting.pop() {
+            let packet = Packet::parse(&held.packet).expect("parsed when it came");
+            match self.encryption.open(&mut self.sources[index].owner, packet.payload, now) {
+                Opened::NotYet => staying.push(held),
+                Opened::Refused(reason) => self.refused.add(reason),
+                Opened::Plain => self.release(index, held.numbers, held.arrival, held.packet, now),
+                Opened::Decrypted => {
+                    let mut plain = Vec::with_capacity(held.packet.len());
+                    rewritten(&packet, self.encryption.payload(), &mut plain);
+                    self.release(index, held.numbers, held.arrival, plain, now);
+                }
+            }
+        }
+        self.held_bytes += staying.bytes();
+        let source = &mut self.sources[index];
+        source.held = staying;
+        source.tried_with = (self.encryption.version(), source.owner.known());
+    }
+
+    fn release(&mut self, index: usize, numbers: Numbers, arrival: Nanos, plain: Vec<u8>, now: Nanos) {
+        self.encryption.counts.released += 1;
+        if now.saturating_sub(arrival) <= STILL_HEARD_NS {
+            let voices = self.decoding.then_some((&self.config, &self.gains_db));
+            let packet = Packet::parse(&plain).expect("we wrote it");
+            self.sources[index].take(&packet, numbers, arrival, voices);
+        }
+        let Numbers { ssrc, extended_sequence, extended_timestamp } = numbers;
+        self.released.push_back(Released { arrival, ssrc, extended_sequence, extended_timestamp, plain });
     }
 
     /// Lets decoders of silent Sources go, once a second. Their replay windows stay, or a recorded packet could be played again.
@@ -232,13 +442,30 @@ impl ReceiveChain {
 }
 
 enum Accepted {
-    Packet { ssrc: u32, extended_sequence: u64, extended_timestamp: u64 },
+    Packet { numbers: Numbers, decrypted: bool },
+    Held,
     Rtcp,
 }
 
+/// What a Source needs for a decoder, if anything is decoded: settings, and volumes by SSRC.
+type Voices<'a> = Option<(&'a ReceiveConfig, &'a HashMap<u32, f32>)>;
+
 impl Source {
+    /// Takes a packet whose payload is in clear.
+    fn take(&mut self, packet: &Packet<'_>, numbers: Numbers, arrival: Nanos, voices: Voices<'_>) {
+        let Some((config, gains_db)) = voices else { return self.needle.take(packet) };
+        let voice = self.voice.get_or_insert_with(|| new_voice(config, gains_db, packet.ssrc));
+        voice.push(numbers.extended_sequence, numbers.extended_timestamp, packet.payload, arrival);
+    }
+
+    /// Something waits, and more is known than when it was tried.
+    fn is_to_retry(&self, version: u64) -> bool {
+        !self.held.is_empty() && self.tried_with != (version, self.owner.known())
+    }
+
     fn is_silent(&self, now: Nanos, timeout_ms: u32) -> bool {
-        now.saturating_sub(self.reception.last_arrival) > u64::from(timeout_ms) * NANOS_PER_MS as u64
+        self.held.is_empty()
+            && now.saturating_sub(self.reception.last_arrival) > u64::from(timeout_ms) * NANOS_PER_MS as u64
     }
 
     fn report(&self) -> SourceReport {
@@ -268,8 +495,16 @@ impl Source {
             playing: figures.playing,
             level_db: figures.level_db,
             talking: figures.talking,
+            owner: self.owner.proven,
         }
     }
+}
+
+/// The same packet with its payload in clear: `payload`, and no padding, which might be gone or have been forged.
+fn rewritten<'a>(packet: &Packet<'_>, payload: &[u8], out: &'a mut Vec<u8>) -> Packet<'a> {
+    out.clear();
+    Packet { payload, padding_bytes: 0, ..*packet }.write(out);
+    Packet::parse(out).expect("we wrote it")
 }
 
 fn new_voice(config: &ReceiveConfig, gains_db: &HashMap<u32, f32>, ssrc: u32) -> Box<Voice> {
@@ -282,13 +517,21 @@ fn find_or_add(
     sources: &mut Vec<Source>,
     most: usize,
     ssrc: u32,
+    claimed: Option<u64>,
     now: Nanos,
     timeout_ms: u32,
 ) -> Result<usize, Refusal> {
     if let Some(index) = sources.iter().position(|source| source.reception.ssrc == ssrc) {
         return Ok(index);
     }
-    let source = Source { reception: Reception::new(ssrc, now), voice: None, needle: Needle::default() };
+    let source = Source {
+        reception: Reception::new(ssrc, now),
+        voice: None,
+        needle: Needle::default(),
+        owner: Owner::claimed(claimed),
+        held: HeldQueue::default(),
+        tried_with: Known::default(),
+    };
     if sources.len() < most {
         sources.push(source);
         return Ok(sources.len() - 1);

@@ -4,6 +4,7 @@ use raccall_wire::Nanos;
 use raccall_wire::feedback::LinkFeedback;
 use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
 
+use crate::encryption::EncryptionCounts;
 use crate::frame::SAMPLES_PER_MS;
 
 /// How the way to the listeners is doing. One of the two back edges of the design: it sets bitrate and error correction.
@@ -103,6 +104,8 @@ pub struct SourceReport {
     /// 6464), or a guess from their size.
     pub level_db: f32,
     pub talking: bool,
+    /// The user whose key opened the newest encrypted frame.
+    pub owner: Option<u64>,
 }
 
 /// Why a datagram was not used.
@@ -117,10 +120,14 @@ pub enum Refusal {
     /// Behind the replay window: cannot be told from a replay.
     TooOld,
     TooManySources,
+    /// Not encrypted end to end, and had to be.
+    Unencrypted,
+    /// An encrypted frame that was opened before.
+    Replayed,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::TooShort,
         Self::Malformed,
         Self::BadSeal,
@@ -128,6 +135,8 @@ impl Refusal {
         Self::Duplicate,
         Self::TooOld,
         Self::TooManySources,
+        Self::Unencrypted,
+        Self::Replayed,
     ];
 
     /// Stable name for statistics.
@@ -140,6 +149,8 @@ impl Refusal {
             Self::Duplicate => "duplicate",
             Self::TooOld => "too_old",
             Self::TooManySources => "too_many_sources",
+            Self::Unencrypted => "unencrypted",
+            Self::Replayed => "replayed",
         }
     }
 }
@@ -170,6 +181,7 @@ impl Refusals {
 pub struct ReceiveReport {
     pub sources: Vec<SourceReport>,
     pub refused: Refusals,
+    pub encryption: EncryptionCounts,
 }
 
 /// `now` as the 32.32 fixed point seconds of a sender report. The zero is the monotonic clock's: peers only return it.

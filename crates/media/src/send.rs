@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use raccall_e2ee::{Encryptor, EpochKeys, OVERHEAD_BYTES};
 use raccall_opus::{Application, Encoder};
 use raccall_wire::Nanos;
 use raccall_wire::level;
@@ -9,6 +10,7 @@ use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
 use raccall_wire::rtp::{Extension, ONE_BYTE_EXTENSION, OPUS_PAYLOAD_TYPE, Packet};
 use raccall_wire::transport::{Cipher, ClientNonces, Mode, SealError};
 
+use crate::encryption::Encryption;
 use crate::frame::{NANOS_PER_MS, SAMPLE_RATE_HZ, SAMPLES_PER_MS, SEND_SAMPLES, SILENCE_PAYLOAD, energy, energy_db};
 use crate::gain::Gain;
 use crate::gate::{Gate, GateMode, Passing};
@@ -71,7 +73,7 @@ impl From<raccall_opus::Error> for MediaError {
     }
 }
 
-/// Gain, limit, encode, packet, seal. Owned by one thread and clocked by its caller.
+/// Gain, limit, encode, encrypt, packet, seal. Owned by one thread and clocked by its caller.
 pub struct SendChain {
     config: SendConfig,
     cipher: Cipher,
@@ -90,6 +92,11 @@ pub struct SendChain {
     frame_timestamp: u32,
     frame_samples: usize,
     payload: [u8; PAYLOAD_BYTES],
+    encryption: Encryption,
+    encryptor: Encryptor,
+    encrypted: Vec<u8>,
+    encrypted_frames: u64,
+    unsent_frames: u64,
     packet: Vec<u8>,
     datagram: Vec<u8>,
     level_extension: bool,
@@ -130,6 +137,11 @@ impl SendChain {
             frame_timestamp: config.first_timestamp,
             frame_samples: SEND_SAMPLES,
             payload: [0; PAYLOAD_BYTES],
+            encryption: Encryption::Off,
+            encryptor: Encryptor::default(),
+            encrypted: Vec::with_capacity(PAYLOAD_BYTES + OVERHEAD_BYTES),
+            encrypted_frames: 0,
+            unsent_frames: 0,
             packet: Vec::with_capacity(2048),
             datagram: Vec::with_capacity(2048),
             level_extension: true,
@@ -239,6 +251,23 @@ impl SendChain {
         (self.config.mode, self.config.key) = (mode, *key);
     }
 
+    /// Whether what leaves is encrypted end to end. Without keys, nothing leaves then.
+    pub fn set_encryption(&mut self, encryption: Encryption) {
+        self.encryption = encryption;
+        let added = if encryption == Encryption::Off { 0 } else { OVERHEAD_BYTES };
+        self.rate.set_seal_bytes(self.config.mode.overhead_bytes() + added);
+    }
+
+    /// Encrypts with these from the next packet on.
+    pub fn use_keys(&mut self, keys: &EpochKeys) {
+        self.encryptor.use_keys(keys);
+    }
+
+    /// Frames that left encrypted, and those that could not leave for want of a key.
+    pub fn encryption_counts(&self) -> (u64, u64) {
+        (self.encrypted_frames, self.unsent_frames)
+    }
+
     /// A muted chain sends one packet of silence, then nothing; its timestamps go on. Unmuting fades in over 20 ms.
     pub fn set_muted(&mut self, muted: bool) {
         if self.muted && !muted {
@@ -336,8 +365,18 @@ impl SendChain {
         self.send(SILENCE_PAYLOAD.len(), timestamp, energy_db(0.0), true)
     }
 
-    /// Packets and seals the first `length` bytes of `payload`. The marker says that a talk spurt begins (RFC 7587 section 4.1).
+    /// Encrypts, packets and seals the first `length` bytes of `payload`. The marker says that a talk spurt begins (RFC 7587 section 4.1).
     fn send(&mut self, length: usize, timestamp: u32, level_db: f32, silent: bool) -> Option<&[u8]> {
+        let payload = if self.encryption == Encryption::Off {
+            &self.payload[..length]
+        } else if self.encryptor.encrypt(&self.payload[..length], &mut self.encrypted) {
+            self.encrypted_frames += 1;
+            &self.encrypted
+        } else {
+            self.unsent_frames += 1;
+            self.paused = true;
+            return None;
+        };
         let level = level::write(level_db);
         self.packet.clear();
         let packet = Packet {
@@ -349,14 +388,14 @@ impl SendChain {
             csrc: &[],
             extension: (self.level_extension && self.rate.choice().level)
                 .then_some(Extension { profile: ONE_BYTE_EXTENSION, body: &level }),
-            payload: &self.payload[..length],
+            payload,
             padding_bytes: 0,
         };
         packet.write(&mut self.packet);
         self.paused = silent;
         self.sequence = self.sequence.wrapping_add(1);
         self.sent_packets += 1;
-        self.payload_bytes += length as u64;
+        self.payload_bytes += payload.len() as u64;
         self.seal()
     }
 

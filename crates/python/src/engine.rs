@@ -11,10 +11,11 @@ use pyo3::types::PyDict;
 use raccall_engine::sound::{self, LentEnd};
 use raccall_engine::tap::TapReader;
 use raccall_engine::{Command, EngineError, Route, Session};
-use raccall_media::{GateMode, SourceReport};
+use raccall_media::{Encryption, GateMode, ReceiveReport, Refusal, SourceReport};
 use raccall_record::{Batch, Received};
 use raccall_wire::transport::Mode;
 
+use crate::e2ee::EpochKeys;
 use crate::record::batch::PacketBatch;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -61,7 +62,7 @@ impl Engine {
 
     #[pyo3(signature = (
         *, ssrc, mode, key, sound, bitrate_bps = 32000, complexity = 9, expected_loss_pct = 10, deep_plc = true,
-        muted = false
+        muted = false, encryption = "off"
     ))]
     #[expect(clippy::too_many_arguments, reason = "keywords of one Python call")]
     fn start(
@@ -76,9 +77,11 @@ impl Engine {
         expected_loss_pct: u8,
         deep_plc: bool,
         muted: bool,
+        encryption: &str,
     ) -> PyResult<()> {
-        let (mode, key) = (to_mode(mode)?, to_key(key)?);
-        let session = Session { ssrc, mode, key, bitrate_bps, complexity, expected_loss_pct, deep_plc, muted };
+        let (mode, key, encryption) = (to_mode(mode)?, to_key(key)?, encryption_named(encryption)?);
+        let session =
+            Session { ssrc, mode, key, bitrate_bps, complexity, expected_loss_pct, deep_plc, muted, encryption };
         let end = sound.map(Sound::lend_end).transpose()?;
         py.detach(|| self.0.start(session, end)).map_err(to_python)
     }
@@ -113,6 +116,23 @@ impl Engine {
         self.command(py, Command::SetPressed(pressed))
     }
 
+    fn set_encryption(&self, py: Python<'_>, mode: &str) -> PyResult<()> {
+        let mode = encryption_named(mode)?;
+        self.command(py, Command::SetEncryption(mode))
+    }
+
+    fn add_keys(&self, py: Python<'_>, keys: &EpochKeys) -> PyResult<()> {
+        self.command(py, Command::AddKeys(keys.0.clone()))
+    }
+
+    fn use_keys(&self, py: Python<'_>, keys: &EpochKeys) -> PyResult<()> {
+        self.command(py, Command::UseKeys(keys.0.clone()))
+    }
+
+    fn set_owner(&self, py: Python<'_>, ssrc: u32, user_id: u64) -> PyResult<()> {
+        self.command(py, Command::SetOwner { ssrc, user_id })
+    }
+
     #[pyo3(signature = (capacity_packets = 16384))]
     fn open_tap(&self, py: Python<'_>, capacity_packets: usize) -> PyResult<PacketTap> {
         py.detach(|| self.0.open_tap(capacity_packets)).map(PacketTap).map_err(to_python)
@@ -144,6 +164,10 @@ impl Engine {
         dict.set_item("cpu_ns", stats.cpu)?;
         dict.set_item("playback_gaps", stats.playback_gaps)?;
         dict.set_item("capture_overruns", stats.capture_overruns)?;
+        let encryption = encryption_to_dict(py, &stats.receive)?;
+        encryption.set_item("encrypted", stats.encrypted_frames)?;
+        encryption.set_item("unsent", stats.unsent_frames)?;
+        dict.set_item("encryption", encryption)?;
         let refused = PyDict::new(py);
         for (reason, count) in stats.receive.refused.iter().filter(|(_, count)| *count > 0) {
             refused.set_item(reason.name(), count)?;
@@ -162,6 +186,15 @@ impl Engine {
 impl Engine {
     fn command(&self, py: Python<'_>, command: Command) -> PyResult<()> {
         py.detach(|| self.0.command(command)).map_err(to_python)
+    }
+}
+
+pub fn encryption_named(name: &str) -> PyResult<Encryption> {
+    match name {
+        "off" => Ok(Encryption::Off),
+        "either" => Ok(Encryption::Either),
+        "on" => Ok(Encryption::On),
+        _ => Err(PyValueError::new_err(format!("encryption is off, either or on, not {name:?}"))),
     }
 }
 
@@ -300,6 +333,24 @@ pub fn source_to_dict<'py>(py: Python<'py>, source: &SourceReport) -> PyResult<B
     dict.set_item("delay_ms", source.delay_ms)?;
     dict.set_item("level_db", source.level_db)?;
     dict.set_item("talking", source.talking)?;
+    dict.set_item("owner", source.owner)?;
+    Ok(dict)
+}
+
+/// What a receiver knows of `raccall.voice.engine.EncryptionStats`.
+pub fn encryption_to_dict<'py>(py: Python<'py>, report: &ReceiveReport) -> PyResult<Bound<'py, PyDict>> {
+    let counts = report.encryption;
+    let dict = PyDict::new(py);
+    dict.set_item("decrypted", counts.decrypted)?;
+    dict.set_item("plain", counts.plain)?;
+    dict.set_item("unencrypted", report.refused.count(Refusal::Unencrypted))?;
+    dict.set_item("replayed", report.refused.count(Refusal::Replayed))?;
+    dict.set_item("bad_tag", counts.bad_tag)?;
+    dict.set_item("waiting", counts.waiting)?;
+    dict.set_item("released", counts.released)?;
+    dict.set_item("expired", counts.expired)?;
+    dict.set_item("overflowed", counts.overflowed)?;
+    dict.set_item("untried", counts.untried)?;
     Ok(dict)
 }
 

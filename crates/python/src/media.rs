@@ -7,11 +7,12 @@ use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArrayDyn};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use raccall_media::{LinkReport, PULL_SAMPLES, Pushed, QueueReport, SEND_SAMPLES};
+use raccall_media::{LinkReport, PULL_SAMPLES, Pushed, QueueReport, Released, SEND_SAMPLES};
 use raccall_wire::rtcp::ReportBlock;
 use raccall_wire::transport::Mode;
 
-use crate::engine::{gate_mode, source_to_dict};
+use crate::e2ee::EpochKeys;
+use crate::engine::{encryption_named, encryption_to_dict, gate_mode, source_to_dict};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SendChain>()?;
@@ -23,6 +24,9 @@ type Block = (u32, u8, i32, u32, u32, u32, u32);
 
 /// ssrc, extended_sequence, extended_timestamp, rtp_packet.
 type Fresh<'py> = (u32, u64, u64, Bound<'py, PyBytes>);
+
+/// arrival, then as `Fresh`.
+type Late<'py> = (u64, u32, u64, u64, Bound<'py, PyBytes>);
 
 /// standing_ms, arrived_ms, arrived_packets, arrived_bytes.
 type Queue = (f32, f32, u16, u32);
@@ -109,6 +113,21 @@ impl SendChain {
 
     fn set_muted(&self, muted: bool) {
         lock(&self.0).set_muted(muted);
+    }
+
+    fn set_encryption(&self, mode: &str) -> PyResult<()> {
+        let mode = encryption_named(mode)?;
+        lock(&self.0).set_encryption(mode);
+        Ok(())
+    }
+
+    fn use_keys(&self, keys: &EpochKeys) {
+        lock(&self.0).use_keys(&keys.0);
+    }
+
+    #[getter]
+    fn encryption_counts(&self) -> (u64, u64) {
+        lock(&self.0).encryption_counts()
     }
 
     fn set_gain_db(&self, gain_db: f32) {
@@ -203,8 +222,40 @@ impl ReceiveChain {
                 kept.push_back(plain.to_vec());
                 None
             }
-            Pushed::Refused(_) => None,
+            Pushed::Held | Pushed::Refused(_) => None,
         }
+    }
+
+    fn released<'py>(&self, py: Python<'py>) -> Vec<Late<'py>> {
+        let mut chain = lock(&self.chain);
+        std::iter::from_fn(|| chain.next_released())
+            .map(|packet| {
+                let Released { arrival, ssrc, extended_sequence, extended_timestamp, plain } = packet;
+                (arrival, ssrc, extended_sequence, extended_timestamp, PyBytes::new(py, &plain))
+            })
+            .collect()
+    }
+
+    fn tend(&self, now: u64) {
+        lock(&self.chain).tend(now);
+    }
+
+    fn set_encryption(&self, mode: &str, now: u64) -> PyResult<()> {
+        let mode = encryption_named(mode)?;
+        lock(&self.chain).set_encryption(mode, now);
+        Ok(())
+    }
+
+    fn add_keys(&self, keys: &EpochKeys, now: u64) {
+        lock(&self.chain).add_keys(keys.0.clone(), now);
+    }
+
+    fn use_keys(&self, keys: &EpochKeys, now: u64) {
+        lock(&self.chain).use_keys(&keys.0, now);
+    }
+
+    fn set_owner(&self, ssrc: u32, user_id: u64, now: u64) {
+        lock(&self.chain).set_owner(ssrc, user_id, now);
     }
 
     fn take_rtcp<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
@@ -249,6 +300,7 @@ impl ReceiveChain {
         let dict = PyDict::new(py);
         dict.set_item("sources", sources?)?;
         dict.set_item("refused", refused)?;
+        dict.set_item("encryption", encryption_to_dict(py, &report)?)?;
         Ok(dict)
     }
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from raccall import _native
 from raccall.units import Nanos, Ssrc
-from raccall.voice.engine import GateMode, SourceStats
+from raccall.voice.e2ee import EpochKeys
+from raccall.voice.engine import Encryption, EncryptionStats, GateMode, SourceStats
 from raccall.voice.tap import TappedPacket
 from raccall.wire.packet import ReportBlock
 
@@ -66,11 +67,13 @@ class ReceiveReport:
     sources: tuple[SourceStats, ...]
     refused: dict[str, int]
     """Datagrams that were not used, by reason: too_short, malformed, bad_seal, payload_type, duplicate, too_old,
-    too_many_sources. Reasons that did not occur are absent."""
+    too_many_sources, unencrypted, replayed. Reasons that did not occur are absent."""
+    encryption: EncryptionStats
+    """What became of encrypted frames; `encrypted` and `unsent` are a SendChain's and 0 here."""
 
 
 class SendChain:
-    """Frames in, sealed datagrams out: gain, limiter, Opus, RTP, seal.
+    """Frames in, sealed datagrams out: gain, limiter, Opus, encryption, RTP, seal.
 
     ssrc: the Source that speaks. mode: a transport mode by its wire name. key: 32 bytes.
     bitrate_bps: the largest used; `apply` lowers it on a poor link, to 6000 at least.
@@ -139,6 +142,23 @@ class SendChain:
         """A muted chain sends one packet of silence, then nothing; its timestamps go on. Unmuting fades in in 20 ms."""
         self._native.set_muted(muted)
 
+    def set_encryption(self, mode: Encryption) -> None:
+        """Whether payloads are encrypted end to end. OFF at first; else nothing is sent until there are keys."""
+        self._native.set_encryption(mode)
+
+    def use_keys(self, keys: EpochKeys) -> None:
+        """Encrypt with these from the next packet on. The same ones again change nothing: no nonce may repeat."""
+        self._native.use_keys(keys)
+
+    @property
+    def encrypted_frames(self) -> int:
+        return self._native.encryption_counts[0]
+
+    @property
+    def unsent_frames(self) -> int:
+        """Those that were not sent because encryption is on and there was no key."""
+        return self._native.encryption_counts[1]
+
     def set_gain_db(self, gain_db: float) -> None:
         """Takes effect with a 20 ms ramp from the next frame on. Range -60 to +12 dB, clamped."""
         self._native.set_gain_db(gain_db)
@@ -195,7 +215,7 @@ class SendChain:
 
 
 class ReceiveChain:
-    """Datagrams in, mixed sound out: open, de-duplicate, jitter buffer, decode, conceal, mix, limit.
+    """Datagrams in, mixed sound out: open, de-duplicate, decrypt, jitter buffer, decode, conceal, mix, limit.
 
     One jitter buffer and one decoder per Source, created by its first packet, let go after `source_timeout_ms` of
     silence. At most 64 Sources: one more takes the place of one that timed out, or is refused.
@@ -230,13 +250,42 @@ class ReceiveChain:
     def push(self, datagram: bytes, now: Nanos) -> TappedPacket | None:
         """Hand over one datagram that arrived at `now`. Hostile bytes are counted by reason, never raised.
 
-        Returns the packet when it is fresh, as a Tap tells it; None for a report or a refused datagram.
+        Returns the packet when it is fresh, as a Tap tells it; None for a report, a refused datagram, or a packet that
+        waits for its key or has to come behind such ones: ask `released`.
         """
         fresh = self._native.push(datagram, now)
         if fresh is None:
             return None
         ssrc, sequence, timestamp, rtp = fresh
         return TappedPacket(now, Ssrc(ssrc), sequence, timestamp, rtp)
+
+    def released(self) -> list[TappedPacket]:
+        """Packets that had to wait, each with the time when it came; of each Source in order. Ask after `push`, `tend`,
+        `add_keys`, `use_keys` and `set_owner`."""
+        return [
+            TappedPacket(Nanos(arrival), Ssrc(ssrc), sequence, timestamp, rtp)
+            for arrival, ssrc, sequence, timestamp, rtp in self._native.released()
+        ]
+
+    def tend(self, now: Nanos) -> None:
+        """Look after what waits: ten seconds at most. Call it once a second, also when nothing comes."""
+        self._native.tend(now)
+
+    def set_encryption(self, mode: Encryption, now: Nanos) -> None:
+        """What is to be encrypted end to end. OFF at first."""
+        self._native.set_encryption(mode, now)
+
+    def add_keys(self, keys: EpochKeys, now: Nanos) -> None:
+        """Open what members encrypt with this epoch's keys, too, and what waited for them."""
+        self._native.add_keys(keys, now)
+
+    def use_keys(self, keys: EpochKeys, now: Nanos) -> None:
+        """Everybody encrypts with these keys from now on; those of former epochs open for ten seconds more."""
+        self._native.use_keys(keys, now)
+
+    def set_owner(self, source: int, user_id: int, now: Nanos) -> None:
+        """Who is said to speak as this Source. Tried first, never believed: `report` tells whose key it was."""
+        self._native.set_owner(source, user_id, now)
 
     def take_rtcp(self) -> list[bytes]:
         """The opened RTCP packets that came since the last call; of more than 64, the newest."""
@@ -271,7 +320,8 @@ class ReceiveChain:
     def report(self) -> ReceiveReport:
         """Counts and gauges since the beginning."""
         numbers = self._native.report()
-        return ReceiveReport(tuple(SourceStats(**source) for source in numbers["sources"]), numbers["refused"])
+        sources = tuple(SourceStats(**source) for source in numbers["sources"])
+        return ReceiveReport(sources, numbers["refused"], EncryptionStats(**numbers["encryption"]))
 
     def report_blocks(self) -> list[ReportBlock]:
         """What to tell others about each Source; the loss fraction is about the time since the last call."""

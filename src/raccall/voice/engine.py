@@ -68,7 +68,7 @@ class EncryptionStats:
     overflowed: int = 0
     """Not held any longer, because too many bytes waited."""
     untried: int = 0
-    """Times that keys of other members were not tried, because too much had been tried in that second."""
+    """Times that other members' keys were not tried, because too much had been tried in that second."""
 
 
 @dataclass(frozen=True, slots=True)
