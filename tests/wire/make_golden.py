@@ -65,11 +65,11 @@ def rtp(fields: dict[str, Any]) -> bytes:
 
 
 def seal(mode: str, packet: bytes, clear_bytes: int, nonce: bytes) -> bytes:
-    """`clear_bytes`: of the rtpsize modes; the legacy ones have 12 for RTP. Both have 8 for RTCP."""
-    if mode.startswith("xsalsa") and clear_bytes > 8:
+    """`clear_bytes`: of the rtpsize modes; the others have 12 for RTP. Both have 8 for RTCP."""
+    if not mode.endswith("_rtpsize") and clear_bytes > 8:
         clear_bytes = 12
     clear, plain = packet[:clear_bytes], packet[clear_bytes:]
-    if mode == "aead_aes256_gcm_rtpsize":
+    if mode.startswith("aead_aes256_gcm"):
         return clear + AESGCM(KEY).encrypt(nonce[:4] + bytes(8), plain, clear) + nonce[:4]
     if mode == "aead_xchacha20_poly1305_rtpsize":
         full = nonce[:4] + bytes(20)
@@ -78,7 +78,7 @@ def seal(mode: str, packet: bytes, clear_bytes: int, nonce: bytes) -> bytes:
         return clear + SecretBox(KEY).encrypt(plain, clear.ljust(24, b"\0")).ciphertext
     if mode == "xsalsa20_poly1305_suffix":
         return clear + SecretBox(KEY).encrypt(plain, nonce).ciphertext + nonce
-    if mode == "xsalsa20_poly1305_lite":
+    if mode.startswith("xsalsa20_poly1305_lite"):
         return clear + SecretBox(KEY).encrypt(plain, nonce[:4] + bytes(20)).ciphertext + nonce[:4]
     raise ValueError(mode)
 
@@ -86,6 +86,8 @@ def seal(mode: str, packet: bytes, clear_bytes: int, nonce: bytes) -> bytes:
 MODES = (
     "aead_aes256_gcm_rtpsize",
     "aead_xchacha20_poly1305_rtpsize",
+    "xsalsa20_poly1305_lite_rtpsize",
+    "aead_aes256_gcm",
     "xsalsa20_poly1305",
     "xsalsa20_poly1305_suffix",
     "xsalsa20_poly1305_lite",

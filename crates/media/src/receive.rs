@@ -6,6 +6,7 @@ use std::sync::Arc;
 use raccall_e2ee::EpochKeys;
 use raccall_wire::Nanos;
 use raccall_wire::level::VOICE_DB;
+use raccall_wire::old_layout::settle_extension;
 use raccall_wire::replay::Verdict;
 use raccall_wire::rtcp::ReportBlock;
 use raccall_wire::rtp::{self, OPUS_PAYLOAD_TYPE, Packet};
@@ -284,11 +285,13 @@ impl ReceiveChain {
     fn accept(&mut self, datagram: &[u8], now: Nanos) -> Result<Accepted, Refusal> {
         self.plain.clear();
         let mut opened = self.cipher.open(datagram, &mut self.plain);
+        let mut mode = self.cipher.mode();
         if opened == Err(OpenError::BadSeal)
             && let Some(former) = &self.former
             && now < former.expires
         {
             opened = former.cipher.open(datagram, &mut self.plain);
+            mode = former.cipher.mode();
         }
         opened.map_err(|error| match error {
             OpenError::TooShort => Refusal::TooShort,
@@ -298,6 +301,9 @@ impl ReceiveChain {
         })?;
         if rtp::is_rtcp(&self.plain) {
             return Ok(Accepted::Rtcp);
+        }
+        if mode.encrypts_whole_extension() {
+            settle_extension(&mut self.plain);
         }
         let packet = Packet::parse(&self.plain).map_err(|_| Refusal::Malformed)?;
         if packet.payload_type != OPUS_PAYLOAD_TYPE {

@@ -6,6 +6,7 @@
 pub mod discovery;
 pub mod feedback;
 pub mod level;
+pub mod old_layout;
 pub mod replay;
 pub mod rtcp;
 pub mod rtp;

@@ -12,7 +12,7 @@ pub const ONE_BYTE_EXTENSION: u16 = 0xBEDE;
 pub const EXTENSION_PREAMBLE_BYTES: usize = 4;
 
 const PADDING: u8 = 0x20;
-const EXTENSION: u8 = 0x10;
+pub(crate) const EXTENSION: u8 = 0x10;
 
 /// One opened packet. Padding and extension are already cut from `payload`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Seal and open whole packets. What is encrypted and where tag and nonce stand is decided here and nowhere else.
 //!
 //! ```text
-//! AEAD rtpsize   clear | ciphertext | tag 16 | nonce 4         clear is authenticated
+//! AEAD           clear | ciphertext | tag 16 | nonce 4         clear is authenticated
 //! XSalsa20       clear | tag 16 | ciphertext | nonce 0, 24, 4  clear is NOT authenticated (that is how it was in 2021)
 //! ```
 //! A 4 byte nonce is the beginning of the full one, the rest is zero (12 bytes AES-GCM, 24 XChaCha20 and XSalsa20).
@@ -123,7 +123,7 @@ enum Key {
 impl Cipher {
     pub fn new(mode: Mode, key: &[u8; 32]) -> Self {
         let key = match mode {
-            Mode::Aes256GcmRtpSize => Key::Aes256Gcm(expand(&AES_256_GCM, key)),
+            Mode::Aes256GcmRtpSize | Mode::Aes256Gcm => Key::Aes256Gcm(expand(&AES_256_GCM, key)),
             Mode::XChaCha20Poly1305RtpSize => Key::XChaCha20Poly1305(*key),
             _ => Key::XSalsa20Poly1305 {
                 secretbox: XSalsa20Poly1305::new(key.into()),

@@ -1,4 +1,4 @@
-//! Transport encryption of Discord's voice gateway: five modes, their nonces, and sealing and opening of datagrams.
+//! Transport encryption of Discord's voice gateway: seven modes, their nonces, and sealing and opening of datagrams.
 
 mod cipher;
 mod mode;
