@@ -22,6 +22,7 @@ COMMANDS = {
     "report": ("raccall.cli.report", "show what a recording holds, and how well it was received"),
     "forget": ("raccall.cli.forget", "remove one speaker from a recording"),
     "export": ("raccall.cli.export", "make files of a recording for other programs"),
+    "import": ("raccall.cli.import_capture", "make a recording of captured packets, such as those of an old bot"),
     "decrypt": ("raccall.cli.decrypt", "make an ordinary recording of an encrypted one"),
     "keygen": ("raccall.cli.keygen", "make a key for encrypted recordings"),
     "demo": ("raccall.testing.demo", "a recorded call over a bad network, on this machine"),

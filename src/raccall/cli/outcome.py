@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from raccall.cli.progress import progress_line, say
@@ -14,11 +15,14 @@ from raccall.recorder.space import megabytes
 NOT_RENDERED = "Everything received is in {folder}; `raccall render {folder}` makes tracks and mix of it."
 
 
-def render_and_tell(folder: Path, *, as_json: bool) -> Summary:
-    """Make tracks, mix and summary with progress, and print where they are. Raises as `render` does."""
+def render_and_tell(folder: Path, *, as_json: bool, also: Mapping[str, object] | None = None) -> Summary:
+    """Make tracks, mix and summary with progress, and print where they are. Raises as `render` does.
+
+    also: for the JSON object.
+    """
     with progress_line() as show:
         summary = render(folder, progress=lambda share: show(f"making tracks and mix: {share:4.0%}"))
-    _print(json.dumps(_as_json(folder, summary)) if as_json else _as_text(folder, summary))
+    _print(json.dumps(_as_json(folder, summary) | dict(also or {})) if as_json else _as_text(folder, summary))
     return summary
 
 

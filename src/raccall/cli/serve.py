@@ -53,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a room only the K loudest are heard at once; recorders hear all (default: %(default)s)",
     )
     parser.add_argument(
+        "--old-modes",
+        action="store_true",
+        help="also offer the voice encryption that Discord dropped in 2024, for clients of that time",
+    )
+    parser.add_argument(
         "--relay-threads", type=int, metavar="N", help="threads that forward voice (default: half of the processors)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object when started")
@@ -73,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
         recording=options.recording,
         retention_days=options.retention_days,
         speakers_at_once=options.speakers_at_once,
+        old_modes=options.old_modes,
         relay_threads=options.relay_threads,
     )
     recordings = options.recordings or options.data / "recordings"

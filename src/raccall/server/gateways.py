@@ -11,7 +11,7 @@ from raccall.server.handshake import Head, HeadMalformed
 from raccall.server.service import Service
 from raccall.server.tunnel import Tunnel
 from raccall.units import Nanos
-from raccall.voice.gateway.server import Tunnelled, VoiceGatewayServer
+from raccall.voice.gateway.server import OFFERED_MODES, OLD_MODES, Tunnelled, VoiceGatewayServer
 from raccall.wire import control
 
 ControlConnection = Connection[ControlGatewayServer]
@@ -51,7 +51,8 @@ class Gateways:
         core: Any = ControlGatewayServer(now)
         owner: Any = self._control
         if head.path == VOICE_PATH:
-            core, owner = VoiceGatewayServer(now, version=head.query("v")), self._voice
+            modes = OFFERED_MODES + OLD_MODES if self._service.settings.old_modes else OFFERED_MODES
+            core, owner = VoiceGatewayServer(now, version=head.query("v"), modes=modes), self._voice
         return Connection(
             core,
             owner,

@@ -47,6 +47,8 @@ class ServerSettings:
     """Of that room, from now on; None: as it was stored, for ever at first."""
     speakers_at_once: int = SPEAKERS_AT_ONCE
     """How many of a room its members hear at once: the loudest. Recorders hear all."""
+    old_modes: bool = False
+    """Let in clients from before 2024-11-18 as well, whose seals protect less; new clients choose as ever."""
     relay_threads: int | None = None
     """Threads that forward voice; None: half of the processors."""
 

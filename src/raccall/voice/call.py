@@ -18,16 +18,9 @@ from raccall.voice.gateway.client import Next, VoiceGatewayClient, VoiceIdentity
 from raccall.voice.gateway.messages import Speaking
 from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
 from raccall.voice.tunnel import Tunnel
+from raccall.wire.packet import TRANSPORT_MODES
 from raccall.wire.socket import Carrier, open_socket
 
-MODES = (
-    "aead_aes256_gcm_rtpsize",
-    "aead_xchacha20_poly1305_rtpsize",
-    "xsalsa20_poly1305_lite",
-    "xsalsa20_poly1305_suffix",
-    "xsalsa20_poly1305",
-)
-"""All that we can speak; the server's order decides."""
 MAX_RESUMES = 13
 """Attempts to reach the gateway of a session before asking for a new session; about 8 s."""
 DISCOVERY_TIMEOUT_MS = 3000
@@ -171,7 +164,7 @@ class VoiceCall:
                     await self._start_media()
                     self._tell_connected()
             case gateway.KeyChanged(mode=mode, key=key):
-                if self.engine is not None and mode in MODES:
+                if self.engine is not None and mode in TRANSPORT_MODES:
                     await asyncio.to_thread(self.engine.rekey, mode, key)
             case gateway.VoiceResumed():
                 self._attempt = 0
@@ -195,7 +188,7 @@ class VoiceCall:
 
     async def _prepare_media(self, ready: gateway.VoiceReady) -> None:
         """Find out how the relay sees us, and choose how to seal. Other messages wait meanwhile."""
-        mode = next((mode for mode in ready.modes if mode in MODES), None)
+        mode = next((mode for mode in ready.modes if mode in TRANSPORT_MODES), None)
         if mode is None:
             raise ConnectionFailed("mode_unknown", "The server offers no way to seal voice that this program knows.")
         self._ready = ready

@@ -26,15 +26,16 @@ pub enum Mode {
 const RTCP_CLEAR_BYTES: usize = 8;
 
 impl Mode {
-    /// All modes, the preferred first.
+    /// All modes, the preferred first. Without extension and CSRC list the two layouts of a cipher are the same bytes: who
+    /// finds out a capture's mode by trying meets the commoner one first.
     pub const ALL: [Self; 7] = [
         Self::Aes256GcmRtpSize,
         Self::XChaCha20Poly1305RtpSize,
+        Self::XSalsa20Poly1305Lite,
+        Self::XSalsa20Poly1305Suffix,
+        Self::XSalsa20Poly1305,
         Self::XSalsa20Poly1305LiteRtpSize,
         Self::Aes256Gcm,
-        Self::XSalsa20Poly1305,
-        Self::XSalsa20Poly1305Suffix,
-        Self::XSalsa20Poly1305Lite,
     ];
 
     /// The name in Ready, Select Protocol and Session Description.

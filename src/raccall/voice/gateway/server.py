@@ -45,6 +45,14 @@ from raccall.voice.gateway.replay import ReplayBuffer
 
 OFFERED_MODES = ("aead_aes256_gcm_rtpsize", "aead_xchacha20_poly1305_rtpsize")
 """In order of preference; the second must always be offered (discord.py knows no other AEAD mode)."""
+OLD_MODES = (
+    "aead_aes256_gcm",
+    "xsalsa20_poly1305_lite_rtpsize",
+    "xsalsa20_poly1305_lite",
+    "xsalsa20_poly1305_suffix",
+    "xsalsa20_poly1305",
+)
+"""What Discord refuses since 2024-11-18: offered behind those above, and only by a server that was told to."""
 
 HEARTBEAT_INTERVAL_MS = 13_750
 """What Discord's servers use."""
