@@ -5,12 +5,15 @@ import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from calls import WALL_NS
+from calls import WALL_NS, ogg_packets
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt
 from nacl.secret import SecretBox
 
+from raccall.recorder.importing import Owner, import_capture
+from raccall.units import Ssrc
 from raccall.voice.tap import TappedPacket
+from raccall.wire.packet import TRANSPORT_MODES
 
 KEY = bytes(range(1, 33))
 SERVER = ("198.51.100.7", 50_004)
@@ -129,3 +132,24 @@ def pcapng(packets: Sequence[Timed], link_type: int = ETHERNET, order: str = "<"
 def write(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
+
+
+def imported(
+    folder: Path,
+    datagrams: Iterable[Timed],
+    *keys: bytes,
+    owners: dict[int, Owner] | None = None,
+    modes: Sequence[str] = TRANSPORT_MODES,
+) -> Path:
+    """A recording of these datagrams, not rendered."""
+    folder.mkdir(parents=True, exist_ok=True)
+    capture = write(folder / "bot.pcap", pcap(frames(datagrams), unit_ns=1))
+    known = {Ssrc(ssrc): owner for ssrc, owner in (owners or {}).items()}
+    import_capture(capture, folder / "call", keys or (KEY,), owners=known, modes=modes)
+    return folder / "call"
+
+
+def track(folder: Path, name: str) -> list[bytes]:
+    """The packets of one speaker's file in which something is said: not those that stand for a gap or silence."""
+    packets = ogg_packets((folder / "tracks" / f"{name}.opus").read_bytes())[2:]
+    return [packet for packet in packets if len(packet) > 3]

@@ -127,18 +127,17 @@ class _Importing:
         if now is None:
             self.counts["impossible_time"] += 1
             return
-        packet = self.opener.open(datagram.payload, now)
-        if packet is None:
-            return
-        if self._writers is None:
+        packets = self.opener.open(datagram.payload, now)
+        if packets and self._writers is None:
             self._clock.begin(datagram.wall_ns)
-            packet = TappedPacket(_BEGIN, packet.ssrc, packet.sequence, packet.timestamp, packet.rtp)
             self._begin(datagram.wall_ns)
-        self._clock.take(datagram.wall_ns, packet.arrival)
-        if packet.ssrc not in self._known:
-            self._introduce(packet)
-        self._waiting.append(packet)
-        if len(self._waiting) == _BATCH_PACKETS:
+        for packet in packets:
+            if packet.ssrc not in self._known:
+                self._introduce(packet)
+            self._waiting.append(packet)
+        if packets:
+            self._clock.take(datagram.wall_ns, packets[-1].arrival)
+        if len(self._waiting) >= _BATCH_PACKETS:
             self._write()
 
     def _begin(self, wall_ns: int) -> None:
@@ -162,6 +161,7 @@ class _Importing:
 
     def _write(self) -> None:
         if self._writers is not None and self._waiting:
+            self._waiting.sort(key=lambda packet: packet.arrival)  # some may have waited to be believed
             rows = [(p.arrival, p.ssrc, p.sequence, p.timestamp, p.rtp) for p in self._waiting]
             self._writers[0].append(PacketBatch(rows))
             self._waiting.clear()

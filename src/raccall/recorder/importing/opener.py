@@ -2,15 +2,21 @@
 
 A seal that fits proves both. So every key is tried in every mode that may be meant, the one that fitted last first: a
 session has one of each, a reconnection brings a new key.
+
+A replay window is there against those who send again what was sent before. In a capture there are none: a sender that
+began its numbers anew under its old SSRC is believed once some packets in sequence say so.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from raccall.units import OPUS_PAYLOAD_TYPE, Nanos
+from raccall.units import OPUS_PAYLOAD_TYPE, Nanos, Ssrc
 from raccall.voice.chains import ReceiveChain
 from raccall.voice.tap import TappedPacket
 from raccall.wire.packet import TRANSPORT_MODES, Cipher, WireError, is_rtcp
+
+RESTART_PACKETS = 5
+"""In sequence, with numbers long past: a sender that began anew, not a network that was slow."""
 
 _FIXED_HEADER_BYTES = 12
 _DAVE_MARK = b"\xfa\xfa"
@@ -24,11 +30,12 @@ class Opener:
     def __init__(self, keys: Iterable[bytes], modes: Sequence[str] = TRANSPORT_MODES) -> None:
         self.counts: Counter[str] = Counter()
         self.modes: Counter[str] = Counter()
-        self._doors = [(Cipher(mode, key), key) for key in keys for mode in modes]
-        self._chains: dict[tuple[str, bytes], ReceiveChain] = {}
+        self._doors = [_Door(mode, key) for key in keys for mode in modes]
 
-    def open(self, datagram: bytes, now: Nanos) -> TappedPacket | None:
+    def open(self, datagram: bytes, now: Nanos) -> list[TappedPacket]:
         """The voice packet in a datagram, if it is one and came for the first time; else why not is counted.
+
+        More than one, the oldest first, when it is the one by which a sender's new numbers are believed.
 
         "not_voice": neither RTP nor RTCP: IP discovery, keepalives, other programs. "other_payload": video and its
         repairs. "reports": RTCP. "not_opened": no key fits. "end_to_end_encrypted": opened, but sealed once more.
@@ -40,40 +47,87 @@ class Opener:
             self.counts["reports"] += 1
         elif datagram[1] & 0x7F != OPUS_PAYLOAD_TYPE:
             self.counts["other_payload"] += 1
-        elif (chain := self._chain_for(datagram)) is None:
+        elif (door := self._door_for(datagram)) is None:
             self.counts["not_opened"] += 1
         else:
-            packet = chain.push(datagram, now)
-            if packet is not None and is_end_to_end_encrypted(packet.payload):
-                self.counts["end_to_end_encrypted"] += 1
-            elif packet is not None:
-                self.counts["opened"] += 1
-                return packet
-        return None
+            self.modes[door.mode] += 1
+            packets = door.push(datagram, now)
+            plain = [packet for packet in packets if not is_end_to_end_encrypted(packet.payload)]
+            self.counts["end_to_end_encrypted"] += len(packets) - len(plain)
+            self.counts["opened"] += len(plain)
+            return plain
+        return []
 
     def close(self) -> None:
         """Add to `counts` what the chains refused."""
-        for chain in self._chains.values():
-            self.counts.update(chain.report().refused)
-        self._chains.clear()
+        for door in self._doors:
+            self.counts.update(door.refused())
 
-    def _chain_for(self, datagram: bytes) -> ReceiveChain | None:
-        for place, (cipher, key) in enumerate(self._doors):
-            try:
-                cipher.open(datagram)
-            except WireError:
-                continue
-            if place:
-                self._doors.insert(0, self._doors.pop(place))
-            self.modes[cipher.mode] += 1
-            chain = self._chains.get((cipher.mode, key))
-            if chain is None:
-                chain = self._chains[cipher.mode, key] = ReceiveChain(cipher.mode, key)
-                chain.set_decoding(False)
-            return chain
+    def _door_for(self, datagram: bytes) -> "_Door | None":
+        for place, door in enumerate(self._doors):
+            if door.fits(datagram):
+                if place:
+                    self._doors.insert(0, self._doors.pop(place))
+                return door
         return None
+
+
+class _Door:
+    """One key in one mode."""
+
+    def __init__(self, mode: str, key: bytes) -> None:
+        self.mode = mode
+        self._key = key
+        self._cipher = Cipher(mode, key)
+        self._chain: ReceiveChain | None = None
+        self._too_old = 0
+        """Packets that the chain refused so; those that were believed in the end are `_believed`."""
+        self._believed = 0
+        self._restarting: dict[Ssrc, list[tuple[bytes, Nanos]]] = {}
+
+    def fits(self, datagram: bytes) -> bool:
+        try:
+            self._cipher.open(datagram)
+        except WireError:
+            return False
+        return True
+
+    def push(self, datagram: bytes, now: Nanos) -> list[TappedPacket]:
+        """What is fresh by it."""
+        if self._chain is None:
+            self._chain = ReceiveChain(self.mode, self._key)
+            self._chain.set_decoding(False)
+        ssrc = Ssrc(int.from_bytes(datagram[8:12], "big"))
+        packet = self._chain.push(datagram, now)
+        if packet is not None:
+            self._restarting.pop(ssrc, None)
+            return [packet]
+        too_old = self._chain.report().refused.get("too_old", 0)
+        if too_old == self._too_old:
+            return []
+        self._too_old = too_old
+        waiting = self._restarting.setdefault(ssrc, [])
+        if waiting and _sequence(datagram) != _sequence(waiting[-1][0]) + 1 & 0xFFFF:
+            waiting.clear()
+        waiting.append((datagram, now))
+        if len(waiting) < RESTART_PACKETS:
+            return []
+        self._believed += len(waiting)
+        self._chain.remove_source(ssrc)
+        del self._restarting[ssrc]
+        return [packet for held in waiting if (packet := self._chain.push(*held)) is not None]
+
+    def refused(self) -> Counter[str]:
+        """By reason."""
+        refused = Counter({} if self._chain is None else self._chain.report().refused)
+        refused["too_old"] -= self._believed
+        return +refused
 
 
 def is_end_to_end_encrypted(payload: bytes) -> bool:
     """Whether a frame carries DAVE's trailer. One in a million of other Opus packets looks so by chance."""
     return payload[-2:] == _DAVE_MARK and payload[-3] in _DAVE_SUPPLEMENT_BYTES and payload[-3] < len(payload)
+
+
+def _sequence(datagram: bytes) -> int:
+    return int.from_bytes(datagram[2:4], "big")
