@@ -11,7 +11,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 
 BUILT := $(VENV)/.built
 TOOLS := $(VENV)/.tools
 
-.PHONY: help setup demo run test check format lint types rust-test py-test soak bench wheel wheel-test constraints fuzz clean
+.PHONY: help setup demo run test check format lint types rust-test py-test soak bench wheel wheel-test constraints fuzz interop clean
 
 help:
 	@echo "make demo    a recorded call over a bad network, on this machine"
@@ -20,6 +20,7 @@ help:
 	@echo "make check   format, lint, types, layers and tests: what CI runs"
 	@echo "make soak    six hours of calls in virtual time, ten million hostile datagrams, a recorder killed 200 times (a quarter of an hour)"
 	@echo "make bench   every claim about speed, each against a peer of the same run"
+	@echo "make interop other people's voice clients (py-cord, @discordjs/voice) against our server; installs them beside the tests"
 	@echo "make fuzz    coverage-guided fuzzing of every parser (a nightly compiler, cargo-fuzz)"
 	@echo "make wheel   a wheel for this system in dist/"
 
@@ -71,6 +72,10 @@ soak: setup
 
 fuzz: setup
 	sh scripts/fuzz.sh
+
+interop: setup
+	sh scripts/interop.sh
+	$(BIN)/python -m pytest -rs tests/interop
 
 bench: setup
 	$(BIN)/python -m bench all

@@ -95,6 +95,13 @@ def test_the_whole_handshake():
     assert core.connected and core.close_code is None
 
 
+def test_an_ssrc_that_speaking_leaves_out_is_known_anyway():
+    """As py-cord writes it."""
+    core = connected()
+    core.receive('{"op": 5, "d": {"speaking": 1, "delay": 0}}', START)
+    assert core.next_event() == SpeakingChanged(1) and core.close_code is None
+
+
 @pytest.mark.parametrize("version", [None, "", "4", "9", "8.0"])
 def test_other_versions_are_refused(version):
     core = new(version)

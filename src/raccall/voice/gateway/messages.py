@@ -72,7 +72,8 @@ class ClientSpeaking(_Message, frozen=True, kw_only=True):
 
     opcode: ClassVar = Opcode.SPEAKING
     speaking: int
-    ssrc: int
+    ssrc: int = 0
+    """Left out by py-cord; the server knows it anyway."""
     delay: int = 0
 
 
