@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from raccall.cli.main import main
+from raccall.client import connect
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
+from raccall.voice.engine import Sound
 
 
 @pytest.fixture(params=[False, True], ids=["http", "tls"])
@@ -44,6 +46,21 @@ async def test_what_is_changed_is_in_force_stored_and_shown(
     assert (known.policy, known.retention_days) == ("automatic", None)
     assert await room(server, "attic", "--new", "--recording", "off") == 0
     assert [known.policy for known in server.service.rooms.all()] == ["automatic", "off"]
+
+
+async def test_who_is_in_the_call_is_shown_and_can_be_silenced(
+    server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    owner = ("--owner", server.owner_token)
+    async with asyncio.timeout(20), connect(server.invite(), name="Anna") as anna:
+        await anna.join(Sound.clocked(None, keep_playback=False))
+        assert await room(server, "lounge", "--mute", "anna", *owner) == 0
+        assert capsys.readouterr().out.endswith("In the call: Anna (silenced)\n")
+        assert await room(server, "lounge", "--unmute", "ANNA", "--json", *owner) == 0
+        (person,) = json.loads(capsys.readouterr().out)["people"]
+        assert (person["name"], person["silenced"]) == ("Anna", False)
+        assert await room(server, "lounge", "--mute", "ben", *owner) == 2
+        assert capsys.readouterr().err.endswith("[member_unknown]\n")
 
 
 @pytest.mark.parametrize(

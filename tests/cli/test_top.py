@@ -16,7 +16,14 @@ from raccall.server.settings import ServerSettings
 
 
 def member(name: str, up: float | None = 0.0, **more: Any) -> dict[str, Any]:
-    fields = {"muted": False, "recorder": False, "connected": True, "down_loss_pct": 0.0}
+    fields = {
+        "muted": False,
+        "silenced": False,
+        "recorder": False,
+        "bot": False,
+        "connected": True,
+        "down_loss_pct": 0.0,
+    }
     return {"name": name, "up_loss_pct": up, "up_kbps": 34.2, "down_kbps": 68.0, "jitter_ms": 3.4} | fields | more
 
 

@@ -144,7 +144,7 @@ def quick_and_noted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(module, "retry_delay_s", lambda attempt: 0.0)
     guest = adapter._Guest(token="gt", user_id="1", name="anna", room_id="9", room_name="lounge")
 
-    async def become_guest(*_: object) -> adapter._Guest:
+    async def become_guest(*_: object, **__: object) -> adapter._Guest:
         return guest
 
     monkeypatch.setattr(adapter, "_become_guest", become_guest)

@@ -28,6 +28,7 @@ class FakeRelay:
         self.stopped = False
         self.stats = {}
         self.rooms = {}
+        self.silenced = {}
 
     def add_session(self, session_id, ssrc, mode, key):
         self.commands.append(("add", session_id, ssrc, mode, key))
@@ -37,6 +38,9 @@ class FakeRelay:
 
     def set_room(self, session_id, room_id, hears_all):
         self.rooms[session_id] = (room_id, hears_all)
+
+    def set_silenced(self, session_id, silenced):
+        self.silenced[session_id] = silenced
 
     def set_route(self, session_id, destinations):
         self.commands.append(("route", session_id, destinations))
@@ -110,8 +114,8 @@ class House:
             for waited_ms in (0, BATCH_MS, 2 * BATCH_MS):
                 batches.handle_timer(Nanos(self.now + waited_ms * NANOS_PER_MS))
 
-    def user(self, user_id, name, room_id=ROOM, recorder=False):
-        return User(id=user_id, name=name, recorder=recorder, room_id=room_id)
+    def user(self, user_id, name, room_id=ROOM, recorder=False, bot=False):
+        return User(id=user_id, name=name, recorder=recorder, bot=bot, room_id=room_id)
 
 
 class ControlClient:

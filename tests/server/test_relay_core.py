@@ -91,6 +91,20 @@ def test_every_listener_gets_the_same_packet_and_the_sender_nothing() -> None:
     assert room.count("opened", "forwarded") == (1, 2)
 
 
+def test_who_is_silenced_is_heard_by_nobody_and_counted_and_may_move() -> None:
+    room = Room()
+    anna = room.members[0]
+    room.core.set_silenced(anna.id, True)
+    elsewhere = ("198.51.100.7", 50000)
+    assert room.send(anna, anna.seal(anna.rtp(7))) == {}
+    assert room.send(anna, anna.seal(anna.rtp(8)), elsewhere) == {}
+    assert room.count("silenced", "opened", "forwarded", "roamed") == (2, 0, 0, 1)
+    room.core.set_silenced(anna.id, False)
+    assert len(room.send(anna, anna.seal(anna.rtp(9)), elsewhere)) == 2
+    room.core.set_silenced(12345, True)
+    assert room.count("silenced", "command_refused") == (2, 1)
+
+
 def test_header_extension_csrc_and_padding_pass_unchanged() -> None:
     room = Room(2)
     anna, ben = room.members

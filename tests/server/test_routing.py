@@ -1,12 +1,25 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raccall.server.routing import AddSession, RemoveSession, SetRoom, SetRoute, Voice, apply, diff, lane, plan
+from raccall.server.routing import (
+    AddSession,
+    RemoveSession,
+    SetRoom,
+    SetRoute,
+    SetSilenced,
+    Voice,
+    apply,
+    diff,
+    lane,
+    plan,
+)
 
 KEY = bytes(32)
 
 
-def voice(session_id, room_id=1, *, connected=True, mode="a", records=False, may_be_kept=False):
+def voice(
+    session_id, room_id=1, *, connected=True, mode="a", records=False, may_be_kept=False, bot=False, silenced=False
+):
     return Voice(
         session_id=session_id,
         room_id=room_id,
@@ -16,6 +29,8 @@ def voice(session_id, room_id=1, *, connected=True, mode="a", records=False, may
         connected=connected,
         records=records,
         may_be_kept=may_be_kept,
+        bot=bot,
+        silenced=silenced,
     )
 
 
@@ -41,6 +56,18 @@ def test_one_who_begins_to_record_hears_everyone_from_then_on():
     assert diff(plan(before), plan(after)) == [SetRoom(2, 1, True)]
 
 
+def test_a_bot_hears_everyone_and_keeps_nothing():
+    table = plan([voice(1), voice(2, bot=True)])
+    assert (table[2].hears_all, table[1].hears_all) == (True, False) and table[1].destinations == (2,)
+
+
+def test_to_silence_one_is_one_command_as_is_to_let_it_be_heard():
+    before, after = ([voice(1, silenced=silenced), voice(2)] for silenced in (False, True))
+    assert diff(plan(before), plan(after)) == [SetSilenced(1, True)]
+    assert diff(plan(after), plan(before)) == [SetSilenced(1, False)]
+    assert SetSilenced(1, True) in diff({}, plan(after)), "who comes back is silenced still"
+
+
 def test_before_it_has_its_key_a_session_is_known_and_nothing_more():
     table = plan([voice(1), voice(2, connected=False)])
     assert table[2].destinations == () and table[1].destinations == ()
@@ -59,11 +86,12 @@ class Relay:
     """Obeys, and fails if a command makes no sense."""
 
     def __init__(self):
-        self.sessions, self.routes, self.rooms = {}, {}, {}
+        self.sessions, self.routes, self.rooms, self.silenced = {}, {}, {}, {}
 
     def add_session(self, session_id, ssrc, mode, key):
         self.sessions[session_id] = (ssrc, mode, key)
         self.routes.setdefault(session_id, ())
+        self.silenced.setdefault(session_id, False)
 
     def set_room(self, session_id, room_id, hears_all):
         assert session_id in self.sessions
@@ -74,8 +102,13 @@ class Relay:
         assert session_id in self.sessions
         self.routes[session_id] = tuple(destinations)
 
+    def set_silenced(self, session_id, silenced):
+        assert session_id in self.sessions
+        self.silenced[session_id] = silenced
+
     def remove_session(self, session_id):
-        del self.sessions[session_id], self.routes[session_id], self.rooms[session_id]
+        for known in (self.sessions, self.routes, self.rooms, self.silenced):
+            del known[session_id]
 
 
 voices = st.lists(
@@ -87,6 +120,8 @@ voices = st.lists(
         mode=st.sampled_from("ab"),
         records=st.booleans(),
         may_be_kept=st.booleans(),
+        bot=st.booleans(),
+        silenced=st.booleans(),
     ),
     unique_by=lambda v: v.session_id,
 )
@@ -102,6 +137,7 @@ def test_differences_lead_a_relay_from_any_table_to_any_other(states):
         assert relay.routes == {session_id: entry.destinations for session_id, entry in table.items()}
         assert relay.sessions == {session_id: (e.ssrc, e.mode, e.key) for session_id, e in table.items()}
         assert relay.rooms == {session_id: (e.room_id, e.hears_all) for session_id, e in table.items()}
+        assert relay.silenced == {session_id: entry.silenced for session_id, entry in table.items()}
 
 
 def test_rooms_are_spread_over_the_lanes():

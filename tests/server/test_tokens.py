@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -35,6 +36,12 @@ def test_one_kind_is_not_another_and_one_server_not_another():
     assert refused(lambda: tokens.read_invite(tokens.guest(ANNA), WALL)) == "invite_invalid"
     assert refused(lambda: Tokens(b"other").read_guest(tokens.guest(ANNA))) == "token_invalid"
     assert refused(lambda: tokens.check_owner(Tokens(b"other").owner)) == "not_owner"
+
+
+def test_a_token_from_before_there_were_bots_is_still_good():
+    old = tokens._guests.dumps([ANNA.id, ANNA.name, ANNA.recorder, ANNA.room_id, ANNA.appointed])
+    assert tokens.read_guest(old) == ANNA
+    assert tokens.read_guest(tokens.guest(replace(ANNA, bot=True))).bot
 
 
 @given(st.text())

@@ -70,6 +70,10 @@ impl Relay {
         self.command(py, Command::SetRoom { id: session_id, room: room_id, hears_all })
     }
 
+    fn set_silenced(&self, py: Python<'_>, session_id: u64, silenced: bool) -> PyResult<()> {
+        self.command(py, Command::SetSilenced { id: session_id, silenced })
+    }
+
     fn set_route(&self, py: Python<'_>, session_id: u64, destinations: Vec<u64>) -> PyResult<()> {
         self.command(py, Command::SetRoute { id: session_id, destinations })
     }
@@ -137,6 +141,10 @@ impl RelayCore {
 
     fn set_room(&mut self, session_id: u64, room_id: u64, hears_all: bool) {
         self.table.apply(Command::SetRoom { id: session_id, room: room_id, hears_all });
+    }
+
+    fn set_silenced(&mut self, session_id: u64, silenced: bool) {
+        self.table.apply(Command::SetSilenced { id: session_id, silenced });
     }
 
     fn set_route(&mut self, session_id: u64, destinations: Vec<u64>) {

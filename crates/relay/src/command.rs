@@ -46,6 +46,11 @@ pub enum Command {
         room: RoomId,
         hears_all: bool,
     },
+    /// Nobody gets what this session says, or all may again. It may go on sending, and moving.
+    SetSilenced {
+        id: SessionId,
+        silenced: bool,
+    },
     /// Who hears this session from now on. Sessions that do not exist are left out, the sender is never its own listener.
     SetRoute {
         id: SessionId,

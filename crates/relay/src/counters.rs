@@ -61,6 +61,8 @@ reasons! {
     NotObserved "not_observed",
     /// Kept from all but recorders and bots, because as many others as may be heard at once are louder.
     Quieter "quieter",
+    /// RTP of a member whom a moderator silenced.
+    Silenced "silenced",
     /// More from a session's address than a voice can need.
     RateLimited "rate_limited",
     /// More from an address of no session, or from its host, than is looked at.

@@ -143,7 +143,11 @@ fn take_voice(
         Verdict::Newest | Verdict::Late => session.count_received(datagram_bytes),
     }
     came_from(now, slot, verdict == Verdict::Newest, datagram_bytes, from, table);
-    deliver(now, slot, &said, table, out);
+    if table.session(slot).silenced {
+        table.counters.add(Reason::Silenced, 1);
+    } else {
+        deliver(now, slot, &said, table, out);
+    }
     let Table { sessions, counters, .. } = table;
     if let Some(session) = &mut sessions[slot] {
         session.warn(now, out, counters);

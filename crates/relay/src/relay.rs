@@ -124,9 +124,10 @@ impl Relay {
         let thread = match &command {
             Command::AddSession { id, ssrc, .. } => *self.homes().entry(*id).or_insert(self.lane(*ssrc)),
             Command::RemoveSession { id } => self.homes().remove(id).unwrap_or(0),
-            Command::SetRoom { id, .. } | Command::SetRoute { id, .. } | Command::SetAddress { id, .. } => {
-                self.home(*id)
-            }
+            Command::SetRoom { id, .. }
+            | Command::SetSilenced { id, .. }
+            | Command::SetRoute { id, .. }
+            | Command::SetAddress { id, .. } => self.home(*id),
         };
         self.threads[thread].post(Message::Command(command))
     }

@@ -43,6 +43,8 @@ pub(crate) struct Session {
     pub(crate) room: Option<RoomId>,
     /// Whatever its routes carry, not only the loudest.
     pub(crate) hears_all: bool,
+    /// By a moderator: what it says goes to nobody.
+    pub(crate) silenced: bool,
     pub(crate) loudness: Loudness,
     pub(crate) splice: Splice,
     answered: Option<Nanos>,
@@ -144,6 +146,7 @@ impl Session {
             hearing: Hearing::default(),
             room: None,
             hears_all: false,
+            silenced: false,
             loudness: Loudness::default(),
             splice: Splice::default(),
             answered: None,

@@ -117,6 +117,7 @@ impl Table {
             Command::AddSession { id, ssrc, mode, key } => self.add(id, ssrc, mode, &key),
             Command::RemoveSession { id } => self.remove(id),
             Command::SetRoom { id, room, hears_all } => self.set_room(id, room, hears_all),
+            Command::SetSilenced { id, silenced } => self.set_silenced(id, silenced),
             Command::SetRoute { id, destinations } => self.set_route(id, &destinations),
             Command::SetAddress { id, address, proven } => self.set_address(id, address, proven),
         }
@@ -192,6 +193,15 @@ impl Table {
             self.session_mut(slot).hears_all = hears_all;
             let Self { sessions, routes, .. } = self;
             routes.iter_mut().for_each(|route| route.arrange(sessions));
+        }
+        Ok(())
+    }
+
+    fn set_silenced(&mut self, id: SessionId, silenced: bool) -> Result<(), Reason> {
+        let slot = *self.by_id.get(&id).ok_or(Reason::CommandRefused)?;
+        self.session_mut(slot).silenced = silenced;
+        if silenced {
+            self.leave_stage(slot);
         }
         Ok(())
     }

@@ -76,9 +76,9 @@ class KeptCall(Keeper):
             case events.MemberLeft(member=member) if member.user_id in self._joined:
                 self._joined.discard(member.user_id)
                 write(rec.MemberLeft(now=now, user_id=member.user_id))
-            case events.MemberChanged(before=before, member=member) if before.muted != member.muted:
+            case events.MemberChanged(before=before, member=member) if _mute(before) != _mute(member):
                 if member.kept:
-                    write(rec.Muted(now=now, user_id=member.user_id, muted=member.muted))
+                    write(rec.Muted(now=now, user_id=member.user_id, muted=_mute(member)))
             case events.ConsentChanged(before=before, member=member) if before.kept != member.kept:
                 self._note_joined(member)
                 change = rec.ConsentGiven if member.kept else rec.ConsentWithdrawn
@@ -143,3 +143,8 @@ async def keep_call(
         yield kept
     finally:
         await kept.close()
+
+
+def _mute(member: MemberInfo) -> bool:
+    """By themselves, or by the server's owner."""
+    return member.muted or member.silenced

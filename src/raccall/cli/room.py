@@ -1,4 +1,4 @@
-"""Show or change a room of a running server: may it be recorded, and how long are recordings kept.
+"""Show or change a room of a running server: may it be recorded, how long are recordings kept, who is silenced.
 
 By the API (`cli.api`), with the owner's token.
 """
@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--retention-days", type=_days, metavar=f"N|{KEEP_FOR_EVER}", help="delete the server's recordings after this"
     )
+    parser.add_argument("--mute", metavar="PERSON", help="let nobody hear who is in the call by this name")
+    parser.add_argument("--unmute", metavar="PERSON", help="let them be heard again")
     parser.add_argument(
         "--server",
         default=HERE,
@@ -53,6 +55,10 @@ def run(options: argparse.Namespace) -> int:
             changes["retention_days"] = None if options.retention_days == KEEP_FOR_EVER else options.retention_days
         if changes:
             room = api.call("PATCH", f"rooms/{quote(room['room_id'])}", changes)
+        for person, silenced in ((options.mute, True), (options.unmute, False)):
+            if person is not None:
+                _silence(api, room, person, silenced)
+        room["people"] = api.call("GET", f"rooms/{quote(room['room_id'])}/members")
         room["invite"] = api.call("POST", "invites", {"room_id": room["room_id"]})["link"]
     print(json.dumps(room) if options.json else _as_text(room))
     return 0
@@ -71,10 +77,30 @@ def _find(api: Api, name: str) -> dict[str, Any]:
     raise InputError("room_unknown", f"There is no room named {name}; there are: {known}. --new makes one.")
 
 
+def _silence(api: Api, room: dict[str, Any], person: str, silenced: bool) -> None:
+    path = f"rooms/{quote(room['room_id'])}/members"
+    people: list[dict[str, Any]] = api.call("GET", path)
+    for known in people:
+        if known["name"].casefold() == person.casefold():
+            api.call("PATCH", f"{path}/{known['user_id']}", {"silenced": silenced})
+            return
+    there = ", ".join(known["name"] for known in people) or "nobody"
+    raise InputError("member_unknown", f"Nobody named {person} is in the call of {room['name']}; there: {there}.")
+
+
 def _as_text(room: dict[str, Any]) -> str:
     days = room["retention_days"]
     lasts = "for ever" if days is None else f"{days} days"
-    return (
-        f"{room['name']}: recording {room['recording']}, the server's recordings are kept {lasts}\n"
-        f"Invite: {room['invite']}"
+    people = [_person(known) for known in room["people"]]
+    return "\n".join(
+        [
+            f"{room['name']}: recording {room['recording']}, the server's recordings are kept {lasts}",
+            f"Invite: {room['invite']}",
+            *([f"In the call: {', '.join(people)}"] if people else []),
+        ]
     )
+
+
+def _person(known: dict[str, Any]) -> str:
+    notes = [note for note in ("recorder", "bot", "muted", "silenced") if known[note]]
+    return f"{known['name']} ({', '.join(notes)})" if notes else str(known["name"])

@@ -96,10 +96,18 @@ class Screen:
         self._stream.flush()
 
 
+OWN_SILENCE = {
+    True: "The server's owner has silenced you: nobody hears you now.",
+    False: "The server's owner lets you be heard again.",
+}
+
+
 def describe(event: events.Event, own_id: str) -> str | None:
     """One line for people; None for what needs none, as what the user `own_id` did."""
     match event:
-        case events.MemberJoined(member=member) | events.MemberChanged(member=member) if member.user_id == own_id:
+        case events.MemberChanged(before=before, member=member) if member.user_id == own_id:
+            return OWN_SILENCE[member.silenced] if before.silenced != member.silenced else None
+        case events.MemberJoined(member=member) if member.user_id == own_id:
             return None
         case events.TextReceived(user_id=user_id) if user_id == own_id:
             return None
@@ -163,6 +171,8 @@ def printable(text: str) -> str:
 
 
 def _describe_change(before: MemberInfo, member: MemberInfo) -> str | None:
+    if before.silenced != member.silenced:
+        return f"{member.name} is {'silenced' if member.silenced else 'no longer silenced'} by the server's owner"
     if before.muted != member.muted:
         return f"{member.name} is {'muted' if member.muted else 'no longer muted'}"
     if before.name != member.name:

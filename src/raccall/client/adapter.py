@@ -60,6 +60,7 @@ async def connect(
     *,
     name: str,
     recorder: bool = False,
+    bot: bool = False,
     owner_token: str | None = None,
     voice_by_link: bool = False,
     identity_key: bytes | None = None,
@@ -67,15 +68,15 @@ async def connect(
     """Enter the server that an invite link leads to; leaves the call and closes everything at the end.
 
     link: as `raccall serve` prints it. name: how the others see us, 1–32 characters. recorder: be shown to all as one
-    who keeps what is said. owner_token: makes a recorder the server's own, which may also record the rooms that only
-    their server records. voice_by_link: reach the voice gateway where the link leads, whatever address the server
-    announces (on the server's own machine its public address may lead nowhere). identity_key: private P-256 key of 32
-    bytes, by which others recognise us in encrypted calls; None: made for this session alone. Raises InputError
-    (malformed link or key), RefusedError (invite, name), ConnectionFailed.
+    who keeps what is said. bot: hear everyone, however many speak; needs the owner_token. That also makes a recorder
+    the server's own, which may record the rooms that only their server records. voice_by_link: reach the voice gateway
+    where the link leads, whatever address the server announces (on the server's own machine its public address may lead
+    nowhere). identity_key: private P-256 key of 32 bytes, by which others recognise us in encrypted calls; None: made
+    for this session alone. Raises InputError (malformed link or key), RefusedError (invite, name), ConnectionFailed.
     """
     invite = parse_link(link)
     identity_key = _identity_key(identity_key)
-    guest = await _become_guest(invite, name, recorder, owner_token)
+    guest = await _become_guest(invite, name, owner_token, recorder=recorder, bot=bot)
     session = Session(invite, guest, voice_by_link=voice_by_link, identity_key=identity_key)
     try:
         await session._start()
@@ -84,10 +85,10 @@ async def connect(
         await session.close()
 
 
-async def _become_guest(invite: InviteLink, name: str, recorder: bool, owner_token: str | None) -> _Guest:
+async def _become_guest(invite: InviteLink, name: str, owner_token: str | None, *, recorder: bool, bot: bool) -> _Guest:
     headers = {"authorization": f"Bearer {owner_token}"} if owner_token is not None else {}
     tls = client_context(invite.fingerprint) if invite.secure else False
-    wanted = {"invite": invite.token, "name": name, "recorder": recorder}
+    wanted = {"invite": invite.token, "name": name, "recorder": recorder, "bot": bot}
     try:
         async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=HTTP_TIMEOUT_S) as http:
             response = await http.post(f"{invite.api_url}/guests", json=wanted, headers=headers)
@@ -297,11 +298,20 @@ class Session:
     async def set_muted(self, muted: bool) -> None:
         """Stop or go on sending one's voice, and let the others see it."""
         self._muted = muted
-        if self._call is not None:
-            self._call.set_muted(muted)
+        self._apply_mute()
         if self._wanted is not None:
             self._control.set_muted(self.room_id, muted)
             await self._carrier.flush()
+
+    @property
+    def silenced(self) -> bool:
+        """By the server's owner: nobody gets one's voice, so nothing is sent either."""
+        own = self.members.get(self.user_id)
+        return own is not None and own.silenced
+
+    def _apply_mute(self) -> None:
+        if self._call is not None:
+            self._call.set_muted(self._muted or self.silenced)
 
     @property
     def deafened(self) -> bool:
@@ -441,6 +451,9 @@ class Session:
         match event:
             case events.MemberJoined() | events.MemberLeft():
                 self._tell_people()
+                self._apply_mute()
+            case events.MemberChanged():
+                self._apply_mute()
             case events.Identified():
                 self._tell_people()
                 self._identified.set()
@@ -528,7 +541,7 @@ class Session:
             tls=self._tls,
             identity=VoiceIdentity(given.room_id, self.user_id, given.session_id, given.token),
             settings=settings,
-            muted=self._muted,
+            muted=self._muted or self.silenced,
             emit=self._emit,
             hearing=self._hearing,
             end_to_end=EndToEnd(int(given.room_id), self._identity_key, people=self._people),

@@ -14,7 +14,7 @@ from raccall.clock import monotonic_now
 from raccall.errors import RaccallError, RefusedError
 from raccall.server.body_limit import BodyLimit
 from raccall.server.operator import add_operator
-from raccall.server.rooms import Room
+from raccall.server.rooms import Member, Room, member_unknown
 from raccall.server.service import Service
 from raccall.server.settings import MAX_RETENTION_DAYS
 from raccall.wire.control import RecordingPolicy
@@ -30,6 +30,7 @@ STATUS = {
     "not_owner": 403,
     "not_operator": 403,
     "room_unknown": 404,
+    "member_unknown": 404,
     "name_taken": 409,
     "room_full": 409,
     "room_exists": 409,
@@ -46,6 +47,8 @@ class GuestWanted(BaseModel):
     """The token of an invite link."""
     name: str = Field(max_length=1000)
     recorder: bool = False
+    bot: bool = False
+    """Hears everyone, however many speak. Only with the owner's token."""
 
 
 class Guest(BaseModel):
@@ -74,6 +77,21 @@ class RoomChange(BaseModel):
     recording: RecordingPolicy | None = None
     retention_days: int | None = Field(default=None, ge=1, le=MAX_RETENTION_DAYS)
     """null: for ever."""
+
+
+class MemberKnown(BaseModel):
+    user_id: str
+    name: str
+    recorder: bool
+    bot: bool
+    muted: bool
+    """By themselves."""
+    silenced: bool
+    """By the owner: nobody gets their voice."""
+
+
+class MemberChange(BaseModel):
+    silenced: bool
 
 
 class InviteWanted(BaseModel):
@@ -138,14 +156,17 @@ def _add_api(app: FastAPI, service: Service) -> None:
 
     @app.post("/api/guests", status_code=201)
     async def new_guest(wanted: GuestWanted, request: Request, authorization: Annotated[str, Header()] = "") -> Guest:
-        """With the owner's token a recorder is the server's own, which may also record where others may not."""
+        """With the owner's token a recorder is the server's own, which may also record where others may not; only with
+        it a guest may be a bot."""
         address = request.client.host if request.client else ""
         if not service.guest_allowed(address, monotonic_now()):
             raise RefusedError("too_many_requests", "Too many people came from your address; wait a moment.")
         appointed = authorization != ""
-        if appointed:
+        if appointed or wanted.bot:
             owner(authorization)
-        user = service.new_guest(wanted.invite, wanted.name, recorder=wanted.recorder, appointed=appointed)
+        user = service.new_guest(
+            wanted.invite, wanted.name, recorder=wanted.recorder, bot=wanted.bot, appointed=appointed
+        )
         await service.in_store_thread(lambda: service.keep_guest(user))
         return Guest(
             token=service.tokens.guest(user),
@@ -176,6 +197,18 @@ def _add_api(app: FastAPI, service: Service) -> None:
         service.hub.set_policy(room.id, policy, days)
         return known(room)
 
+    @app.get("/api/rooms/{room_id}/members", dependencies=[Depends(owner)])
+    async def members(room_id: str) -> list[MemberKnown]:
+        room = service.rooms.get(room_number(room_id))
+        return [known_member(room, member) for member in room.members.values()]
+
+    @app.patch("/api/rooms/{room_id}/members/{user_id}", dependencies=[Depends(owner)])
+    async def change_member(room_id: str, user_id: str, wanted: MemberChange) -> MemberKnown:
+        """Silenced, a member is heard by nobody, until this is undone or the server restarts; everyone is shown it."""
+        room = service.rooms.get(room_number(room_id))
+        member = service.hub.silence(room.id, member_number(user_id), wanted.silenced)
+        return known_member(room, member)
+
     @app.post("/api/invites", status_code=201, dependencies=[Depends(owner)])
     async def new_invite(wanted: InviteWanted) -> Invite:
         link, expires = service.invite(room_number(wanted.room_id))
@@ -192,10 +225,28 @@ def known(room: Room) -> RoomKnown:
     )
 
 
+def known_member(room: Room, member: Member) -> MemberKnown:
+    return MemberKnown(
+        user_id=str(member.user_id),
+        name=member.name,
+        recorder=member.recording,
+        bot=member.bot,
+        muted=member.muted,
+        silenced=member.user_id in room.silenced,
+    )
+
+
 def room_number(text: str) -> int:
     """Of a room's id as the API writes it. Raises RefusedError `room_unknown`."""
     if not text.isascii() or not text.isdigit() or len(text) > MAX_ID_DIGITS:
         raise RefusedError("room_unknown", "This room does not exist.")
+    return int(text)
+
+
+def member_number(text: str) -> int:
+    """As `room_number`. Raises RefusedError `member_unknown`."""
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_ID_DIGITS:
+        raise member_unknown()
     return int(text)
 
 

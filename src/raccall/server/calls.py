@@ -378,6 +378,8 @@ class Calls:
             key=session.key,
             connected=session.connected,
             records=member is None or member.recording,
+            bot=member is not None and member.bot,
+            silenced=session.user_id in room.silenced,
             may_be_kept=room.may_keep(session.user_id),
         )
 

@@ -99,6 +99,17 @@ class Hub:
         self._tell_recording(room)
         self.watcher(room)
 
+    def silence(self, room_id: int, user_id: int, silenced: bool) -> Member:
+        """The owner lets nobody get a member's voice, or lets all get it again; everyone is shown it. Raises
+        RefusedError `member_unknown`, `room_unknown`."""
+        room = self._rooms.get(room_id)
+        before = member_infos(room)
+        member = self._rooms.set_silenced(room_id, user_id, silenced)
+        self._calls.reroute()
+        self._tell_changes(room, before)
+        log.info("member_silenced" if silenced else "member_heard_again", extra={"fields": _who(room, member)})
+        return member
+
     # ---- what happens on control connections ----
 
     def on_event(self, link: ControlLink, event: Event) -> None:
@@ -235,6 +246,7 @@ class Hub:
             user_id=user.id,
             name=user.name,
             recording=user.recorder,
+            bot=user.bot,
             muted=wish.muted,
             consent=wish.consent,
             told=room.policy is control.RecordingPolicy.AUTOMATIC,
@@ -359,6 +371,10 @@ class Hub:
         if isinstance(event, control.Identify):
             link.core.close(CloseCode.AUTHENTICATION_FAILED)
         link.wake()
+
+
+def _who(room: Room, member: Member) -> dict[str, object]:
+    return {"room": room.name, "user_id": str(member.user_id), "name": member.name}
 
 
 def _log(event: str, room: Room, user: User, **fields: object) -> None:

@@ -24,7 +24,10 @@ PROXIED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 class MemberState(BaseModel):
     name: str
     muted: bool
+    silenced: bool
+    """By the owner."""
     recorder: bool
+    bot: bool
     connected: bool
     """Has a voice session."""
     up_loss_pct: float | None = None
@@ -96,13 +99,18 @@ def _room(service: Service, room: Room) -> RoomState:
     sessions = service.calls.session_ids(room.id)
     return RoomState(
         name=room.name,
-        members=[_member(service, member, sessions.get(member.user_id)) for member in room.members.values()],
+        members=[_member(service, room, member, sessions.get(member.user_id)) for member in room.members.values()],
     )
 
 
-def _member(service: Service, member: Member, session_id: int | None) -> MemberState:
+def _member(service: Service, room: Room, member: Member, session_id: int | None) -> MemberState:
     state = MemberState(
-        name=member.name, muted=member.muted, recorder=member.recording, connected=session_id is not None
+        name=member.name,
+        muted=member.muted,
+        silenced=member.user_id in room.silenced,
+        recorder=member.recording,
+        bot=member.bot,
+        connected=session_id is not None,
     )
     voice = service.watch.voices.get(session_id) if session_id is not None else None
     if voice is None:

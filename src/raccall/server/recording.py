@@ -36,7 +36,9 @@ def member_info(room: Room, member: Member) -> MemberInfo:
         user_id=str(member.user_id),
         name=member.name,
         recording=member.recording,
+        bot=member.bot,
         muted=member.muted,
+        silenced=member.user_id in room.silenced,
         consent=member.consent,
         kept=room.may_keep(member.user_id),
     )

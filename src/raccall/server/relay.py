@@ -82,6 +82,9 @@ class MediaRelay:
     def set_room(self, session_id: int, room_id: int, hears_all: bool) -> None:
         self._native.set_room(session_id, room_id, hears_all)
 
+    def set_silenced(self, session_id: int, silenced: bool) -> None:
+        self._native.set_silenced(session_id, silenced)
+
     def set_route(self, session_id: int, destinations: list[int]) -> None:
         self._native.set_route(session_id, destinations)
 

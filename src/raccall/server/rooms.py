@@ -19,6 +19,8 @@ class Member:
     name: str
     recording: bool = False
     """A recorder: everyone is shown that the call is kept."""
+    bot: bool = False
+    """A program that hears everyone, however many speak, and keeps nothing. Let in as one by the owner's token."""
     muted: bool = False
     consent: Consent = Consent.UNDECIDED
     """To being recorded."""
@@ -36,6 +38,8 @@ class Room:
     """By user id, in the order they came."""
     names: set[str] = field(default_factory=set)
     """Of the members, folded."""
+    silenced: set[int] = field(default_factory=set)
+    """User ids, who are there or not: the owner let nobody get their voices."""
     recorded_since: str | None = None
     """When the first of the recorders who are there came: UTC, ISO 8601."""
 
@@ -121,6 +125,17 @@ class Rooms:
         """The member as it is now. Raises RefusedError `not_in_call` or `room_unknown`."""
         return self._change(room_id, user_id, consent=consent)
 
+    def set_silenced(self, room_id: int, user_id: int, silenced: bool) -> Member:
+        """Who is silenced stays so when they come back. Raises RefusedError `member_unknown` or `room_unknown`."""
+        room = self.get(room_id)
+        if (member := room.members.get(user_id)) is None:
+            raise member_unknown()
+        if silenced:
+            room.silenced.add(user_id)
+        else:
+            room.silenced.discard(user_id)
+        return member
+
     def _change(self, room_id: int, user_id: int, **changes: Any) -> Member:
         members = self.get(room_id).members
         if user_id not in members:
@@ -133,6 +148,10 @@ class Rooms:
 def fold(name: str) -> str:
     """Names that look alike to a hurried reader are the same name."""
     return " ".join(name.casefold().split())
+
+
+def member_unknown() -> RefusedError:
+    return RefusedError("member_unknown", "Nobody with this id is in the room's call.")
 
 
 def name_taken(name: str) -> RefusedError:

@@ -36,6 +36,10 @@ class Voice:
     """It has its key. Before, the relay knows it for IP discovery only."""
     records: bool
     """It keeps what it hears."""
+    bot: bool = False
+    """It hears everyone, not only the loudest, and keeps nothing."""
+    silenced: bool = False
+    """By the room's owner: nobody gets it."""
     may_be_kept: bool
     """Its user agreed to that, as far as the room asks (`Room.may_keep`)."""
 
@@ -52,6 +56,7 @@ class Entry:
     """Not only the loudest: what is kept must be whole."""
     destinations: tuple[int, ...]
     """Session ids, sorted."""
+    silenced: bool = False
 
 
 Table = dict[int, Entry]
@@ -78,6 +83,12 @@ class SetRoom:
 
 
 @dataclass(frozen=True, slots=True)
+class SetSilenced:
+    session_id: int
+    silenced: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SetRoute:
     session_id: int
     destinations: tuple[int, ...]
@@ -88,7 +99,7 @@ class RemoveSession:
     session_id: int
 
 
-Command = AddSession | SetRoom | SetRoute | RemoveSession
+Command = AddSession | SetRoom | SetSilenced | SetRoute | RemoveSession
 
 
 class RelayHandle(Protocol):
@@ -97,6 +108,7 @@ class RelayHandle(Protocol):
     def add_session(self, session_id: int, ssrc: int, mode: str, key: bytes) -> None: ...
     def remove_session(self, session_id: int) -> None: ...
     def set_room(self, session_id: int, room_id: int, hears_all: bool) -> None: ...
+    def set_silenced(self, session_id: int, silenced: bool) -> None: ...
     def set_route(self, session_id: int, destinations: list[int]) -> None: ...
     def set_address(self, session_id: int, address: tuple[str, int], *, proven: bool) -> None: ...
     def counters(self) -> dict[str, int]: ...
@@ -133,7 +145,13 @@ def plan(voices: Iterable[Voice]) -> Table:
         if not voice.may_be_kept and (recorders := keeping.get(voice.room_id)):
             destinations = [listener for listener in destinations if listener not in recorders]
         table[voice.session_id] = Entry(
-            voice.ssrc, voice.mode, voice.key, voice.room_id, voice.records, tuple(destinations)
+            ssrc=voice.ssrc,
+            mode=voice.mode,
+            key=voice.key,
+            room_id=voice.room_id,
+            hears_all=voice.records or voice.bot,
+            destinations=tuple(destinations),
+            silenced=voice.silenced,
         )
     return table
 
@@ -147,6 +165,8 @@ def diff(old: Table, new: Table) -> list[Command]:
             commands.append(AddSession(session_id, entry.ssrc, entry.mode, entry.key))
         if before is None or (before.room_id, before.hears_all) != (entry.room_id, entry.hears_all):
             commands.append(SetRoom(session_id, entry.room_id, entry.hears_all))
+        if (before is not None and before.silenced) != entry.silenced:
+            commands.append(SetSilenced(session_id, entry.silenced))
     for session_id, entry in new.items():
         before = old.get(session_id)
         if entry.destinations != (before.destinations if before else ()):
@@ -163,6 +183,8 @@ def apply(commands: Iterable[Command], relay: RelayHandle) -> None:
                 relay.add_session(command.session_id, command.ssrc, command.mode, command.key)
             case SetRoom():
                 relay.set_room(command.session_id, command.room_id, command.hears_all)
+            case SetSilenced():
+                relay.set_silenced(command.session_id, command.silenced)
             case SetRoute():
                 relay.set_route(command.session_id, list(command.destinations))
             case RemoveSession():

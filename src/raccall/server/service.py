@@ -108,10 +108,17 @@ class Service:
         expires = wall_now() + INVITE_LASTS
         return self.place.link(self.tokens.invite(room_id, expires)), expires
 
-    def new_guest(self, invite: str, name: str, *, recorder: bool, appointed: bool) -> User:
+    def new_guest(self, invite: str, name: str, *, recorder: bool, bot: bool, appointed: bool) -> User:
         """Let someone in, if the invite is good and the name is free. Raises RefusedError or InputError."""
         room_id = self.tokens.read_invite(invite, wall_now())
-        user = User(id=self.new_id(), name=check_name(name), recorder=recorder, room_id=room_id, appointed=appointed)
+        user = User(
+            id=self.new_id(),
+            name=check_name(name),
+            recorder=recorder,
+            room_id=room_id,
+            appointed=appointed,
+            bot=bot,
+        )
         self.hub.check_guest(user)
         return user
 

@@ -24,6 +24,8 @@ class User:
     room_id: int
     appointed: bool = False
     """Let in with the owner's token: the server's own recorder."""
+    bot: bool = False
+    """Let in with the owner's token, too: hears everyone, however many speak."""
 
 
 class Tokens:
@@ -52,15 +54,15 @@ class Tokens:
         return room_id
 
     def guest(self, user: User) -> str:
-        return _text(self._guests.dumps([user.id, user.name, user.recorder, user.room_id, user.appointed]))
+        return _text(self._guests.dumps([user.id, user.name, user.recorder, user.room_id, user.appointed, user.bot]))
 
     def read_guest(self, token: str) -> User:
         """Raises RefusedError `token_invalid`."""
         try:
-            user_id, name, recorder, room_id, appointed = self._guests.loads(token)
+            user_id, name, recorder, room_id, appointed, *later = self._guests.loads(token)
         except (BadData, TypeError, ValueError):
             raise RefusedError("token_invalid", "The token is not from this server; ask for a new one.") from None
-        return User(id=user_id, name=name, recorder=recorder, room_id=room_id, appointed=appointed)
+        return User(id=user_id, name=name, recorder=recorder, room_id=room_id, appointed=appointed, bot=later == [True])
 
     def check_owner(self, token: str) -> None:
         """Raises RefusedError `not_owner`."""

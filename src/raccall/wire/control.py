@@ -49,7 +49,11 @@ class MemberInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     recording: bool = False
     """True for a recorder: everyone is shown that the call is kept."""
+    bot: bool = False
+    """A program, let in as one by the server's owner: it hears everyone, however many speak."""
     muted: bool = False
+    silenced: bool = False
+    """By the server's owner: nobody gets this member's voice."""
     consent: Consent = Consent.UNDECIDED
     kept: bool = False
     """A recorder in the room gets this member's voice and lines."""
