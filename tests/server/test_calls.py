@@ -63,7 +63,7 @@ def test_a_late_joiner_is_told_who_is_there_and_whose_voice_is_whose(house):
         (Opcode.SPEAKING, {"user_id": "1", "ssrc": ssrc, "speaking": 1}),
     ]
     assert early.take() == [(Opcode.CLIENTS_CONNECT, {"user_ids": ["2"]})]
-    assert [c for c in house.relay.take() if c[0] == "route"] == [("route", 1, [2]), ("route", 2, [1])]
+    assert [c for c in house.relay.take() if c[0] == "route"] == [("route", 2, [1]), ("route", 1, [2])]
 
 
 def test_all_voices_of_a_room_have_its_lane(house):

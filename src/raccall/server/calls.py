@@ -11,7 +11,7 @@ import hmac
 import ipaddress
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from raccall.server import routing
@@ -42,7 +42,7 @@ GOODBYES = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 RESUMABLE = frozenset({CloseCode.SESSION_TIMEOUT, CloseCode.SERVER_CRASHED})
 """Of the codes the server closes with: the client may be there still."""
 PLANNED_AT_ONCE = 30
-"""Voice sessions of a server."""
+"""Voice sessions of a server; of more, the routes to those who come and go are planned together."""
 STUN_COOKIE = 0x2112A442
 """Never an SSRC: an IP discovery request with it would look like STUN."""
 
@@ -247,13 +247,13 @@ class Calls:
         session = self._links[link]
         session.mode = event.mode
         session.connected = True
-        self._introduce(session)
+        others = list(self._others(session))
+        self._introduce(session, others)
         self._replan(session.room_id)
         proven = link.peer is not None and _same_address(link.peer, event.address)
         self._relay.set_address(session.id, (event.address, event.port), proven=proven)
         _log("voice_connected", session, mode=session.mode)
         self._describe(session)
-        others = list(self._others(session))
         self._tell(session, ClientsConnect(user_ids=[str(other.user_id) for other in others]))
         for other in others:
             if other.speaking is not None:
@@ -268,13 +268,17 @@ class Calls:
         else:
             self._routes.add(room_id, None)
 
-    def _introduce(self, session: VoiceSession) -> None:
-        """Let the relay know it now, with the mode it has; routes may wait a moment."""
-        known = {session.id: self._table[session.id]} if session.id in self._table else {}
-        alone = routing.plan([self._voice(session)])
-        for session_id, before in known.items():
-            alone[session_id] = replace(alone[session_id], destinations=before.destinations)
-        routing.apply(routing.diff(known, alone), self._relay)
+    def _introduce(self, session: VoiceSession, others: Iterable[VoiceSession] = ()) -> None:
+        """Let the relay know it now, with the mode it has, and who hears it: its first word does not wait, what the
+        others say to it may."""
+        voice = self._voice(session)
+        members = self._rooms.get(session.room_id).members
+        keeping = {other.id for other in others if (known := members.get(other.user_id)) is None or known.recording}
+        destinations = routing.heard_by(voice, sorted(other.id for other in others), keeping)
+        before = {session.id: self._table[session.id]} if session.id in self._table else {}
+        alone = routing.plan([voice])
+        alone[session.id] = replace(alone[session.id], destinations=tuple(destinations))
+        routing.apply(routing.diff(before, alone), self._relay)
         self._table |= alone
 
     def _announce(self, room_id: int, news: list[News]) -> None:

@@ -138,12 +138,8 @@ def plan(voices: Iterable[Voice]) -> Table:
                 keeping.setdefault(voice.room_id, set()).add(voice.session_id)
     table: Table = {}
     for voice in voices:
-        destinations = everybody.get(voice.room_id, []) if voice.connected else []
-        if destinations:
-            own = bisect_left(destinations, voice.session_id)
-            destinations = destinations[:own] + destinations[own + 1 :]
-        if not voice.may_be_kept and (recorders := keeping.get(voice.room_id)):
-            destinations = [listener for listener in destinations if listener not in recorders]
+        listeners = everybody.get(voice.room_id, []) if voice.connected else []
+        destinations = heard_by(voice, listeners, keeping.get(voice.room_id, set()))
         table[voice.session_id] = Entry(
             ssrc=voice.ssrc,
             mode=voice.mode,
@@ -154,6 +150,17 @@ def plan(voices: Iterable[Voice]) -> Table:
             silenced=voice.silenced,
         )
     return table
+
+
+def heard_by(voice: Voice, listeners: list[int], keeping: set[int]) -> list[int]:
+    """The sessions that get this voice. listeners: all that hear in its room, sorted. keeping: those of them that
+    record."""
+    own = bisect_left(listeners, voice.session_id)
+    if listeners[own : own + 1] == [voice.session_id]:
+        listeners = listeners[:own] + listeners[own + 1 :]
+    if voice.may_be_kept or not keeping:
+        return listeners
+    return [listener for listener in listeners if listener not in keeping]
 
 
 def diff(old: Table, new: Table) -> list[Command]:

@@ -11,6 +11,9 @@ from typing import TypeVar
 import msgspec
 
 MAX_MESSAGE_BYTES = 64 * 1024
+"""Of a client."""
+MAX_SERVER_MESSAGE_BYTES = 1 << 20
+"""Ready names everybody in the room: up to 300 bytes for each."""
 MAX_TEXT_CHARS = 4000
 MAX_NAME_CHARS = 32
 
@@ -283,12 +286,12 @@ class MalformedMessage(Exception):
 
 def parse_client_message(data: str | bytes) -> ClientMessage:
     """Read what a client sent. Raises MalformedMessage, and nothing else."""
-    return _parse(_to_server, data)
+    return _parse(_to_server, data, MAX_MESSAGE_BYTES)
 
 
 def parse_server_message(data: str | bytes) -> ServerMessage:
     """Read what a server sent. Raises MalformedMessage, and nothing else."""
-    return _parse(_to_client, data)
+    return _parse(_to_client, data, MAX_SERVER_MESSAGE_BYTES)
 
 
 def write_message(message: _Message) -> str:
@@ -296,9 +299,9 @@ def write_message(message: _Message) -> str:
     return _encode(message).decode()
 
 
-def _parse(decoder: "msgspec.json.Decoder[M]", data: str | bytes) -> M:
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise MalformedMessage("longer than 64 KiB")
+def _parse(decoder: "msgspec.json.Decoder[M]", data: str | bytes, limit: int) -> M:
+    if len(data) > limit:
+        raise MalformedMessage(f"longer than {limit >> 10} KiB")
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

@@ -17,6 +17,8 @@ from raccall.voice.gateway.codes import Speaking as Speaking
 from raccall.voice.gateway.codes import VoiceMalformed as VoiceMalformed
 
 GATEWAY_VERSION = 8
+MAX_SERVER_MESSAGE_BYTES = 1 << 20
+"""ClientsConnect names everybody in the room: 22 bytes for each."""
 MAX_MESSAGE_BYTES = 16 * 1024
 """Ours are under 1 KiB; a key as a list of 32 numbers is the longest field."""
 
@@ -284,7 +286,7 @@ _from_server = _decoders(
 
 def parse_client_message(data: str | bytes) -> ClientMessage:
     """Read what a client sent. Raises VoiceMalformed, and nothing else."""
-    envelope = _open(data)
+    envelope = _open(data, MAX_MESSAGE_BYTES)
     if (decoder := _from_client.get(envelope.op)) is None:
         raise VoiceMalformed(CloseCode.UNKNOWN_OPCODE, f"opcode {envelope.op}")
     message: ClientMessage = _fields(decoder, envelope.d)
@@ -293,7 +295,7 @@ def parse_client_message(data: str | bytes) -> ClientMessage:
 
 def parse_server_message(data: str | bytes) -> Numbered:
     """Read what a server sent; an opcode not used here becomes Unknown. Raises VoiceMalformed, and nothing else."""
-    envelope = _open(data)
+    envelope = _open(data, MAX_SERVER_MESSAGE_BYTES)
     if envelope.op == Opcode.RESUMED:
         return Numbered(Resumed(), envelope.seq)
     if (decoder := _from_server.get(envelope.op)) is None:
@@ -310,9 +312,9 @@ def write_message(message: ClientMessage | ServerMessage, seq: int | None = None
     return _encode(envelope).decode()
 
 
-def _open(data: str | bytes) -> _Envelope:
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise VoiceMalformed(CloseCode.DECODE_ERROR, f"longer than {MAX_MESSAGE_BYTES} bytes")
+def _open(data: str | bytes, limit: int) -> _Envelope:
+    if len(data) > limit:
+        raise VoiceMalformed(CloseCode.DECODE_ERROR, f"longer than {limit} bytes")
     try:
         return _envelope.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
