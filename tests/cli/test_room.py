@@ -32,15 +32,16 @@ async def test_what_is_changed_is_in_force_stored_and_shown(
     data = ("--data", str(tmp_path / "data"))
     assert await room(server, "LOUNGE", *data) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0] == "lounge: recording ask, the server's recordings are kept for ever"
+    assert shown[0] == "lounge: recording ask, the server's recordings are kept for ever; encryption preferred"
     assert shown[1].startswith(f"Invite: {server.url}/join/")
-    change = ("--recording", "automatic", "--retention-days", "30", "--json")
+    change = ("--recording", "automatic", "--retention-days", "30", "--encryption", "off", "--json")
     assert await room(server, "lounge", *change, "--owner", server.owner_token) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["recording"], told["retention_days"]) == ("automatic", 30)
+    assert (told["recording"], told["retention_days"], told["encryption"]) == ("automatic", 30, "off")
     known = server.service.rooms.all()[0]
     (stored,) = server.service.store.rooms()
     assert (known.policy, known.retention_days) == (stored.recording, stored.retention_days) == ("automatic", 30)
+    assert known.encryption == stored.encryption == "off"
     monkeypatch.setenv("RACCALL_OWNER", server.owner_token)
     assert await room(server, "lounge", "--retention-days", "forever") == 0
     assert (known.policy, known.retention_days) == ("automatic", None)

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import davey
 import discord
 import nacl.secret
 import numpy as np
@@ -23,6 +24,7 @@ from raccall.units import FRAME_SAMPLES, OPUS_PAYLOAD_TYPE, SAMPLE_RATE_HZ
 from raccall.voice.codec import Encoder
 from raccall.voice.engine import PacketTap, Sound
 from raccall.voice.tap import EngineTap
+from raccall.wire.control import EncryptionPolicy
 from raccall.wire.tls import client_context
 
 RTP_HEADER_BYTES = 12
@@ -57,14 +59,27 @@ class Room:
         return gateway.voice_client
 
 
-@pytest.fixture
-async def room(tmp_path: Path) -> AsyncIterator[Room]:
+@asynccontextmanager
+async def open_room(data: Path, encryption: EncryptionPolicy) -> AsyncIterator[Room]:
     async with AsyncExitStack() as stack:
-        settings = ServerSettings(host="127.0.0.1", port=0, data=tmp_path / "data", tls=True)
+        settings = ServerSettings(host="127.0.0.1", port=0, data=data, tls=True, encryption=encryption)
         server = await stack.enter_async_context(RunningServer(settings))
         async with asyncio.timeout(20):
             yield Room(server.invite(), stack)
             await stack.aclose()
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    """Without end-to-end encryption: what the relay passes on can be compared with what was sent."""
+    async with open_room(tmp_path / "data", EncryptionPolicy.OFF) as room:
+        yield room
+
+
+@pytest.fixture
+async def encrypted_room(tmp_path: Path) -> AsyncIterator[Room]:
+    async with open_room(tmp_path / "data", EncryptionPolicy.REQUIRED) as room:
+        yield room
 
 
 @pytest.fixture(scope="module")
@@ -211,3 +226,52 @@ async def test_it_leaves_like_any_other(room: Room) -> None:
         if type(event).__name__ == "MemberLeft":
             break
     assert list(stayer.members) == [stayer.user_id]
+
+
+# ---- encrypted end to end ----
+
+
+async def agree(*clients: discord.VoiceClient) -> None:
+    """Wait until they are in one epoch of one group, alone, and show the same code."""
+    users = {str(client.user.id) for client in clients}
+    while True:
+        sessions = [client._connection.dave_session for client in clients]
+        together = all(session and session.ready and set(session.get_user_ids()) == users for session in sessions)
+        if (
+            together
+            and len({(client.voice_privacy_code, client._connection.dave_session.epoch) for client in clients}) == 1
+        ):
+            return
+        await asyncio.sleep(0.02)
+
+
+Ears = dict[discord.VoiceClient, "asyncio.Queue[bytes]"]
+
+
+async def all_hear(speaker: discord.VoiceClient, ears: Ears, packets: list[bytes]) -> None:
+    """What the relay sends on is not what was said, until a hearer's own keys open it."""
+    await speak(speaker, packets)
+    for hearer, datagrams in ears.items():
+        carried: list[bytes] = []
+        while len(carried) < len(packets):
+            datagram = await datagrams.get()
+            if datagram[1] & 0x7F == OPUS_PAYLOAD_TYPE:
+                carried.append(open_with_pynacl(hearer, datagram))
+        assert not set(carried) & set(packets)
+        dave = hearer._connection.dave_session
+        assert [dave.decrypt(speaker.user.id, davey.MediaType.audio, frame) for frame in carried] == packets
+
+
+async def test_three_of_them_are_encrypted_end_to_end(encrypted_room: Room, packets: list[bytes]) -> None:
+    anna, ben = await encrypted_room.discord_client("anna"), await encrypted_room.discord_client("ben")
+    await agree(anna, ben)
+    async with listening(anna) as at_anna, listening(ben) as at_ben:
+        await all_hear(anna, {ben: at_ben}, packets)
+        cleo = await encrypted_room.discord_client("cleo")
+        await agree(anna, ben, cleo)
+        async with listening(cleo) as at_cleo:
+            await all_hear(anna, {ben: at_ben, cleo: at_cleo}, packets)
+            await all_hear(cleo, {anna: at_anna, ben: at_ben}, packets)
+            await ben.disconnect()
+            await agree(anna, cleo)
+            await all_hear(cleo, {anna: at_anna}, packets)

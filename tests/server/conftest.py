@@ -11,7 +11,7 @@ from raccall.server.hub import Hub
 from raccall.server.rooms import Rooms
 from raccall.server.tokens import Tokens, User
 from raccall.units import NANOS_PER_MS, Nanos
-from raccall.voice.gateway import messages
+from raccall.voice.gateway import binary, messages
 from raccall.voice.gateway.server import OFFERED_MODES, VoiceGatewayServer
 from raccall.wire import control
 
@@ -92,7 +92,7 @@ class House:
         self.relay = FakeRelay()
         self.tokens = Tokens(b"secret")
         self.rooms = Rooms(capacity=2)
-        self.rooms.add(ROOM, "lounge")
+        self.rooms.add(ROOM, "lounge", encryption=control.EncryptionPolicy.OFF)
         self.rooms.add(ROOM + 1, "kitchen")
         self.calls = Calls(self.relay, self.rooms)
         self.hub = Hub(self.rooms, self.calls, self.tokens)
@@ -113,6 +113,7 @@ class House:
         for batches in (self.hub._presence, self.calls._routes, self.calls._news):
             for waited_ms in (0, BATCH_MS, 2 * BATCH_MS):
                 batches.handle_timer(Nanos(self.now + waited_ms * NANOS_PER_MS))
+        self.calls.encryption.handle_timer(self.now)
 
     def user(self, user_id, name, room_id=ROOM, recorder=False, bot=False):
         return User(id=user_id, name=name, recorder=recorder, bot=bot, room_id=room_id)
@@ -164,16 +165,16 @@ class VoiceClient:
 
     def send(self, message):
         core = self.link.core
-        core.receive(messages.write_message(message), self.house.now)
+        data = isinstance(message, binary.ClientBinary) and binary.write_client_binary(message)
+        core.receive(data or messages.write_message(message), self.house.now)
         while (event := core.next_event()) is not None:
             self.house.calls.on_event(self.link, event)
         return self.take()
 
     def take(self):
-        """(opcode, fields) of what came."""
+        """(opcode, fields) of what came; for a binary message (opcode, message)."""
         self.house.settle()
-        came = [json.loads(text) for text in self.link.core.to_send(self.house.now)]
-        return [(messages.Opcode(message["op"]), message["d"]) for message in came]
+        return [_came(data) for data in self.link.core.to_send(self.house.now)]
 
     def identify(self, user, server, **changes):
         fields = {
@@ -200,6 +201,14 @@ class VoiceClient:
     @property
     def closed_with(self):
         return self.link.core.close_code
+
+
+def _came(data):
+    if isinstance(data, bytes):
+        message, _ = binary.parse_server_binary(data)
+        return message.opcode, message
+    came = json.loads(data)
+    return messages.Opcode(came["op"]), came["d"]
 
 
 @pytest.fixture

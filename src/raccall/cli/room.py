@@ -1,4 +1,4 @@
-"""Show or change a room of a running server: may it be recorded, how long are recordings kept, who is silenced.
+"""Show or change a room of a running server: is it recorded, encrypted, how long is what kept, who is silenced.
 
 By the API (`cli.api`), with the owner's token.
 """
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from raccall.cli.api import HERE, Api, add_data, token_of
 from raccall.errors import InputError
-from raccall.wire.control import RecordingPolicy
+from raccall.wire.control import EncryptionPolicy, RecordingPolicy
 
 KEEP_FOR_EVER = "forever"
 
@@ -25,6 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=list(RecordingPolicy),
         metavar="|".join(RecordingPolicy),
         help="off: no recorder may come; ask: those who agree are recorded; automatic: the server records every call",
+    )
+    parser.add_argument(
+        "--encryption",
+        type=EncryptionPolicy,
+        choices=list(EncryptionPolicy),
+        metavar="|".join(EncryptionPolicy),
+        help="end to end; required: clients that cannot are not let in; preferred: unless such a client is there; off",
     )
     parser.add_argument(
         "--retention-days", type=_days, metavar=f"N|{KEEP_FOR_EVER}", help="delete the server's recordings after this"
@@ -51,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
         changes: dict[str, object] = {}
         if options.recording is not None:
             changes["recording"] = options.recording
+        if options.encryption is not None:
+            changes["encryption"] = options.encryption
         if options.retention_days is not None:
             changes["retention_days"] = None if options.retention_days == KEEP_FOR_EVER else options.retention_days
         if changes:
@@ -94,7 +103,8 @@ def _as_text(room: dict[str, Any]) -> str:
     people = [_person(known) for known in room["people"]]
     return "\n".join(
         [
-            f"{room['name']}: recording {room['recording']}, the server's recordings are kept {lasts}",
+            f"{room['name']}: recording {room['recording']}, the server's recordings are kept {lasts}; "
+            f"encryption {room['encryption']}",
             f"Invite: {room['invite']}",
             *([f"In the call: {', '.join(people)}"] if people else []),
         ]

@@ -16,7 +16,7 @@ from raccall.server.relay import SPEAKERS_AT_ONCE
 from raccall.server.settings import FIRST_ROOM, ServerSettings
 from raccall.store import default_data_folder
 from raccall.units import DEFAULT_PORT
-from raccall.wire.control import RecordingPolicy
+from raccall.wire.control import EncryptionPolicy, RecordingPolicy
 
 RECORDER_AFTER_S = 1.0
 
@@ -40,6 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=list(RecordingPolicy),
         metavar="|".join(RecordingPolicy),
         help="may that room be recorded? off: no; ask: those who agree (the first setting); automatic: by this server",
+    )
+    parser.add_argument(
+        "--encryption",
+        type=EncryptionPolicy,
+        choices=list(EncryptionPolicy),
+        metavar="|".join(EncryptionPolicy),
+        help="of that room's calls, end to end. required: clients that cannot are not let in; preferred: unless there "
+        "is one; off",
     )
     parser.add_argument("--retention-days", type=int, metavar="N", help="delete this server's recordings of that room")
     parser.add_argument("--recordings", type=Path, metavar="DIR", help="where they go (default: in the data folder)")
@@ -76,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
         public_address=options.public_address,
         room=options.room,
         recording=options.recording,
+        encryption=options.encryption,
         retention_days=options.retention_days,
         speakers_at_once=options.speakers_at_once,
         old_modes=options.old_modes,

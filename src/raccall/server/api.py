@@ -1,6 +1,7 @@
 """The HTTP side: `/api`, and what a browser sees that opens an invite link."""
 
 import html
+from collections.abc import Callable
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, FastAPI, Header, Request
@@ -17,7 +18,7 @@ from raccall.server.operator import add_operator
 from raccall.server.rooms import Member, Room, member_unknown
 from raccall.server.service import Service
 from raccall.server.settings import MAX_RETENTION_DAYS
-from raccall.wire.control import RecordingPolicy
+from raccall.wire.control import EncryptionPolicy, RecordingPolicy
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ STATUS = {
     "room_exists": 409,
     "recording_off": 403,
     "recording_reserved": 403,
+    "encryption_too_many": 409,
     "too_many_requests": 429,
     "database_unusable": 503,
 }
@@ -71,10 +73,12 @@ class RoomKnown(BaseModel):
     recording: RecordingPolicy
     retention_days: int | None
     """How long the server's own recordings are kept; null: for ever."""
+    encryption: EncryptionPolicy
 
 
 class RoomChange(BaseModel):
     recording: RecordingPolicy | None = None
+    encryption: EncryptionPolicy | None = None
     retention_days: int | None = Field(default=None, ge=1, le=MAX_RETENTION_DAYS)
     """null: for ever."""
 
@@ -122,8 +126,9 @@ class Problem(BaseModel):
     sentence: str
 
 
-def create_app(service: Service) -> FastAPI:
-    """The ASGI application of one server, without its WebSockets."""
+def create_app(service: Service, on_change: Callable[[], None]) -> FastAPI:
+    """The ASGI application of one server, without its WebSockets. `on_change` is called when the hub's timer may have
+    moved."""
     app = FastAPI(
         title="Raccall",
         version=__version__,
@@ -134,13 +139,13 @@ def create_app(service: Service) -> FastAPI:
     )
     app.add_middleware(BodyLimit)
     _add_errors(app)
-    _add_api(app, service)
+    _add_api(app, service, on_change)
     add_operator(app, service)
     _add_pages(app, service)
     return app
 
 
-def _add_api(app: FastAPI, service: Service) -> None:
+def _add_api(app: FastAPI, service: Service, on_change: Callable[[], None]) -> None:
     def owner(authorization: Annotated[str, Header()] = "") -> None:
         service.tokens.check_owner(authorization.removeprefix("Bearer "))
 
@@ -195,6 +200,11 @@ def _add_api(app: FastAPI, service: Service) -> None:
         days = wanted.retention_days if "retention_days" in changed else room.retention_days
         await service.in_store_thread(lambda: service.keep_policy(room.id, policy, days))
         service.hub.set_policy(room.id, policy, days)
+        if (encryption := wanted.encryption) is not None:
+            service.hub.check_encryption(room.id, encryption)
+            await service.in_store_thread(lambda: service.keep_encryption(room.id, encryption))
+            service.hub.set_encryption(room.id, encryption)
+            on_change()
         return known(room)
 
     @app.get("/api/rooms/{room_id}/members", dependencies=[Depends(owner)])
@@ -222,6 +232,7 @@ def known(room: Room) -> RoomKnown:
         members=len(room.members),
         recording=room.policy,
         retention_days=room.retention_days,
+        encryption=room.encryption,
     )
 
 

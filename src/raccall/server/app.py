@@ -146,7 +146,9 @@ class RunningServer:
             self._binding.close()
 
     def _load_http(self) -> ASGIApp:
-        return cast(ASGIApp, importlib.import_module("raccall.server.api").create_app(self.service))
+        return cast(
+            ASGIApp, importlib.import_module("raccall.server.api").create_app(self.service, self._timer_moved.set)
+        )
 
     def _config(self, certificate: tls.Certificate | None) -> uvicorn.Config:
         door = functools.partial(

@@ -16,22 +16,27 @@ from dataclasses import dataclass, field, replace
 
 from raccall.server import routing
 from raccall.server.batches import Batches
+from raccall.server.encryption import Encryption
 from raccall.server.keys import KeyWatch
 from raccall.server.link import Link
 from raccall.server.rooms import Rooms
 from raccall.server.routing import RelayHandle, Table, Voice
 from raccall.server.uplinks import Counts
 from raccall.units import NANOS_PER_MS, Nanos
+from raccall.voice.gateway.binary import DaveToClient, Proposals
 from raccall.voice.gateway.messages import ClientDisconnect, ClientsConnect, CloseCode, UserSpeaking
 from raccall.voice.gateway.replay import ReplayBuffer
 from raccall.voice.gateway.server import (
     OFFERED_MODES,
+    Announcement,
+    EncryptionMessage,
     Identified,
     ProtocolSelected,
     ResumeRequested,
     SpeakingChanged,
     VoiceGatewayServer,
-    announce_to,
+    Wire,
+    body_of,
     first_replay,
 )
 
@@ -49,8 +54,7 @@ STUN_COOKIE = 0x2112A442
 log = logging.getLogger("raccall.server")
 
 VoiceLink = Link[VoiceGatewayServer]
-SessionEvent = Identified | ResumeRequested | ProtocolSelected | SpeakingChanged
-Announcement = ClientsConnect | ClientDisconnect | UserSpeaking
+SessionEvent = Identified | ResumeRequested | ProtocolSelected | SpeakingChanged | EncryptionMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,11 @@ class VoiceSession:
     """What the client said last; None before it spoke."""
     described_key: bytes = b""
     """The key that the client was told last."""
-    replay: ReplayBuffer = field(default_factory=first_replay)
+    dave_version: int
+    """The newest of end-to-end encryption that the client speaks; 0: none."""
+    described_dave_version: int = 0
+    """What the client was told last that the call is at."""
+    replay: ReplayBuffer[Wire] = field(default_factory=first_replay)
     expires: Nanos | None = None
     """When a lost connection can no longer be resumed."""
 
@@ -112,6 +120,7 @@ class Calls:
         self._routes: Batches[None] = Batches(lambda room_id, changes: self.reroute())
         self._news: Batches[News] = Batches(self._announce)
         self._last_id = 0
+        self.encryption = Encryption(rooms, self)
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -185,6 +194,9 @@ class Calls:
                 self._on_protocol_selected(link, event)
             case SpeakingChanged():
                 self._on_speaking(link, event.speaking)
+            case EncryptionMessage():
+                session = self._links[link]
+                self.encryption.receive(session.room_id, session, event.message)
 
     def on_lost(self, link: VoiceLink, code: int | None, now: Nanos) -> None:
         """The WebSocket is gone. `code`: what the client closed with, None if it did not."""
@@ -202,7 +214,7 @@ class Calls:
     def get_timer(self) -> Nanos | None:
         """When `handle_timer` wants to be called."""
         timers = [session.expires for session in self._sessions.values()]
-        timers += [self._routes.get_timer(), self._news.get_timer()]
+        timers += [self._routes.get_timer(), self._news.get_timer(), self.encryption.get_timer()]
         return min((timer for timer in timers if timer is not None), default=None)
 
     def handle_timer(self, now: Nanos) -> None:
@@ -212,6 +224,30 @@ class Calls:
         for session in list(self._sessions.values()):
             if session.expires is not None and now >= session.expires:
                 self._end(session)
+        self.encryption.handle_timer(now)
+
+    # ---- what encryption asks ----
+
+    def parties(self, room_id: int) -> list[VoiceSession]:
+        """Who is connected."""
+        return [session for session in self._sessions.values() if session.room_id == room_id and session.connected]
+
+    def pass_on(self, room_id: int, user_ids: Iterable[int], message: DaveToClient) -> None:
+        """The same bytes to each of these users."""
+        if isinstance(message, Proposals):
+            self._news.flush(room_id)  # who is to be added is known to all
+        body, users = body_of(message), set(user_ids)
+        for session in self.parties(room_id):
+            if session.user_id in users:
+                self._pass_on(session, body)
+
+    def describe_again(self, party: VoiceSession) -> None:
+        """The call is at another version than the client was told."""
+        self._describe(party)
+
+    def send_away(self, party: VoiceSession, code: CloseCode) -> None:
+        """End a session."""
+        self._end(party, code)
 
     # ---- inside ----
 
@@ -223,12 +259,14 @@ class Calls:
             self._refuse(link, CloseCode.AUTHENTICATION_FAILED)
         elif event.server_id != str(voice_pass.room_id):
             self._refuse(link, CloseCode.SERVER_NOT_FOUND)
+        elif not self.encryption.admits(self._rooms.get(voice_pass.room_id), event.dave_version):
+            self._refuse(link, CloseCode.ENCRYPTION_REQUIRED)
         else:
             for former in self._of(voice_pass.user_id, voice_pass.room_id):
                 self._end(former, CloseCode.DISCONNECTED)
-            self._begin(link, voice_pass)
+            self._begin(link, voice_pass, event.dave_version)
 
-    def _begin(self, link: VoiceLink, voice_pass: VoicePass) -> None:
+    def _begin(self, link: VoiceLink, voice_pass: VoicePass, dave_version: int) -> None:
         self._last_id += 1
         session = VoiceSession(
             id=self._last_id,
@@ -236,6 +274,7 @@ class Calls:
             ssrc=self._new_ssrc(voice_pass.room_id),
             key=self._random_bytes(routing.KEY_BYTES),
             link=link,
+            dave_version=dave_version,
         )
         self._sessions[session.id] = session
         self._links[link] = session
@@ -247,6 +286,7 @@ class Calls:
         session = self._links[link]
         session.mode = event.mode
         session.connected = True
+        self.encryption.touch(session.room_id)
         others = list(self._others(session))
         self._introduce(session, others)
         self._replan(session.room_id)
@@ -298,8 +338,11 @@ class Calls:
     def _describe(self, session: VoiceSession) -> None:
         """Tell the client its key; one whose connection is lost is told when it resumes."""
         if session.link is not None:
-            session.link.core.describe(mode=session.mode, key=session.key, media_session_id=str(session.id))
-            session.described_key = session.key
+            version = self.encryption.version(session.room_id)
+            session.link.core.describe(
+                mode=session.mode, key=session.key, media_session_id=str(session.id), dave_version=version
+            )
+            session.described_key, session.described_dave_version = session.key, version
             session.link.wake()
 
     def _on_speaking(self, link: VoiceLink, speaking: int) -> None:
@@ -319,6 +362,7 @@ class Calls:
                 self._refuse(session.link, CloseCode.DISCONNECTED)
             session.link, session.expires = link, None
             self._links[link] = session
+            self.encryption.resumed(session.room_id, session)
             if session.described_key != session.key:
                 self._describe(session)
         link.wake()
@@ -335,6 +379,7 @@ class Calls:
         if self._table.pop(session.id, None) is not None:  # it is gone now, whenever the others' routes are planned
             self._relay.remove_session(session.id)
         if session.connected:
+            self.encryption.touch(session.room_id)
             self._news.flush(session.room_id)
             for other in self._others(session):
                 self._tell(other, ClientDisconnect(user_id=str(session.user_id)))
@@ -344,10 +389,14 @@ class Calls:
         link.wake()
 
     def _tell(self, session: VoiceSession, message: Announcement) -> None:
+        self._pass_on(session, body_of(message))
+
+    def _pass_on(self, session: VoiceSession, body: Wire) -> None:
+        """For a lost connection the replay alone is told."""
         if session.link is None:
-            announce_to(session.replay, message)
+            session.replay.append(body)
         else:
-            session.link.core.announce(message)
+            session.link.core.announce(body)
             session.link.wake()
 
     def _of(self, user_id: int, room_id: int) -> list[VoiceSession]:

@@ -5,7 +5,7 @@ what happens in one turn of the event loop goes out in one piece.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from websockets.frames import Frame, Opcode
@@ -38,7 +38,7 @@ class ServerCore(Protocol):
     def known(self) -> bool: ...
     def receive(self, data: str | bytes, now: Nanos) -> None: ...
     def next_event(self) -> Any: ...
-    def to_send(self, now: Nanos) -> list[str]: ...
+    def to_send(self, now: Nanos) -> Sequence[str | bytes]: ...
     def get_timer(self) -> Nanos | None: ...
     def handle_timer(self, now: Nanos) -> None: ...
     def close(self, code: CloseCode) -> None: ...
@@ -238,8 +238,11 @@ class Connection(asyncio.Protocol, Generic[C]):
         if self._transport is None or self._full:
             return
         if self._ws.state is OPEN:
-            for text in self.core.to_send(monotonic_now()):
-                self._ws.send_text(text.encode())
+            for message in self.core.to_send(monotonic_now()):
+                if isinstance(message, str):
+                    self._ws.send_text(message.encode())
+                else:
+                    self._ws.send_binary(message)
             if (code := self.core.close_code) is not None:
                 self._ws.send_close(code, code.sentence[:MAX_REASON_BYTES])
                 self._be_patient(CLOSE_WITHIN_S)

@@ -2,7 +2,7 @@
 
     S Hello · C Identify · S Ready · then both as things happen
 
-A lost connection is replaced by a new one that starts with Resume; the session and its ReplayBuffer belong to the
+A lost connection is replaced by a new one that starts with Resume; the session and its ReplayBuffer[str] belong to the
 caller. If a resume is refused the client may identify on the same connection. After each `receive`, `handle_timer` or
 command, drain `next_event` and `to_send`, then look at `close_code` and `get_timer`, before the next call.
 """
@@ -42,6 +42,7 @@ Numbered = (
     | control.MemberUpdated
     | control.MembersChanged
     | control.RecordingChanged
+    | control.EncryptionChanged
     | control.TextMessage
     | control.Refused
 )
@@ -54,9 +55,9 @@ class _State(Enum):
     CLOSED = auto()
 
 
-def first_replay() -> ReplayBuffer:
+def first_replay() -> ReplayBuffer[str]:
     """Of a new session. Numbers begin with 1: 0 in a message means that it has none."""
-    return ReplayBuffer(first=1)
+    return ReplayBuffer[str](first=1)
 
 
 Body = NewType("Body", str)
@@ -146,13 +147,13 @@ class ControlGatewayServer:
         """Who is there was said and accepted."""
         return self._state is _State.READY
 
-    def accept_identify(self, ready: control.Ready, replay: ReplayBuffer) -> None:
+    def accept_identify(self, ready: control.Ready, replay: ReplayBuffer[str]) -> None:
         """The token is right. `replay` is the new session's, empty."""
         self._answer(_State.READY)
         self._replay = replay
         self._send(control.write_message(ready))
 
-    def accept_resume(self, *, seq: int, replay: ReplayBuffer) -> bool:
+    def accept_resume(self, *, seq: int, replay: ReplayBuffer[str]) -> bool:
         """The session goes on here. False, and nothing was said yet, if messages that the client lacks are gone."""
         missed = replay.since(seq)
         if missed is None:

@@ -11,6 +11,7 @@ from raccall.server.handshake import Head, HeadMalformed
 from raccall.server.service import Service
 from raccall.server.tunnel import Tunnel
 from raccall.units import Nanos
+from raccall.voice.gateway.binary import MAX_PAYLOAD_BYTES
 from raccall.voice.gateway.server import OFFERED_MODES, OLD_MODES, Tunnelled, VoiceGatewayServer
 from raccall.wire import control
 
@@ -19,6 +20,8 @@ VoiceConnection = Connection[VoiceGatewayServer]
 
 CONTROL_PATH = "/gateway"
 VOICE_PATH = "/"
+MAX_VOICE_MESSAGE_BYTES = MAX_PAYLOAD_BYTES + 1
+"""Of the longest, a commit with its welcome, and its opcode."""
 PATHS = (CONTROL_PATH, VOICE_PATH)
 
 
@@ -50,16 +53,18 @@ class Gateways:
         now = monotonic_now()
         core: Any = ControlGatewayServer(now)
         owner: Any = self._control
+        limit_bytes = control.MAX_MESSAGE_BYTES
         if head.path == VOICE_PATH:
             modes = OFFERED_MODES + OLD_MODES if self._service.settings.old_modes else OFFERED_MODES
             core, owner = VoiceGatewayServer(now, version=head.query("v"), modes=modes), self._voice
+            limit_bytes = MAX_VOICE_MESSAGE_BYTES
         return Connection(
             core,
             owner,
             host=host,
             port=port,
             peer=peer,
-            max_message_bytes=control.MAX_MESSAGE_BYTES,
+            max_message_bytes=limit_bytes,
             all=all,
             on_known=on_known,
             greeting=greeting,

@@ -17,7 +17,7 @@ from raccall.server.calls import GOODBYES, GRACE_MS, RESUMABLE, Calls
 from raccall.server.control import Body, ControlGatewayServer, Event, Numbered, body_of, first_replay
 from raccall.server.link import Link
 from raccall.server.recording import check_recorder, member_info, member_infos, recording_state, room_info
-from raccall.server.rooms import Member, Room, Rooms, fold, name_taken
+from raccall.server.rooms import ENCRYPTED_CAPACITY, Member, Room, Rooms, fold, name_taken
 from raccall.server.tokens import Tokens, User
 from raccall.server.uplinks import Uplinks
 from raccall.units import NANOS_PER_MS, Nanos
@@ -41,7 +41,7 @@ class ControlSession:
     user: User
     link: ControlLink | None
     """None while the connection is lost."""
-    replay: ReplayBuffer = field(default_factory=first_replay)
+    replay: ReplayBuffer[str] = field(default_factory=first_replay)
     expires: Nanos | None = None
     """When a lost connection can no longer be resumed."""
 
@@ -71,6 +71,7 @@ class Hub:
         self._presence: Batches[Presence] = Batches(self._tell_presence)
         self._uplinks: dict[int, Uplinks] = {}  # by room id, of the rooms that are recorded
         self._uplinks_due: Nanos | None = None
+        calls.encryption.on_state = self._tell_encryption
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -109,6 +110,19 @@ class Hub:
         self._tell_changes(room, before)
         log.info("member_silenced" if silenced else "member_heard_again", extra={"fields": _who(room, member)})
         return member
+
+    def check_encryption(self, room_id: int, policy: control.EncryptionPolicy) -> None:
+        """May a room be set so? Raises RefusedError `room_unknown`, `encryption_too_many`."""
+        room = self._rooms.get(room_id)
+        if policy is control.EncryptionPolicy.REQUIRED and len(room.members) > ENCRYPTED_CAPACITY:
+            raise RefusedError(
+                "encryption_too_many",
+                f"{room.name} has {len(room.members)} members now: an encrypted call holds {ENCRYPTED_CAPACITY}.",
+            )
+
+    def set_encryption(self, room_id: int, policy: control.EncryptionPolicy) -> None:
+        """A room's owner decided anew; it takes effect at the next look at the clock."""
+        self._calls.encryption.set_policy(self._rooms.get(room_id), policy)
 
     # ---- what happens on control connections ----
 
@@ -217,7 +231,7 @@ class Hub:
             session_id=session.id,
             user_id=str(user.id),
             name=user.name,
-            rooms=[room_info(room)],
+            rooms=[room_info(room, self._calls.encryption.state(room.id))],
             seq=session.replay.newest,
         )
         link.core.accept_identify(ready, session.replay)
@@ -272,6 +286,7 @@ class Hub:
                 token=voice_pass.token,
                 session_id=voice_pass.session_id,
                 recording=recording_state(room),
+                encryption=self._calls.encryption.state(room.id),
             ),
         )
 
@@ -340,6 +355,11 @@ class Hub:
     def _tell_recording(self, room: Room) -> None:
         self._presence.flush(room.id)  # nobody hears of a recorder who is not there yet
         self.tell_room(room.id, control.RecordingChanged(room_id=str(room.id), recording=recording_state(room)))
+
+    def _tell_encryption(self, room_id: int) -> None:
+        self._presence.flush(room_id)  # nobody hears of one without it who is not there yet
+        state = self._calls.encryption.state(room_id)
+        self.tell_room(room_id, control.EncryptionChanged(room_id=str(room_id), encryption=state))
 
     def _tell_uplinks(self) -> None:
         recorded = {room.id for room in self._rooms.all() if room.recorders}

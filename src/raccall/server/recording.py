@@ -7,7 +7,7 @@ recorder may come, and gets everyone who was told when joining and did not say n
 from raccall.errors import RefusedError
 from raccall.server.rooms import Member, Room
 from raccall.server.tokens import User
-from raccall.wire.control import MemberInfo, RecordingPolicy, RecordingState, RoomInfo
+from raccall.wire.control import EncryptionState, MemberInfo, RecordingPolicy, RecordingState, RoomInfo
 
 
 def check_recorder(room: Room, user: User) -> None:
@@ -49,5 +49,11 @@ def member_infos(room: Room) -> list[MemberInfo]:
     return [member_info(room, member) for member in room.members.values()]
 
 
-def room_info(room: Room) -> RoomInfo:
-    return RoomInfo(room_id=str(room.id), name=room.name, members=member_infos(room), recording=recording_state(room))
+def room_info(room: Room, encryption: EncryptionState) -> RoomInfo:
+    return RoomInfo(
+        room_id=str(room.id),
+        name=room.name,
+        members=member_infos(room),
+        recording=recording_state(room),
+        encryption=encryption,
+    )

@@ -5,10 +5,15 @@ from functools import lru_cache
 from typing import Any
 
 from raccall.errors import RefusedError
-from raccall.wire.control import Consent, RecordingPolicy
+from raccall.wire.control import Consent, EncryptionPolicy, RecordingPolicy
 
 DEFAULT_CAPACITY = 100
 """People in one room's call. As many recorders may be there besides: a full room can still be kept."""
+ENCRYPTED_CAPACITY = 100
+"""Members of a call that is encrypted end to end. Each who comes or goes costs everyone a commit, which takes longer
+the more there are (`bench dave`). A room that requires encryption is full then; one that prefers it does without."""
+DEFAULT_ENCRYPTION = EncryptionPolicy.PREFERRED
+"""Of a new room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,7 @@ class Room:
     name: str
     policy: RecordingPolicy = RecordingPolicy.ASK
     retention_days: int | None = None
+    encryption: EncryptionPolicy = DEFAULT_ENCRYPTION
     members: dict[int, Member] = field(default_factory=dict)
     """By user id, in the order they came."""
     names: set[str] = field(default_factory=set)
@@ -70,9 +76,10 @@ class Rooms:
         name: str,
         policy: RecordingPolicy = RecordingPolicy.ASK,
         retention_days: int | None = None,
+        encryption: EncryptionPolicy = DEFAULT_ENCRYPTION,
     ) -> Room:
         """A new, empty room."""
-        room = self._rooms[room_id] = Room(room_id, name, policy, retention_days)
+        room = self._rooms[room_id] = Room(room_id, name, policy, retention_days, encryption)
         return room
 
     def all(self) -> list[Room]:
@@ -88,6 +95,10 @@ class Rooms:
     def check_space(self, room_id: int, *, recorder: bool = False) -> None:
         """Is there room for one more person (or recorder)? Raises RefusedError `room_full` or `room_unknown`."""
         room = self.get(room_id)
+        if room.encryption is EncryptionPolicy.REQUIRED and len(room.members) >= ENCRYPTED_CAPACITY:
+            raise RefusedError(
+                "room_full", f"The room {room.name} is full: an encrypted call holds {ENCRYPTED_CAPACITY} members."
+            )
         if len(room.members) < self._capacity:
             return
         if sum(member.recording is recorder for member in room.members.values()) >= self._capacity:

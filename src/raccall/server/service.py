@@ -14,7 +14,7 @@ from raccall.errors import InputError
 from raccall.server.calls import Calls
 from raccall.server.doorway import Doorway
 from raccall.server.hub import ControlLink, Hub
-from raccall.server.rooms import Room, Rooms
+from raccall.server.rooms import DEFAULT_ENCRYPTION, Room, Rooms
 from raccall.server.routing import RelayHandle
 from raccall.server.settings import INVITE_LASTS, ServerSettings, join_address, split_address
 from raccall.server.tokens import Tokens, User
@@ -24,7 +24,7 @@ from raccall.store import Snowflakes, Store, StoredMessage, StoredRoom, StoredUs
 from raccall.units import Nanos
 from raccall.voice.gateway.limit import RateLimit
 from raccall.wire import control
-from raccall.wire.control import RecordingPolicy
+from raccall.wire.control import EncryptionPolicy, RecordingPolicy
 
 T = TypeVar("T")
 
@@ -87,15 +87,25 @@ class Service:
 
     def new_room(self, name: str) -> StoredRoom:
         """To be stored and then added. Raises InputError `name_malformed`."""
-        return StoredRoom(id=self.new_id(), name=check_name(name))
+        return StoredRoom(id=self.new_id(), name=check_name(name), encryption=DEFAULT_ENCRYPTION.value)
 
     def add_room(self, room: StoredRoom) -> Room:
         """Open a stored room."""
-        return self.rooms.add(room.id, room.name, RecordingPolicy(room.recording), room.retention_days)
+        return self.rooms.add(
+            room.id,
+            room.name,
+            RecordingPolicy(room.recording),
+            room.retention_days,
+            EncryptionPolicy(room.encryption),
+        )
 
     def keep_policy(self, room_id: int, policy: RecordingPolicy, retention_days: int | None) -> None:
         """Waits for the store; `Hub.set_policy` puts it into force."""
         self.store.set_recording(room_id, policy.value, retention_days)
+
+    def keep_encryption(self, room_id: int, encryption: EncryptionPolicy) -> None:
+        """Waits for the store; `Hub.set_encryption` puts it into force."""
+        self.store.set_encryption(room_id, encryption.value)
 
     def first_room_id(self) -> int:
         """Of the room that the first invite leads to."""
@@ -188,6 +198,9 @@ class Service:
 
     def _apply_settings(self, room: Room) -> None:
         """What the server was started with holds for its first room, from now on."""
+        if self.settings.encryption is not None:
+            room.encryption = self.settings.encryption
+            self.keep_encryption(room.id, room.encryption)
         if self.settings.recording is None and self.settings.retention_days is None:
             return
         room.policy = self.settings.recording or room.policy

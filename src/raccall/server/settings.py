@@ -9,7 +9,7 @@ from raccall.errors import InputError
 from raccall.server.relay import MAX_THREADS, SPEAKERS_AT_ONCE
 from raccall.server.rooms import DEFAULT_CAPACITY
 from raccall.units import DEFAULT_PORT
-from raccall.wire.control import RecordingPolicy
+from raccall.wire.control import EncryptionPolicy, RecordingPolicy
 
 LOOPBACK = ("127.0.0.1", "::1")
 FIRST_ROOM = "lounge"
@@ -45,6 +45,8 @@ class ServerSettings:
     """Of that room, from now on; None: as it was stored, "ask" at first."""
     retention_days: int | None = None
     """Of that room, from now on; None: as it was stored, for ever at first."""
+    encryption: EncryptionPolicy | None = None
+    """Of that room, from now on; None: as it was stored, `rooms.DEFAULT_ENCRYPTION` at first."""
     speakers_at_once: int = SPEAKERS_AT_ONCE
     """How many of a room its members hear at once: the loudest. Recorders hear all."""
     old_modes: bool = False

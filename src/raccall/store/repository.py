@@ -20,6 +20,8 @@ class StoredRoom:
     """"off", "ask" or "automatic"."""
     retention_days: int | None = None
     """How long the server's own recordings of it are kept; None: for ever."""
+    encryption: str = "preferred"
+    """"required", "preferred" or "off"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,9 @@ class Store(Protocol):
 
     def set_recording(self, room_id: int, recording: str, retention_days: int | None) -> None:
         """Change what `StoredRoom` says about recording. A no-op for a room that is not there."""
+
+    def set_encryption(self, room_id: int, encryption: str) -> None:
+        """Change what `StoredRoom` says about it. A no-op for a room that is not there."""
 
     def rooms(self) -> list[StoredRoom]:
         """All, the oldest first."""

@@ -44,7 +44,7 @@ class SqlStore:
 
     def add_room(self, room: StoredRoom) -> None:
         values = {"id": room.id, "name": room.name, "folded_name": room.name.casefold()}
-        values |= {"recording": room.recording, "retention_days": room.retention_days}
+        values |= {"recording": room.recording, "retention_days": room.retention_days, "encryption": room.encryption}
         try:
             with self._transaction() as connection:
                 connection.execute(insert(rooms).values(values))
@@ -54,7 +54,13 @@ class SqlStore:
     def rooms(self) -> list[StoredRoom]:
         with self._transaction() as connection:
             return [
-                StoredRoom(id=row.id, name=row.name, recording=row.recording, retention_days=row.retention_days)
+                StoredRoom(
+                    id=row.id,
+                    name=row.name,
+                    recording=row.recording,
+                    retention_days=row.retention_days,
+                    encryption=row.encryption,
+                )
                 for row in connection.execute(select(rooms).order_by(rooms.c.id))
             ]
 
@@ -62,6 +68,10 @@ class SqlStore:
         change = update(rooms).where(rooms.c.id == room_id).values(recording=recording, retention_days=retention_days)
         with self._transaction() as connection:
             connection.execute(change)
+
+    def set_encryption(self, room_id: int, encryption: str) -> None:
+        with self._transaction() as connection:
+            connection.execute(update(rooms).where(rooms.c.id == room_id).values(encryption=encryption))
 
     def add_message(self, message: StoredMessage) -> None:
         values = {column: getattr(message, column) for column in ("id", "room_id", "user_id", "name", "text")}

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-REVISION = "0002"
+REVISION = "0003"
 """Of the newest migration."""
 
 metadata = MetaData(
@@ -30,6 +30,7 @@ rooms = Table(
     Column("folded_name", String(128), nullable=False, unique=True),
     Column("recording", String(16), nullable=False, server_default="ask"),
     Column("retention_days", Integer, nullable=True),
+    Column("encryption", String(16), nullable=False, server_default="preferred"),
 )
 
 messages = Table(

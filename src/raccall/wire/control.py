@@ -29,6 +29,17 @@ class RecordingPolicy(StrEnum):
     """The server keeps every call; who joins is told, and may say no."""
 
 
+class EncryptionPolicy(StrEnum):
+    """Is a room's call encrypted end to end?"""
+
+    REQUIRED = "required"
+    """Always: clients that cannot are not let in."""
+    PREFERRED = "preferred"
+    """Unless a client is there that cannot; everyone sees that."""
+    OFF = "off"
+    """Never: the server could hear it."""
+
+
 class Consent(StrEnum):
     """What a member answered to being recorded."""
 
@@ -74,6 +85,16 @@ class RecordingState(msgspec.Struct, frozen=True, kw_only=True):
     """When the first of them came: UTC, ISO 8601."""
 
 
+class EncryptionState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a room's call is encrypted end to end, as the server says; members know by their own keys."""
+
+    policy: EncryptionPolicy = EncryptionPolicy.OFF
+    active: bool = False
+    """The call is encrypted, or about to be."""
+    without: list[str] = []
+    """User ids of those in the call whose clients cannot do it."""
+
+
 class RoomInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One room and who is in it."""
 
@@ -81,6 +102,7 @@ class RoomInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     members: list[MemberInfo] = []
     recording: RecordingState = msgspec.field(default_factory=RecordingState)
+    encryption: EncryptionState = msgspec.field(default_factory=EncryptionState)
 
 
 # ---- client to server ----
@@ -185,6 +207,8 @@ class VoiceServer(_Message, frozen=True, kw_only=True):
     session_id: str
     recording: RecordingState = msgspec.field(default_factory=RecordingState)
     """Told here, so that nobody has a voice session before knowing."""
+    encryption: EncryptionState = msgspec.field(default_factory=EncryptionState)
+    """The same."""
     seq: int = 0
 
 
@@ -222,6 +246,14 @@ class RecordingChanged(_Message, frozen=True, kw_only=True):
 
     room_id: str
     recording: RecordingState
+    seq: int = 0
+
+
+class EncryptionChanged(_Message, frozen=True, kw_only=True):
+    """A client that cannot encrypt came or left, or the room's policy is another one."""
+
+    room_id: str
+    encryption: EncryptionState
     seq: int = 0
 
 
@@ -269,6 +301,7 @@ ServerMessage = (
     | MemberUpdated
     | MembersChanged
     | RecordingChanged
+    | EncryptionChanged
     | UplinkLoss
     | TextMessage
     | Refused

@@ -31,7 +31,7 @@ from raccall.voice.gateway.server import (
     ResumeRequested,
     SpeakingChanged,
     VoiceGatewayServer,
-    announce_to,
+    body_of,
 )
 
 START = Nanos(5 * NANOS_PER_SECOND)
@@ -167,17 +167,17 @@ def test_a_flood_is_cut_off():
 def test_a_resume_repeats_what_was_missed_in_order():
     replay = ReplayBuffer()
     core = connected(replay)
-    core.announce(ClientsConnect(user_ids=["5"]))
+    core.announce(body_of(ClientsConnect(user_ids=["5"])))
     first = sent(core)[0]
-    announce_to(replay, UserSpeaking(user_id="5", ssrc=9, speaking=1))
-    announce_to(replay, ClientsConnect(user_ids=["6"]))
+    replay.append(body_of(UserSpeaking(user_id="5", ssrc=9, speaking=1)))
+    replay.append(body_of(ClientsConnect(user_ids=["6"])))
     again = tell(new(), Resume(server_id="1", session_id="s", token="t", seq_ack=first["seq"]))
     assert again.next_event() == ResumeRequested("1", "s", "t", first["seq"])
     again.to_send(START)
     assert again.accept_resume(seq_ack=first["seq"], replay=replay)
     messages = sent(again)
     assert [(m["op"], m.get("seq")) for m in messages] == [(9, None), (5, 1), (11, 2)]
-    again.announce(ClientsConnect(user_ids=["7"]))
+    again.announce(body_of(ClientsConnect(user_ids=["7"])))
     assert sent(again)[0]["seq"] == 3
 
 
@@ -185,7 +185,7 @@ def test_a_resume_repeats_what_was_missed_in_order():
 def test_a_resume_that_lacks_dropped_messages_is_refused(seq_ack):
     replay = ReplayBuffer(capacity=2)
     for user in range(8):  # 0..7, of which 6 and 7 are kept
-        announce_to(replay, ClientsConnect(user_ids=[str(user)]))
+        replay.append(body_of(ClientsConnect(user_ids=[str(user)])))
     core = tell(new(), RESUME)
     assert not core.accept_resume(seq_ack=seq_ack, replay=replay)
     assert core.close_code is CloseCode.SESSION_INVALID
@@ -197,7 +197,7 @@ def test_numbers_wrap_after_16_bits_and_a_resume_goes_across():
     numbers = []
     core = connected(replay)
     for user in range(4):
-        core.announce(ClientsConnect(user_ids=[str(user)]))
+        core.announce(body_of(ClientsConnect(user_ids=[str(user)])))
         numbers += [m["seq"] for m in sent(core)]
     assert numbers == [65534, 65535, 0, 1]
     again = tell(new(), RESUME)
@@ -209,7 +209,7 @@ def test_acknowledged_messages_are_not_kept():
     replay = ReplayBuffer()
     core = connected(replay)
     for user in range(5):
-        core.announce(ClientsConnect(user_ids=[str(user)]))
+        core.announce(body_of(ClientsConnect(user_ids=[str(user)])))
     tell(core, Heartbeat(t=1, seq_ack=3))
     assert replay.since(2) is None
     assert len(replay.since(3)) == 1

@@ -28,7 +28,7 @@ from raccall.voice.delivery.sender import ProposalSender
 from raccall.voice.delivery.structures import KeyPackage, Refused
 from raccall.voice.delivery.transitions import Transition, Transitions
 from raccall.voice.gateway import binary
-from raccall.voice.gateway.binary import ProposalsOperation, ServerBinary
+from raccall.voice.gateway.binary import DaveFromClient, DaveToClient, ProposalsOperation
 from raccall.voice.gateway.codes import DAVE_PROTOCOL_VERSION
 from raccall.voice.gateway.messages import (
     ExecuteTransition,
@@ -49,16 +49,13 @@ nobody waiting."""
 ADDS_AT_ONCE = 100
 """More wait for the next epoch: proposals and welcome stay within `binary.MAX_PAYLOAD_BYTES`."""
 
-FromClient = binary.KeyPackage | binary.CommitWelcome | TransitionReady | InvalidCommitWelcome
-ToClient = ServerBinary | PrepareTransition | ExecuteTransition | PrepareEpoch
-
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One message for several users."""
 
     user_ids: tuple[int, ...]
-    message: ToClient
+    message: DaveToClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,7 @@ class Delivery:
         self._execute(now)
         self._withdraw(member, now)
 
-    def receive(self, user_id: int, message: FromClient, now: Nanos) -> None:
+    def receive(self, user_id: int, message: DaveFromClient, now: Nanos) -> None:
         """One message of a user, from the user's own connection. Nothing in it is ever raised; see `counts`."""
         member = self._members.get(user_id)
         if member is None or not (self._encrypted or isinstance(message, TransitionReady)):
@@ -405,6 +402,6 @@ class Delivery:
         """Who has the proposals, or is to have them."""
         return [place.user_id for place in self._group.stayers() if self._is_there(place)] if self._group else []
 
-    def _send(self, user_ids: Iterable[int], message: ToClient) -> None:
+    def _send(self, user_ids: Iterable[int], message: DaveToClient) -> None:
         if users := tuple(user_ids):
             self._outgoing.append(Outgoing(users, message))

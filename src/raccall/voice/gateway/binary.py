@@ -14,7 +14,15 @@ from enum import IntEnum
 from typing import ClassVar, NamedTuple
 
 from raccall.voice.gateway.codes import CloseCode, Opcode
-from raccall.voice.gateway.messages import Unknown, VoiceMalformed
+from raccall.voice.gateway.messages import (
+    ExecuteTransition,
+    InvalidCommitWelcome,
+    PrepareEpoch,
+    PrepareTransition,
+    TransitionReady,
+    Unknown,
+    VoiceMalformed,
+)
 
 MAX_KEY_PACKAGE_BYTES = 4 * 1024
 """Ours have about 330."""
@@ -91,6 +99,10 @@ class Welcome:
 
 ClientBinary = KeyPackage | CommitWelcome
 ServerBinary = ExternalSender | Proposals | AnnounceCommit | Welcome
+DaveFromClient = ClientBinary | TransitionReady | InvalidCommitWelcome
+"""All that clients say about end-to-end encryption, binary or JSON."""
+DaveToClient = ServerBinary | PrepareTransition | ExecuteTransition | PrepareEpoch
+"""All that the server says about it."""
 
 
 class NumberedBinary(NamedTuple):

@@ -63,7 +63,7 @@ class CloseCode(IntEnum):
     DISCONNECTED = 4014, "The session was ended: by a move, a removal, or a newer session of the same person."
     SERVER_CRASHED = 4015, "The voice server stopped unexpectedly."
     UNKNOWN_MODE = 4016, "The server does not know this encryption mode."
-    ENCRYPTION_REQUIRED = 4017, "The call needs end-to-end encryption."
+    ENCRYPTION_REQUIRED = 4017, "The call is end-to-end encrypted (DAVE), and this client cannot do that."
     BAD_REQUEST = 4020, "The message makes no sense here."
     RATE_LIMITED = 4021, "Too many messages."
     CALL_TERMINATED = 4022, "The call is over."

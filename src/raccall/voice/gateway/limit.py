@@ -4,7 +4,7 @@ from raccall.units import NANOS_PER_SECOND, Nanos
 
 
 class RateLimit:
-    """A bucket of `burst` tokens that gains `per_second`; each message takes one."""
+    """A bucket of `burst` tokens that gains `per_second`; each message takes one, or as many as it costs."""
 
     def __init__(self, now: Nanos, *, burst: int, per_second: float) -> None:
         self._burst = burst
@@ -12,12 +12,12 @@ class RateLimit:
         self._tokens = float(burst)
         self._filled_at = now
 
-    def allow(self, now: Nanos) -> bool:
-        """Take a token. False if there is none."""
+    def allow(self, now: Nanos, cost: float = 1) -> bool:
+        """Take so many tokens. False if there are too few."""
         gained = (now - self._filled_at) / NANOS_PER_SECOND * self._per_second
         self._tokens = min(self._burst, self._tokens + gained)
         self._filled_at = now
-        if self._tokens < 1:
+        if self._tokens < cost:
             return False
-        self._tokens -= 1
+        self._tokens -= cost
         return True

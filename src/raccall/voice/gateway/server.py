@@ -6,6 +6,9 @@ The order of things, C = client, S = server:
     UserSpeaking of those who are there · C Speaking · S UserSpeaking, ClientsConnect, ClientDisconnect as they happen,
     SessionDescription again when the key changes
 
+Where a call is encrypted end to end, what clients say about that are events for its delivery service, and what that
+says is announced like anything else: numbered, and repeated after a resume.
+
 A lost connection is replaced by a new one that starts with Resume; the session (key, SSRC, ReplayBuffer) belongs to the
 caller and outlives its connections. Whoever owns the core follows one rule: after each `receive`, `handle_timer` or
 command, drain `next_event` and `to_send`, then look at `close_code` and `get_timer`, before the next call.
@@ -18,6 +21,7 @@ from enum import Enum, auto
 
 from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.gateway import tunnel
+from raccall.voice.gateway.binary import DaveFromClient, DaveToClient, ServerBinary, parse_client_binary, payload_of
 from raccall.voice.gateway.limit import RateLimit
 from raccall.voice.gateway.messages import (
     GATEWAY_VERSION,
@@ -70,6 +74,14 @@ MAX_OUTGOING = 1000
 """Messages a client has not taken yet. One more and the connection is closed, to be resumed."""
 
 SPEAKING_BITS = 0b111
+DAVE_BURST = 200
+DAVE_PER_SECOND = 30.0
+"""Messages of end-to-end encryption: two for each epoch, of which ten a second can begin."""
+DAVE_BURST_BYTES = 2 * 1024 * 1024
+DAVE_BYTES_PER_SECOND = 512 * 1024
+"""A commit of a call of 200 with its welcome has 100 KiB."""
+MAX_OUTGOING_BYTES = 8 * 1024 * 1024
+
 SEQ_BITS = 16
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
@@ -82,6 +94,8 @@ class Identified:
     user_id: str
     session_id: str
     token: str
+    dave_version: int = 0
+    """The newest of end-to-end encryption that the client speaks; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +134,18 @@ class Tunnelled:
     datagram: bytes
 
 
-Event = Identified | ResumeRequested | ProtocolSelected | SpeakingChanged | Tunnelled
+@dataclass(frozen=True, slots=True)
+class EncryptionMessage:
+    """For the call's delivery service."""
+
+    message: DaveFromClient
+
+
+Event = Identified | ResumeRequested | ProtocolSelected | SpeakingChanged | Tunnelled | EncryptionMessage
+Announcement = ClientsConnect | ClientDisconnect | UserSpeaking | DaveToClient
+"""What is numbered, and said again after a resume."""
+Wire = str | bytes
+"""A message as it is sent: text or binary."""
 
 
 class _State(Enum):
@@ -149,10 +174,13 @@ class VoiceGatewayServer:
         self._patience = Nanos(heartbeat_interval_ms * MISSED_HEARTBEATS * NANOS_PER_MS)
         self._state = _State.NEW
         self._events: deque[Event] = deque()
-        self._outgoing: list[str] = []
+        self._outgoing: list[Wire] = []
+        self._outgoing_bytes = 0
         self._replay = first_replay()
         self._limit = RateLimit(now, burst=RATE_BURST, per_second=RATE_PER_SECOND)
         self._tunnel_limit = RateLimit(now, burst=TUNNEL_BURST, per_second=TUNNEL_PER_SECOND)
+        self._dave_limit = RateLimit(now, burst=DAVE_BURST, per_second=DAVE_PER_SECOND)
+        self._dave_bytes = RateLimit(now, burst=DAVE_BURST_BYTES, per_second=DAVE_BYTES_PER_SECOND)
         self._heartbeat_by = Nanos(now + self._patience)
         self._identify_by = Nanos(now + IDENTIFY_WITHIN_MS * NANOS_PER_MS)
         if version != str(GATEWAY_VERSION):
@@ -169,13 +197,13 @@ class VoiceGatewayServer:
         if isinstance(data, bytes) and (datagram := tunnel.from_client(data)) is not None:
             self._on_datagram(datagram, now)
             return
-        if not self._limit.allow(now):
-            self.close(CloseCode.RATE_LIMITED)
-            return
         try:
-            message = parse_client_message(data)
+            message = parse_client_binary(data) if isinstance(data, bytes) else parse_client_message(data)
         except VoiceMalformed as error:
             self.close(error.code)
+            return
+        if not self._allows(message, len(data), now):
+            self.close(CloseCode.RATE_LIMITED)
             return
         match message:
             case Heartbeat():
@@ -188,14 +216,18 @@ class VoiceGatewayServer:
                 self._on_select_protocol(message)
             case ClientSpeaking():
                 self._events.append(SpeakingChanged(message.speaking & SPEAKING_BITS))
+            case _ if not self.connected:
+                self.close(CloseCode.BAD_REQUEST)
+            case _:
+                self._events.append(EncryptionMessage(message))
 
     def next_event(self) -> Event | None:
         """What happened, oldest first."""
         return self._events.popleft() if self._events else None
 
-    def to_send(self, now: Nanos) -> list[str]:
+    def to_send(self, now: Nanos) -> list[Wire]:
         """Messages for the client, to be sent in this order."""
-        outgoing, self._outgoing = self._outgoing, []
+        outgoing, self._outgoing, self._outgoing_bytes = self._outgoing, [], 0
         return outgoing
 
     def get_timer(self) -> Nanos | None:
@@ -226,23 +258,29 @@ class VoiceGatewayServer:
         """Who is there was said and accepted."""
         return self._state in (_State.READY, _State.SELECTED, _State.CONNECTED)
 
-    def accept_identify(self, *, ssrc: int, host: str, port: int, replay: ReplayBuffer) -> None:
+    def accept_identify(self, *, ssrc: int, host: str, port: int, replay: ReplayBuffer[Wire]) -> None:
         """The identity is right: tell the client where media goes. `replay` is the new session's, empty."""
         self._expect(_State.ASKED)
         self._replay = replay
         self._state = _State.READY
         self._send(Ready(ssrc=ssrc, ip=host, port=port, modes=list(self._modes), raccall_tunnel=tunnel.VERSION))
 
-    def describe(self, *, mode: str, key: bytes, media_session_id: str) -> None:
-        """Hand over the transport key: the client may send from now on. Again, with another key: it is to use that."""
+    def describe(self, *, mode: str, key: bytes, media_session_id: str, dave_version: int = 0) -> None:
+        """Hand over the transport key: the client may send from now on. Again, with another key: it is to use that.
+
+        dave_version: of end-to-end encryption, that the call is at."""
         if self.closed:
             return
         if not self.connected:
             self._expect(_State.SELECTED)
         self._state = _State.CONNECTED
-        self._send(SessionDescription(mode=mode, secret_key=list(key), media_session_id=media_session_id))
+        self._send(
+            SessionDescription(
+                mode=mode, secret_key=list(key), media_session_id=media_session_id, dave_protocol_version=dave_version
+            )
+        )
 
-    def accept_resume(self, *, seq_ack: int, replay: ReplayBuffer) -> bool:
+    def accept_resume(self, *, seq_ack: int, replay: ReplayBuffer[Wire]) -> bool:
         """The session goes on here. False (and closed, 4006) if messages that the client lacks are gone."""
         self._expect(_State.ASKED)
         missed = replay.since(_extend(seq_ack, replay))
@@ -252,13 +290,14 @@ class VoiceGatewayServer:
         self._replay = replay
         self._state = _State.CONNECTED
         self._send(Resumed())
-        for text in missed:
-            self._queue(text)
+        for message in missed:
+            self._queue(message)
         return True
 
-    def announce(self, message: ClientsConnect | ClientDisconnect | UserSpeaking) -> None:
-        """Tell the client what happened in the room. Numbered; `announce_to` does the same for a lost connection."""
-        self._queue(announce_to(self._replay, message))
+    def announce(self, body: Wire) -> None:
+        """Tell the client what happened in the call: `body_of` a message. For a lost connection the replay alone is
+        told."""
+        self._queue(self._replay.append(body))
 
     def close(self, code: CloseCode) -> None:
         """End the connection. The first code counts."""
@@ -286,7 +325,13 @@ class VoiceGatewayServer:
             return
         self._state = _State.ASKED
         if isinstance(message, Identify):
-            event: Event = Identified(message.server_id, message.user_id, message.session_id, message.token)
+            event: Event = Identified(
+                message.server_id,
+                message.user_id,
+                message.session_id,
+                message.token,
+                message.max_dave_protocol_version,
+            )
         else:
             event = ResumeRequested(message.server_id, message.session_id, message.token, message.seq_ack)
         self._events.append(event)
@@ -308,35 +353,38 @@ class VoiceGatewayServer:
     def _send(self, message: ServerMessage) -> None:
         self._queue(write_message(message))
 
-    def _queue(self, text: str) -> None:
+    def _queue(self, message: Wire) -> None:
         if self.closed:
             return
-        if len(self._outgoing) >= MAX_OUTGOING:
+        self._outgoing_bytes += len(message)
+        if len(self._outgoing) >= MAX_OUTGOING or self._outgoing_bytes > MAX_OUTGOING_BYTES:
             self.close(CloseCode.SERVER_CRASHED)
             return
-        self._outgoing.append(text)
+        self._outgoing.append(message)
+
+    def _allows(self, message: object, size_bytes: int, now: Nanos) -> bool:
+        if isinstance(message, DaveFromClient):
+            return self._dave_limit.allow(now) and self._dave_bytes.allow(now, cost=size_bytes)
+        return self._limit.allow(now)
 
     def _expect(self, state: _State) -> None:
         if self._state is not state:
             raise RuntimeError(f"the connection is {self._state.name}, not {state.name}")
 
 
-def announce_to(replay: ReplayBuffer, message: ClientsConnect | ClientDisconnect | UserSpeaking) -> str:
-    """Number a message and keep it for a resume. Returns what goes on the wire."""
-    return replay.append(body_of(message))
-
-
-def body_of(message: ClientsConnect | ClientDisconnect | UserSpeaking) -> str:
-    """As it is written, up to its number: the same for everyone who is told."""
+def body_of(message: Announcement) -> Wire:
+    """As it is written, but for its number: the same for everyone who is told."""
+    if isinstance(message, ServerBinary):
+        return bytes([message.opcode]) + payload_of(message)
     return write_message(message, seq=0)[: -len("0}")]
 
 
-def first_replay() -> ReplayBuffer:
+def first_replay() -> ReplayBuffer[Wire]:
     """Of a new session. `seq` is 16 bits on the wire, because a binary message carries it in two bytes."""
     return ReplayBuffer(wire_bits=SEQ_BITS)
 
 
-def _extend(seq: int, replay: ReplayBuffer) -> int:
+def _extend(seq: int, replay: ReplayBuffer[Wire]) -> int:
     """The number that a 16 bit `seq` stands for: the newest one with these bits that was given out."""
     if seq == NO_SEQ:
         return NO_SEQ
