@@ -321,6 +321,23 @@ class Processor:
     def report(self) -> dict[str, Any]:
         """See `raccall.voice.processing.ProcessReport`."""
 
+@final
+class EchoReference:
+    """What sounds, in the microphone's time. See `raccall.voice.processing`."""
+
+    def __init__(self) -> None: ...
+    def push(self, samples: NDArray[np.float32]) -> None:
+        """Shape (n,)."""
+
+    def take_clocks(self, played: tuple[int, int], captured: tuple[int, int]) -> float:
+        """Each: samples since the beginning, monotonic ns. Returns the drift in ppm."""
+
+    def pull(self) -> NDArray[np.float32]:
+        """Shape (480, 1)."""
+
+    @property
+    def jumps(self) -> int: ...
+
 # ---- relay: forwarding ----
 
 class Relay:
@@ -468,6 +485,10 @@ class Sound:
         """Calls so far. ValueError for a clocked Sound."""
 
     @property
+    def is_clocked(self) -> bool:
+        """No sound card clocks it: it was made by `clocked`."""
+
+    @property
     def capture_done(self) -> bool:
         """A clocked Sound has spoken all of its capture."""
 
@@ -557,8 +578,10 @@ class Engine:
     def set_pressed(self, pressed: bool) -> None:
         """The key of ptt."""
 
-    def set_input_gain_db(self, gain_db: float) -> None:
-        """Of the microphone, -60 to +12."""
+    def set_processing(self, *, echo: bool, noise: str, gain_control: bool, gain_db: float, high_pass: bool) -> None:
+        """What is done to the microphone's sound, from the next tick on: see `raccall.voice.processing.Processing`.
+        Nothing at first. A clocked Sound has no loudspeaker: its echo's reference is silence. ValueError for an unknown
+        noise suppression."""
 
     def set_gain_db(self, ssrc: int, gain_db: float) -> None:
         """Of one Source as played here, -60 to +12."""

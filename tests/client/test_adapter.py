@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import pytest
@@ -14,6 +15,8 @@ from raccall.client import adapter, events
 from raccall.client.adapter import Session, connect
 from raccall.errors import ConnectionFailed, RefusedError
 from raccall.voice import call as voice_call
+from raccall.voice.engine import Sound
+from raccall.voice.processing import OFF, Processing
 from raccall.wire import control
 
 KEY = bytes(range(32))
@@ -43,6 +46,9 @@ class NotedEngine:
 
     def set_muted(self, muted: bool) -> None:
         self.calls.append(("muted", muted))
+
+    def set_processing(self, **processing: Any) -> None:
+        self.calls.append(("processing", processing))
 
     def set_deafened(self, deafened: bool) -> None:
         self.calls.append(("deafened", deafened))
@@ -171,7 +177,8 @@ async def test_join_describes_speaks_and_leaves() -> None:
     taps: list[Any] = []
     async with connected() as (server, session):
         assert (session.name, session.room_name, session.stats()) == ("anna", "lounge", None)
-        await session.join(sound="sound", muted=True, bitrate_bps=24_000, on_tap=taps.append)  # type: ignore[arg-type]
+        card = Sound.device()
+        await session.join(card, muted=True, bitrate_bps=24_000, on_tap=taps.append)
         joined = await wait_for(session, events.VoiceConnected)
         assert joined == events.VoiceConnected(77, "aead_aes256_gcm_rtpsize", MEDIA)
         (engine,) = NotedEngine.made
@@ -182,18 +189,20 @@ async def test_join_describes_speaks_and_leaves() -> None:
                     "ssrc": 77,
                     "mode": "aead_aes256_gcm_rtpsize",
                     "key": KEY,
-                    "sound": "sound",
+                    "sound": card,
                     "bitrate_bps": 24_000,
                     "muted": True,
                 },
-            )
+            ),
+            ("processing", asdict(Processing())),
         ]
         assert taps == ["tap"]
         assert await wait_for(session, events.SourceKnown) == events.SourceKnown("2", 88)
         assert session.sources == {88: "2"}
         await session.set_muted(False)
+        session.set_processing(OFF)
         await session.leave()
-        assert engine.calls[1:] == [("muted", False), ("close", None)]
+        assert engine.calls[2:] == [("muted", False), ("processing", asdict(OFF)), ("close", None)]
     assert server.voice_ops() == [0, 1, 5]
     assert server.voice_heard[1]["d"]["data"] == {
         "address": "198.51.100.1",

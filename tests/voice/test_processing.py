@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from raccall.testing.dialogue import OWN_SPEECH, read_samples
-from raccall.voice.processing import OFF, NoiseSuppression, Processing, Processor
+from raccall.units import Nanos
+from raccall.voice.processing import OFF, EchoReference, NoiseSuppression, Processing, Processor
 
 FRAME = 480
 ACTIVE = 1e-3  # of the peak power: what is softer is a pause
@@ -88,3 +89,13 @@ def test_what_is_told_follows_what_is_on() -> None:
     assert max(probabilities) > 0.9 > 0.5 > min(probabilities)
     processor.reset()
     assert processor.report().gain_db == 0
+
+
+def test_the_reference_is_one_frame_for_each_of_the_microphone() -> None:
+    reference = EchoReference()
+    reference.push(np.arange(4800, dtype=np.float32))
+    frames = np.concatenate([reference.pull()[:, 0] for _ in range(2)])
+    assert (frames == np.arange(3840, 4800)).all()
+    assert not reference.pull().any()  # nothing came in time
+    assert reference.jumps == 1
+    assert reference.take_clocks(played=(480, Nanos(10**9)), captured=(480, Nanos(10**9))) == 0

@@ -9,7 +9,10 @@
 use std::sync::{Arc, Mutex};
 
 use raccall_e2ee::EpochKeys;
-use raccall_media::{Encryption, GateMode, Pushed, ReceiveChain, ReceiveReport, Released, SendChain};
+use raccall_media::{
+    Encryption, GateMode, ProcessReport, Processing, Processor, Pushed, ReceiveChain, ReceiveReport, Released,
+    SendChain,
+};
 use raccall_wire::Nanos;
 use raccall_wire::discovery::parse_response;
 use raccall_wire::transport::Mode;
@@ -49,7 +52,7 @@ pub enum Command {
     SetMuted(bool),
     /// Nothing is heard; what comes is decoded all the same, so that hearing again begins at once.
     SetDeafened(bool),
-    SetInputGain(f32),
+    SetProcessing(Processing),
     SetGain {
         ssrc: u32,
         gain_db: f32,
@@ -101,6 +104,11 @@ pub struct Stats {
     /// Of the microphone, and whether it is sent.
     pub input_level_db: f32,
     pub sending: bool,
+    /// What is done to the microphone's sound.
+    pub processing: ProcessReport,
+    /// How much faster the loudspeaker's clock runs than the microphone's, and how often the two lost each other.
+    pub drift_ppm: f64,
+    pub echo_jumps: u64,
     /// CPU time of the engine thread.
     pub cpu: Nanos,
     pub playback_gaps: u64,
@@ -142,6 +150,7 @@ pub fn run(call: Call, mut receiver: Receiver, mut tunnel: Option<Receiver>) {
 
 struct Thread {
     call: Call,
+    processor: Processor,
     next_tick: Nanos,
     next_speech: Nanos,
     next_batch: Nanos,
@@ -160,6 +169,7 @@ impl Thread {
         call.send.set_muted(call.muted);
         Self {
             call,
+            processor: Processor::default(),
             next_tick: now,
             next_speech: now,
             next_batch: now,
@@ -182,7 +192,7 @@ impl Thread {
                     self.call.send.set_muted(muted);
                 }
                 Command::SetDeafened(deafened) => self.deafened = deafened,
-                Command::SetInputGain(gain_db) => self.call.send.set_gain_db(gain_db),
+                Command::SetProcessing(processing) => self.processor.set(&processing),
                 Command::SetGateMode(mode) => self.call.send.set_gate_mode(mode),
                 Command::SetPressed(pressed) => self.call.send.set_pressed(pressed),
                 Command::SetGain { ssrc, gain_db } => self.call.receive.set_gain_db(ssrc, gain_db),
@@ -336,11 +346,22 @@ impl Thread {
 
     fn speak(&mut self, now: Nanos) {
         let Call { sound, send, link, .. } = &mut self.call;
+        let processor = &mut self.processor;
         let mut frame = [0.0; CAPTURE_FRAME];
         match sound.as_deref_mut() {
             None => {}
             Some(SoundEnd::Device(device)) => {
+                if device.look(now) {
+                    processor.reset();
+                }
                 while device.capture(&mut frame) {
+                    let (halves, _) = frame.as_chunks_mut::<PLAYBACK_FRAME>();
+                    for (half, to_come) in halves.iter_mut().zip([PLAYBACK_FRAME, 0]) {
+                        let mut far = [0.0; PLAYBACK_FRAME];
+                        device.far_end(&mut far, to_come);
+                        processor.reverse(&far);
+                        processor.capture(half);
+                    }
                     send_frame(send, link, &frame, now, &mut self.stats.first_sent);
                 }
             }
@@ -350,6 +371,7 @@ impl Thread {
                     frame.fill(0.0);
                     send.set_muted(true);
                 }
+                frame.as_chunks_mut::<PLAYBACK_FRAME>().0.iter_mut().for_each(|half| processor.capture(half));
                 send_frame(send, link, &frame, now, &mut self.stats.first_sent);
             }
         }
@@ -367,9 +389,13 @@ impl Thread {
             return;
         }
         let (gaps, overruns) = match self.call.sound.as_deref() {
-            Some(SoundEnd::Device(device)) => (device.playback_gaps(), device.capture_overruns()),
+            Some(SoundEnd::Device(device)) => {
+                (self.stats.drift_ppm, self.stats.echo_jumps) = device.echo_path();
+                (device.playback_gaps(), device.capture_overruns())
+            }
             _ => (self.late_ticks, 0),
         };
+        self.stats.processing = self.processor.report();
         self.stats.playback_gaps = gaps;
         self.stats.late_ticks = self.late_ticks;
         self.stats.capture_overruns = overruns;
@@ -431,6 +457,7 @@ mod tests {
     use super::*;
     use crate::socket;
     use crate::sound::Sound;
+    use crate::sound::tests::TURN;
 
     const MODE: Mode = Mode::Aes256GcmRtpSize;
     const KEY: [u8; 32] = [1; 32];
@@ -552,6 +579,46 @@ mod tests {
         thread.catch_up(woken);
         assert_eq!((sound.read_playback().unwrap().len(), thread.late_ticks), (PLAYBACK_FRAME, 1));
         assert!(woken < thread.next_tick && thread.next_tick <= woken + SOUND_TICK);
+    }
+
+    #[test]
+    fn what_a_loudspeaker_plays_is_not_sent_back() {
+        let _turn = TURN.lock();
+        let mut talker = SendChain::new(send_config(2)).unwrap();
+        let mut seed = 1u32;
+        let mut loudness = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            0.3 * ((seed >> 8) as f32 / (1 << 23) as f32 - 1.0)
+        };
+        let sound = Sound::device().unwrap();
+        let (mut thread, _relay) = thread(&sound);
+        let (capture, playback) = sound.callbacks().unwrap();
+        let mut in_the_air = std::collections::VecDeque::from(vec![[0f32; PLAYBACK_FRAME]; 4]);
+        let mut sent_db = |thread: &mut Thread, from_ms: Nanos, to_ms: Nanos| {
+            for ms in (from_ms..to_ms).step_by(10) {
+                let now = START + ms * NANOS_PER_MS;
+                if ms % 20 == 0 {
+                    let voice: Vec<f32> = (0..CAPTURE_FRAME).map(|_| loudness()).collect();
+                    let datagram = talker.push(&voice, now).unwrap().to_vec();
+                    thread.receive(Route::Udp, &datagram, now);
+                }
+                let mut played = [0f32; PLAYBACK_FRAME];
+                playback(std::ptr::null_mut(), played.as_mut_ptr().cast(), std::ptr::null(), PLAYBACK_FRAME as u32);
+                in_the_air.push_back(played.map(|sample| 0.5 * sample));
+                let heard = in_the_air.pop_front().unwrap();
+                capture(std::ptr::null_mut(), std::ptr::null_mut(), heard.as_ptr().cast(), PLAYBACK_FRAME as u32);
+                thread.catch_up(now);
+            }
+            thread.call.send.level_db()
+        };
+        let echo_db = sent_db(&mut thread, 0, 1_000);
+        thread.processor.set(&Processing { echo: true, ..Processing::default() });
+        let left_db = sent_db(&mut thread, 1_000, 3_000);
+        assert!(echo_db > -40.0 && left_db < echo_db - 30.0, "{echo_db} dB, then {left_db}");
+        let Some(SoundEnd::Device(device)) = thread.call.sound.as_deref() else { unreachable!() };
+        assert_eq!(device.echo_path().1, 1, "the canceller never lost its reference");
+        let delay_ms = thread.processor.report().echo_delay_ms.unwrap();
+        assert!((10..80).contains(&delay_ms), "{delay_ms} ms");
     }
 
     #[test]

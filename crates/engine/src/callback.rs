@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, TryLockError};
 
 use rtrb::{Consumer, Producer};
 
+use crate::clock::monotonic_now;
 use crate::sound::DeviceState;
 
 /// `void (*)(ma_device*, void* output, const void* input, ma_uint32 frames)`. Buffers are float32, one channel.
@@ -23,6 +24,8 @@ pub const SLOTS: usize = 16;
 pub struct Callbacks {
     pub capture: Producer<f32>,
     pub playback: Consumer<f32>,
+    /// What the card was given, for the echo canceller.
+    pub sounding: Producer<f32>,
     pub state: Arc<DeviceState>,
 }
 
@@ -33,6 +36,7 @@ struct CaptureEnd {
 
 struct PlaybackEnd {
     ring: Consumer<f32>,
+    sounding: Producer<f32>,
     state: Arc<DeviceState>,
 }
 
@@ -68,8 +72,11 @@ impl Slot {
             let mut capture = CAPTURE[slot].lock().expect("never poisoned");
             if capture.is_none() {
                 *capture = Some(CaptureEnd { ring: callbacks.capture, state: callbacks.state.clone() });
-                *PLAYBACK[slot].lock().expect("never poisoned") =
-                    Some(PlaybackEnd { ring: callbacks.playback, state: callbacks.state });
+                *PLAYBACK[slot].lock().expect("never poisoned") = Some(PlaybackEnd {
+                    ring: callbacks.playback,
+                    sounding: callbacks.sounding,
+                    state: callbacks.state,
+                });
                 return Ok(Self(slot));
             }
         }
@@ -112,6 +119,7 @@ extern "C" fn capture<const SLOT: usize>(
     with(&CAPTURE[SLOT], |end| {
         end.state.capture_callbacks.fetch_add(1, Relaxed);
         end.state.capture_period.fetch_max(input.len(), Relaxed);
+        end.state.captured.strike(input.len(), monotonic_now());
         let fits = end.ring.slots().min(input.len());
         end.ring.push_entire_slice(&input[..fits]).expect("as many as fit");
         if fits < input.len() {
@@ -135,11 +143,15 @@ extern "C" fn playback<const SLOT: usize>(
         end.state.playback_callbacks.fetch_add(1, Relaxed);
         let longest = end.state.playback_period.fetch_max(output.len(), Relaxed);
         let ready = end.ring.slots().min(output.len());
-        let (sounding, missing) = output.split_at_mut(ready);
-        end.ring.pop_entire_slice(sounding).expect("as many as are ready");
+        let (voices, missing) = output.split_at_mut(ready);
+        end.ring.pop_entire_slice(voices).expect("as many as are ready");
         missing.fill(0.0);
+        // What does not fit is what nobody reads: no engine, or one that listens to no microphone.
+        let kept = end.sounding.slots().min(output.len());
+        end.sounding.push_entire_slice(&output[..kept]).expect("as many as fit");
+        end.state.played.strike(output.len(), monotonic_now());
         // A card that asks for more than ever before could not be prepared for: how it starts, not a gap.
-        if !missing.is_empty() && end.state.playing.load(Relaxed) && output.len() <= longest {
+        if ready < output.len() && end.state.playing.load(Relaxed) && output.len() <= longest {
             end.state.playback_gaps.fetch_add(1, Relaxed);
         }
     });

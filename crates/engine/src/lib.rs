@@ -3,10 +3,12 @@
 //! The adapter of the voice path: here clocks are read, sockets opened and threads started, and nowhere else on a
 //! client.
 
+mod beat;
 mod call;
 mod callback;
 mod clock;
 mod discovery;
+mod echo;
 mod engine;
 mod link;
 mod path;

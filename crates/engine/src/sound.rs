@@ -9,9 +9,13 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+use raccall_media::Samples;
+use raccall_wire::Nanos;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::beat::Beat;
 use crate::callback::{Callbacks, Slot, SlotsTaken};
+use crate::echo::EchoPath;
 
 pub use crate::callback::DataCallback;
 
@@ -59,6 +63,9 @@ pub struct DeviceState {
     pub capture_period: AtomicUsize,
     /// An engine fills the playback ring.
     pub playing: AtomicBool,
+    /// The two cards' clocks.
+    pub played: Beat,
+    pub captured: Beat,
 }
 
 /// What a clocked Sound's owner may read while the engine runs.
@@ -97,11 +104,15 @@ impl Sound {
     pub fn device() -> Result<Self, SlotsTaken> {
         let (capture_in, capture_out) = RingBuffer::new(RING_SAMPLES);
         let (playback_in, playback_out) = RingBuffer::new(RING_SAMPLES);
+        let (sounding_in, sounding_out) = RingBuffer::new(RING_SAMPLES);
         let state = Arc::new(DeviceState::default());
-        let slot = Slot::take(Callbacks { capture: capture_in, playback: playback_out, state: state.clone() })?;
+        let callbacks =
+            Callbacks { capture: capture_in, playback: playback_out, sounding: sounding_in, state: state.clone() };
+        let slot = Slot::take(callbacks)?;
         let end = DeviceEnd {
             capture: capture_out,
             playback: playback_in,
+            echo: Box::new(EchoPath::new(sounding_out)),
             state: state.clone(),
             ahead: FIRST_AHEAD,
             gaps_seen: 0,
@@ -164,6 +175,11 @@ impl Sound {
         }
     }
 
+    /// No card clocks it.
+    pub fn is_clocked(&self) -> bool {
+        matches!(self.kind, Kind::Clocked { .. })
+    }
+
     /// A clocked Sound has spoken all of its capture.
     pub fn capture_done(&self) -> bool {
         match &self.kind {
@@ -211,6 +227,7 @@ impl Drop for LentEnd {
 pub struct DeviceEnd {
     capture: Consumer<f32>,
     playback: Producer<f32>,
+    echo: Box<EchoPath>,
     state: Arc<DeviceState>,
     ahead: usize,
     gaps_seen: u64,
@@ -227,12 +244,28 @@ impl DeviceEnd {
         if waiting > limit {
             let oldest = self.capture.read_chunk(waiting - limit).expect("fewer than are waiting");
             oldest.commit_all();
+            self.echo.skip(waiting - limit);
             self.overruns += 1;
         }
         if self.capture.slots() < CAPTURE_FRAME {
             return false;
         }
         self.capture.pop_entire_slice(frame).is_ok()
+    }
+
+    /// Looks at both cards, before `capture`. True when one was opened anew: nothing learnt about the echo holds any more.
+    pub fn look(&mut self, now: Nanos) -> bool {
+        self.echo.look(&self.state, now)
+    }
+
+    /// Gives what sounded during the next 10 ms of the frame that `capture` gave last; `to_come`: of that frame, behind them.
+    pub fn far_end(&mut self, frame: &mut Samples, to_come: usize) {
+        self.echo.pull(frame, to_come + self.capture.slots());
+    }
+
+    /// How much faster the loudspeaker's clock runs than the microphone's, and how often they lost each other.
+    pub fn echo_path(&self) -> (f64, u64) {
+        (self.echo.drift_ppm(), self.echo.jumps())
     }
 
     /// Keeps one device period and a frame or more ahead of the playback callback; `pull` fills 10 ms.
@@ -313,11 +346,11 @@ impl ClockedEnd {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
     /// A dropped Sound's callbacks may serve the next one: tests that use them take turns.
-    static TURN: Mutex<()> = Mutex::new(());
+    pub static TURN: Mutex<()> = Mutex::new(());
 
     fn device() -> (Sound, DeviceEnd) {
         let sound = Sound::device().unwrap();
@@ -408,6 +441,51 @@ mod tests {
         }
         assert_eq!(heard, samples[9600 - MAX_BACKLOG - 480..][..heard.len()]);
         assert_eq!(end.capture_overruns(), 1);
+    }
+
+    /// 10 ms of both cards, and the engine's look at them. Returns what sounded, and what the canceller is told of it for each 20 ms heard.
+    fn step(sound: &Sound, end: &mut DeviceEnd, now: Nanos, loudness: f32) -> Vec<[f32; PLAYBACK_FRAME]> {
+        play(sound, PLAYBACK_FRAME);
+        speak(sound, &[loudness; PLAYBACK_FRAME]);
+        let mut frame = [0.0; CAPTURE_FRAME];
+        end.look(now);
+        end.play(|frame| frame.fill(loudness));
+        let mut told = Vec::new();
+        while end.capture(&mut frame) {
+            for to_come in [PLAYBACK_FRAME, 0] {
+                let mut far = [0.0; PLAYBACK_FRAME];
+                end.far_end(&mut far, to_come);
+                told.push(far);
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn the_canceller_is_told_what_sounded_as_often_as_the_microphone_heard() {
+        let _turn = TURN.lock();
+        let (sound, mut end) = device();
+        let now = crate::clock::monotonic_now();
+        let told: Vec<_> = (1..=100u16).flat_map(|number| step(&sound, &mut end, now, f32::from(number))).collect();
+        assert_eq!(told.len(), 100);
+        let first = told.iter().position(|far| far[0] != 0.0).unwrap();
+        let order: Vec<f32> = told[first..].iter().map(|far| far[0]).collect();
+        assert!(order.windows(2).all(|pair| pair[1] >= pair[0]), "nothing twice, nothing left out: {order:?}");
+        assert!(*order.last().unwrap() >= 94.0, "no later than 60 ms: {order:?}");
+        assert_eq!(end.echo_path(), (0.0, 1));
+    }
+
+    #[test]
+    fn a_card_that_was_opened_anew_is_told_once() {
+        let _turn = TURN.lock();
+        let (sound, mut end) = device();
+        let now = crate::clock::monotonic_now();
+        step(&sound, &mut end, now, 1.0);
+        assert!(!end.look(now));
+        assert!(!end.look(now + 600_000_000), "silent for 600 ms: gone, or only slow");
+        play(&sound, PLAYBACK_FRAME);
+        assert!(end.look(now + 610_000_000), "it calls again");
+        assert!(!end.look(now + 620_000_000));
     }
 
     #[test]

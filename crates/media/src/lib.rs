@@ -32,7 +32,9 @@ pub use gain::{GAIN_RANGE_DB, Gain};
 pub use gate::GateMode;
 pub use jitter::{Incoming, JitterBuffer, Next, Pushed as Insertion};
 pub use limiter::{CEILING, Limiter};
-pub use process::{MICROPHONE_GAIN_RANGE_DB, NoiseSuppression, ProcessReport, Processing, Processor, Samples};
+pub use process::{
+    Drift, EchoReference, MICROPHONE_GAIN_RANGE_DB, NoiseSuppression, ProcessReport, Processing, Processor, Samples,
+};
 pub use receive::{MAX_KEPT_SOURCES, MAX_SOURCES, Pushed, ReceiveChain, ReceiveConfig, Released};
 pub use report::{LinkReport, QueueReport, ReceiveReport, Refusal, Refusals, SourceReport, link_report, ntp_of};
 pub use send::{MediaError, SendChain, SendConfig};

@@ -16,6 +16,7 @@ use raccall_record::{Batch, Received};
 use raccall_wire::transport::Mode;
 
 use crate::e2ee::EpochKeys;
+use crate::process::{report_to_dict, to_processing};
 use crate::record::batch::PacketBatch;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -99,8 +100,18 @@ impl Engine {
         self.command(py, Command::SetDeafened(deafened))
     }
 
-    fn set_input_gain_db(&self, py: Python<'_>, gain_db: f32) -> PyResult<()> {
-        self.command(py, Command::SetInputGain(gain_db))
+    #[pyo3(signature = (*, echo, noise, gain_control, gain_db, high_pass))]
+    fn set_processing(
+        &self,
+        py: Python<'_>,
+        echo: bool,
+        noise: &str,
+        gain_control: bool,
+        gain_db: f32,
+        high_pass: bool,
+    ) -> PyResult<()> {
+        let processing = to_processing(echo, noise, gain_control, gain_db, high_pass)?;
+        self.command(py, Command::SetProcessing(processing))
     }
 
     fn set_gain_db(&self, py: Python<'_>, ssrc: u32, gain_db: f32) -> PyResult<()> {
@@ -162,6 +173,11 @@ impl Engine {
         dict.set_item("socket_errors", stats.socket_errors)?;
         dict.set_item("receive_buffer_bytes", self.0.receive_buffer_bytes())?;
         dict.set_item("cpu_ns", stats.cpu)?;
+        let processing = PyDict::new(py);
+        report_to_dict(&stats.processing, &processing)?;
+        dict.set_item("processing", processing)?;
+        dict.set_item("drift_ppm", stats.drift_ppm)?;
+        dict.set_item("echo_jumps", stats.echo_jumps)?;
         dict.set_item("playback_gaps", stats.playback_gaps)?;
         dict.set_item("capture_overruns", stats.capture_overruns)?;
         let encryption = encryption_to_dict(py, &stats.receive)?;
@@ -283,6 +299,11 @@ impl Sound {
     #[getter]
     fn playback_dropped(&self) -> u64 {
         self.lock().playback_dropped()
+    }
+
+    #[getter]
+    fn is_clocked(&self) -> bool {
+        self.lock().is_clocked()
     }
 
     #[getter]

@@ -1,15 +1,16 @@
-//! `Processor`, and how processing's settings and numbers look in Python.
+//! `Processor` and `EchoReference`, and how processing's settings and numbers look in Python.
 
 use std::sync::{Mutex, MutexGuard};
 
-use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArrayDyn};
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArrayDyn};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use raccall_media::{NoiseSuppression, PULL_SAMPLES, ProcessReport, Processing, Samples};
+use raccall_media::{Drift, NoiseSuppression, PULL_SAMPLES, ProcessReport, Processing, Samples};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Processor>()
+    module.add_class::<Processor>()?;
+    module.add_class::<EchoReference>()
 }
 
 #[pyclass(frozen)]
@@ -60,6 +61,47 @@ impl Processor {
 impl Processor {
     fn lock(&self) -> MutexGuard<'_, raccall_media::Processor> {
         self.0.lock().expect("processing does not panic")
+    }
+}
+
+#[pyclass(frozen)]
+#[derive(Default)]
+struct EchoReference(Mutex<(raccall_media::EchoReference, Drift)>);
+
+#[pymethods]
+impl EchoReference {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn push(&self, samples: PyReadonlyArray1<'_, f32>) {
+        let samples: Vec<f32> = samples.as_array().iter().copied().collect();
+        self.lock().0.push(&samples);
+    }
+
+    fn take_clocks(&self, played: (u64, u64), captured: (u64, u64)) -> f64 {
+        let (reference, drift) = &mut *self.lock();
+        drift.take(played, captured);
+        reference.set_drift_ppm(drift.ppm());
+        drift.ppm()
+    }
+
+    fn pull<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let mut samples = [0.0; PULL_SAMPLES];
+        self.lock().0.pull(&mut samples, 0);
+        PyArray1::from_slice(py, &samples).reshape([PULL_SAMPLES, 1])
+    }
+
+    #[getter]
+    fn jumps(&self) -> u64 {
+        self.lock().0.jumps()
+    }
+}
+
+impl EchoReference {
+    fn lock(&self) -> MutexGuard<'_, (raccall_media::EchoReference, Drift)> {
+        self.0.lock().expect("nothing panics while it holds this lock")
     }
 }
 

@@ -17,6 +17,7 @@ import msgspec
 
 from raccall.audio.devices import SoundCard
 from raccall.audio.files import SoundWriter
+from raccall.cli import processing
 from raccall.cli.consent import CHOICES, ConsentDialogue, someone_can_answer
 from raccall.cli.link_panel import call_summary, link_panel
 from raccall.cli.screen import LossMeter, Screen, status_line
@@ -62,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=GateMode.OPEN.value,
         help="send the microphone always, while you speak, or while you want to (ptt: Enter switches); default open",
     )
+    processing.add_arguments(parser)
     parser.add_argument(
         "--flight-recorder", metavar="FILE", type=Path, help="write the last minute's counters, a JSON object per line"
     )
@@ -110,6 +112,7 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("seconds_out_of_range", "--seconds must be more than 0.")
     if not 6000 <= options.bitrate <= 128_000:
         raise InputError("bitrate_out_of_range", "--bitrate must be from 6000 to 128000.")
+    processing.check(options)
 
 
 async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen, memory: Memory) -> None:
@@ -121,7 +124,13 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
         consent = ConsentDialogue(session, screen, may_ask=someone_can_answer(as_json=options.json))
         await consent.before_joining(options.consent)
         gate_mode = GateMode(options.mode)
-        await session.join(sound, muted=options.muted, bitrate_bps=options.bitrate, gate_mode=gate_mode)
+        await session.join(
+            sound,
+            muted=options.muted,
+            bitrate_bps=options.bitrate,
+            gate_mode=gate_mode,
+            processing=processing.chosen(options, sound),
+        )
         writer = open_things.enter_context(SoundWriter(choice.recording)) if choice.recording else None
         open_things.callback(screen.close)
         told = DRAWN_HELP if isinstance(screen, LogScreen) else HELP

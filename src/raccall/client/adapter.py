@@ -26,6 +26,7 @@ from raccall.voice.dave.people import user_number
 from raccall.voice.e2ee import DaveError, DaveMember
 from raccall.voice.engine import EngineStats, GateMode, PacketTap, Sound
 from raccall.voice.gateway.client import Next, VoiceIdentity
+from raccall.voice.processing import Processing
 from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
 from raccall.wire.control import Consent, MemberInfo, RecordingState
 from raccall.wire.socket import Carrier, open_socket
@@ -152,6 +153,7 @@ class Session:
         self._call: VoiceCall | None = None
         self._muted = False
         self._hearing = Hearing()
+        self._processing: Processing | None = None
         self._agreed: bool | None = None
         self._in_room = False
         self._closed = False
@@ -258,6 +260,7 @@ class Session:
         muted: bool = False,
         bitrate_bps: int = 32_000,
         gate_mode: GateMode = GateMode.OPEN,
+        processing: Processing | None = None,
         on_tap: Callable[[PacketTap], None] | None = None,
     ) -> None:
         """Enter the room's call; returns when media flows.
@@ -265,6 +268,7 @@ class Session:
         sound: where captured sound comes from and played sound goes; None: listen only, nothing is decoded.
         media_address: send media there instead of where the server says. bitrate_bps: of the own voice, 6000–128 000.
         gate_mode: when the microphone is heard.
+        processing: what is done to its sound; None: everything for a sound card, nothing for a file.
         on_tap: gets a tap of every packet received, before the first one; again whenever the voice session had to be
         made anew (then the old tap's `read` gives None).
         Raises RefusedError (room full, ...) or ConnectionFailed; then one may try again.
@@ -273,9 +277,14 @@ class Session:
         if self._failed is not None:
             raise self._failed
         self._muted = muted
+        self._processing = processing
         wanted = _Call(
             VoiceSettings(
-                sound=sound, media_address=media_address, bitrate_bps=bitrate_bps, gate_mode=gate_mode, on_tap=on_tap
+                sound=sound,
+                media_address=media_address,
+                bitrate_bps=bitrate_bps,
+                gate_mode=gate_mode,
+                on_tap=on_tap,
             ),
             asyncio.get_running_loop().create_future(),
         )
@@ -330,6 +339,12 @@ class Session:
         self._hearing.gains_db[user_id] = gain_db
         if self._call is not None:
             self._call.apply_hearing()
+
+    def set_processing(self, processing: Processing) -> None:
+        """What is done to the microphone's sound from now on, in this call; `join` says it for the next one."""
+        self._processing = processing
+        if self._call is not None:
+            self._call.set_processing(processing)
 
     def set_pressed(self, pressed: bool) -> None:
         """The key of push-to-talk: held or released."""
@@ -536,6 +551,7 @@ class Session:
             endpoint = self._invite.authority
             address = settings.media_address or (self._invite.host, self._invite.port)
             settings = dataclasses.replace(settings, media_address=address)
+        settings = dataclasses.replace(settings, processing=self._processing)
         return VoiceCall(
             url=f"{self._invite.websocket_scheme}://{endpoint}/?v=8",
             tls=self._tls,

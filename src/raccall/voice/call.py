@@ -4,6 +4,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 
 from raccall.clock import monotonic_now
 from raccall.errors import ConnectionFailed
@@ -16,6 +17,7 @@ from raccall.voice.events import Event, SourceKnown, VoiceConnected
 from raccall.voice.gateway import client as gateway
 from raccall.voice.gateway.client import Next, VoiceGatewayClient, VoiceIdentity
 from raccall.voice.gateway.messages import Speaking
+from raccall.voice.processing import OFF, Processing, suited_to
 from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
 from raccall.voice.tunnel import Tunnel
 from raccall.wire.packet import TRANSPORT_MODES
@@ -64,6 +66,7 @@ class VoiceCall:
         self._url = url
         self._tls = tls
         self._settings = settings
+        self._processing = settings.processing or suited_to(settings.sound)
         self._hearing = hearing or Hearing()
         self._muted = muted
         self._emit = emit
@@ -114,6 +117,12 @@ class VoiceCall:
             for ssrc, user_id in self.sources.items():
                 if (gain_db := self._hearing.gains_db.get(user_id)) is not None:
                     self.engine.set_gain_db(ssrc, gain_db)
+
+    def set_processing(self, processing: Processing) -> None:
+        """What is done to the microphone's sound, from now on."""
+        self._processing = processing
+        if self.engine is not None and self.started:
+            self.engine.set_processing(**asdict(processing))
 
     def set_pressed(self, pressed: bool) -> None:
         """The key of push-to-talk."""
@@ -241,6 +250,8 @@ class VoiceCall:
             self._driver.set_owner(source, user_id)
         if self._hearing != Hearing():
             self.apply_hearing()
+        if self._processing != OFF:
+            self.engine.set_processing(**asdict(self._processing))
         if settings.gate_mode is not GateMode.OPEN:
             self.engine.set_gate_mode(settings.gate_mode)
 

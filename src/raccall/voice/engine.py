@@ -6,6 +6,7 @@ from typing import Any
 
 from raccall._native import Engine, PacketTap, Sound
 from raccall.units import Nanos, Ssrc
+from raccall.voice.processing import IDLE, ProcessReport
 
 __all__ = [
     "Encryption",
@@ -160,6 +161,12 @@ class EngineStats:
     late_ticks: int = 0
     """Times that this machine let the voice's thread wait so long that a sound card may have run dry."""
     encryption: EncryptionStats = EncryptionStats()
+    processing: ProcessReport = IDLE
+    """What is done to the microphone's sound."""
+    drift_ppm: float = 0.0
+    """How much faster the loudspeaker's clock runs than the microphone's; taken out before echo is cancelled."""
+    echo_jumps: int = 0
+    """Times that the echo canceller lost its reference and had to begin anew; the first is the beginning."""
 
 
 def read_stats(engine: Engine) -> EngineStats:
@@ -168,5 +175,6 @@ def read_stats(engine: Engine) -> EngineStats:
     numbers["first_sent"] = numbers.pop("first_sent_ns")
     numbers["cpu"] = numbers.pop("cpu_ns")
     numbers["sources"] = tuple(SourceStats(**source) for source in numbers["sources"])
+    numbers["processing"] = ProcessReport(**numbers["processing"])
     numbers["encryption"] = EncryptionStats(**numbers.get("encryption", {}))
     return EngineStats(**numbers)

@@ -16,8 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raccall import _native
+from raccall._native import Sound
+from raccall.units import Nanos
 
-__all__ = ["MICROPHONE_GAIN_RANGE_DB", "NoiseSuppression", "ProcessReport", "Processing", "Processor"]
+__all__ = [
+    "MICROPHONE_GAIN_RANGE_DB",
+    "OFF",
+    "EchoReference",
+    "NoiseSuppression",
+    "ProcessReport",
+    "Processing",
+    "Processor",
+]
 
 MICROPHONE_GAIN_RANGE_DB = (-20.0, 30.0)
 
@@ -68,6 +78,15 @@ class ProcessReport:
     """That the newest 10 ms are a voice, 0 to 1; None where neither gain control nor NEURAL listens."""
 
 
+IDLE = ProcessReport(None, None, None, 0.0, None)
+"""Nothing was done."""
+
+
+def suited_to(sound: Sound | None) -> Processing:
+    """What a Sound wants when nobody says: everything for a sound card, nothing for a file."""
+    return OFF if sound is None or sound.is_clocked else Processing()
+
+
 class Processor:
     """Processes one microphone. Pure and clocked by its user; one call at a time runs, without the GIL.
 
@@ -98,4 +117,34 @@ class Processor:
         self._native.reset()
 
     def report(self) -> ProcessReport:
+        """What was done last."""
         return ProcessReport(**self._native.report())
+
+
+class EchoReference:
+    """What sounds from the loudspeaker, in the microphone's time: one frame for each of the microphone.
+
+    Samples that do not come in time are silence; what comes late is left out, so that all that follows keeps its place.
+    Clocks that drift apart are found and resampled (`crates/media/src/process/reference.rs`, `drift.rs`). An Engine has
+    one; this is its face for measurements and tests.
+    """
+
+    def __init__(self) -> None:
+        self._native = _native.EchoReference()
+
+    def push(self, samples: NDArray[np.float32]) -> None:
+        """Samples that were handed to the loudspeaker: shape (n,)."""
+        self._native.push(samples)
+
+    def take_clocks(self, *, played: tuple[int, Nanos], captured: tuple[int, Nanos]) -> float:
+        """Samples moved since the beginning, and when the last of them were. Returns the drift, 0 ppm until known."""
+        return self._native.take_clocks(played, captured)
+
+    def pull(self) -> NDArray[np.float32]:
+        """What belongs to the next 10 ms of the microphone: shape (480, 1)."""
+        return self._native.pull()
+
+    @property
+    def jumps(self) -> int:
+        """How often the canceller has to find the echo's delay: once at the beginning."""
+        return self._native.jumps

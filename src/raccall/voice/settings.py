@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from raccall.voice.engine import GateMode, PacketTap, Sound
+from raccall.voice.processing import Processing
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class VoiceSettings:
     """Instead of the one that the server names (a network emulator in between)."""
     bitrate_bps: int = 32_000
     gate_mode: GateMode = GateMode.OPEN
+    processing: Processing | None = None
+    """None: everything for a sound card, nothing for a file."""
     on_tap: Callable[[PacketTap], None] | None = None
     """Gets a tap of each voice session before its first packet."""
     announce: bool = False

@@ -13,9 +13,11 @@
 //! Added delay: echo 9 ms, light noise suppression 6 ms more (7 ms alone), neural 20 ms; the rest none.
 
 mod bands;
+mod drift;
 mod echo;
 mod level;
 mod noise;
+mod reference;
 
 use sonora::high_pass_filter::HighPassFilter;
 
@@ -26,6 +28,9 @@ use bands::{Bands, FilterBank};
 use echo::EchoCanceller;
 use level::LevelControl;
 use noise::{LightSuppressor, NeuralSuppressor};
+
+pub use drift::Drift;
+pub use reference::EchoReference;
 
 /// 10 ms, what is processed at a time.
 pub type Samples = [f32; PULL_SAMPLES];

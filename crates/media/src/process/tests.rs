@@ -166,3 +166,62 @@ fn a_reset_forgets_the_path_and_keeps_the_settings() {
     assert_eq!(processor.settings(), &Processing { gain_db: 6.0, ..ECHO });
     assert!(processor.report().erle_db.unwrap() < 1.0);
 }
+
+/// What is left, in dB below the echo, after `seconds` with a loudspeaker whose clock runs `ppm` faster than the microphone's.
+fn reduction_with_drift_db(ppm: f64, seconds: usize, take_clocks: bool) -> f32 {
+    let mut processor = Processor::new(&ECHO);
+    let (mut reference, mut drift) = (EchoReference::default(), Drift::default());
+    let ratio = 1.0 + ppm * 1e-6;
+    // Sound of the loudspeaker's clock, in a band where a straight line between samples is good enough for a room.
+    let (mut noise, mut smooth) = (Noise(9), [0f32; 3]);
+    let played: Vec<f32> = (0..seconds * 101)
+        .flat_map(|_| noise.frame(0.5))
+        .map(|sample| {
+            let mut value = sample;
+            smooth.iter_mut().for_each(|pole| {
+                *pole += (value - *pole) * 0.1;
+                value = *pole;
+            });
+            3.0 * value
+        })
+        .collect();
+    let (mut pushed, mut heard_db, mut left_db) = (0, 0.0, 0.0);
+    for number in 0..seconds * 100 {
+        let microphone_samples = (number + 1) * PULL_SAMPLES;
+        let sounding = (microphone_samples as f64 * ratio / 480.0) as usize * 480;
+        reference.push(&played[pushed..sounding]);
+        pushed = sounding;
+        if take_clocks {
+            let at = |samples: f64| (1e9 + samples / 48_000.0 * 1e9) as u64;
+            drift.take(
+                (sounding as u64, at(sounding as f64 / ratio)),
+                (microphone_samples as u64, at(microphone_samples as f64)),
+            );
+            reference.set_drift_ppm(drift.ppm());
+        }
+        let mut far = [0.0; PULL_SAMPLES];
+        reference.pull(&mut far, 0);
+        processor.reverse(&far);
+        let mut near: Samples = std::array::from_fn(|sample| {
+            let place = ((number * PULL_SAMPLES + sample) as f64 - 3_840.0).max(0.0) * ratio;
+            let (whole, share) = (place as usize, place.fract() as f32);
+            0.4 * (played[whole] + (played[whole + 1] - played[whole]) * share)
+        });
+        let heard = crate::frame::energy(&near);
+        processor.capture(&mut near);
+        if number >= (seconds - 2) * 100 {
+            heard_db += heard;
+            left_db += crate::frame::energy(&near);
+        }
+    }
+    10.0 * (heard_db / left_db).log10()
+}
+
+#[test]
+fn clocks_that_drift_apart_cost_nothing_once_their_drift_is_known() {
+    let together_db = reduction_with_drift_db(0.0, 24, true);
+    let apart_db = reduction_with_drift_db(500.0, 24, true);
+    let alone_db = reduction_with_drift_db(500.0, 24, false);
+    assert!(apart_db > together_db - 6.0, "{apart_db} dB instead of {together_db}");
+    assert!(alone_db < apart_db - 3.0, "the canceller alone reaches {alone_db} dB, too");
+}

@@ -1,0 +1,44 @@
+"""What `--noise`, `--mic-gain` and the `--no-...` switches make of a Sound's own wishes."""
+
+import argparse
+
+import pytest
+
+from raccall.cli import processing
+from raccall.errors import InputError
+from raccall.voice.engine import Sound
+from raccall.voice.processing import OFF, NoiseSuppression, Processing
+
+
+def options(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    processing.add_arguments(parser)
+    parsed = parser.parse_args(words)
+    processing.check(parsed)
+    return parsed
+
+
+def test_a_sound_card_gets_everything_and_a_file_nothing() -> None:
+    assert processing.chosen(options(), Sound.device()) == Processing()
+    assert processing.chosen(options(), Sound.clocked(None, keep_playback=False)) == OFF
+
+
+def test_each_stage_can_be_left_out() -> None:
+    switches = ("--no-echo-cancel", "--no-auto-gain", "--no-high-pass", "--noise", "off", "--mic-gain", "-6")
+    chosen = processing.chosen(options(*switches), Sound.device())
+    assert chosen == Processing(
+        echo=False, noise=NoiseSuppression.OFF, gain_control=False, gain_db=-6.0, high_pass=False
+    )
+
+
+def test_a_file_is_processed_as_far_as_asked_for() -> None:
+    chosen = processing.chosen(
+        options("--noise", "neural", "--mic-gain", "10"), Sound.clocked(None, keep_playback=False)
+    )
+    assert (chosen.noise, chosen.gain_db, chosen.echo, chosen.gain_control) == ("neural", 10, False, False)
+
+
+@pytest.mark.parametrize("gain", ["-20.1", "31", "nan", "inf"])
+def test_a_gain_out_of_range_is_told(gain: str) -> None:
+    with pytest.raises(InputError, match="-20 to 30"):
+        options("--mic-gain", gain)
