@@ -23,6 +23,7 @@ BENCHES = {
     "pull": "hearing 25 talkers against 25 bare libopus decoders; how long one pull takes",
     "latency": "click to click between two clients over loopback, their sound cards at 10 ms",
     "record": "CPU time per recorded packet against a bare receive, open and append loop; memory over 12 hours",
+    "dave": "recording encrypted frames against davey's session, an AEAD and an append; joining rooms of 10 to 200",
     "export": "decoding a recording to WAV files and a mix against libopus alone on the same packets",
     "jitter": "delay against made-up sound on eight links: our jitter buffer, NetEQ, aiortc's, fixed ones, the bound",
     "conceal": "speech that lost packets: PESQ and PLCMOS of our chain beside classic PLC and LBRR",

@@ -45,7 +45,8 @@ impl ExternalSender {
 pub fn vector(bytes: &[u8]) -> Vec<u8> {
     let length = match bytes.len() {
         length @ 0..64 => vec![length as u8],
-        length => (0x4000 | length as u16).to_be_bytes().to_vec(),
+        length @ 64..0x4000 => (0x4000 | length as u16).to_be_bytes().to_vec(),
+        length => (0x8000_0000 | length as u32).to_be_bytes().to_vec(),
     };
     [length, bytes.to_vec()].concat()
 }
