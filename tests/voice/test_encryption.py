@@ -139,14 +139,15 @@ def test_what_waited_for_its_key_is_handed_out_as_it_came() -> None:
 def test_a_recorder_that_gets_its_key_late_misses_no_frame(call: Call) -> None:
     alice, bob = two_of_ours()
     sound = Sound.clocked(tone(400.0), keep_playback=False)
-    recorder = Engine(call.relay.addresses[0])
+    recorder, talker = (Engine(call.relay.addresses[0]) for _ in range(2))
     tap = recorder.open_tap()
-    call.relay.add_session(2, 2, MODE, bytes([2] * 32))
-    call.relay.set_address(2, recorder.discover(2), proven=True)
-    call.engines[2] = recorder
-    recorder.start(ssrc=2, mode=MODE, key=bytes([2] * 32), sound=None, encryption="on")
-    talker = call.join(1, sound)
-    talker.set_encryption("on")
+    for ssrc, engine in ((2, recorder), (1, talker)):
+        call.relay.add_session(ssrc, ssrc, MODE, bytes([ssrc] * 32))
+        call.relay.set_address(ssrc, engine.discover(ssrc), proven=True)
+        call.engines[ssrc] = engine
+    call.relay.set_route(1, [2])
+    for ssrc, engine, own in ((2, recorder, None), (1, talker, sound)):
+        engine.start(ssrc=ssrc, mode=MODE, key=bytes([ssrc] * 32), sound=own, encryption="on")
     talker.use_keys(alice.keys())
     wait_until(lambda: sound.capture_done and read_stats(recorder).received_packets == 51 - unsent(talker))
     assert read_stats(recorder).encryption.waiting > 0
@@ -160,11 +161,11 @@ def test_a_recorder_that_gets_its_key_late_misses_no_frame(call: Call) -> None:
         packets += [TappedPacket(*packet) for packet in batch]
     sent = read_stats(talker).encryption
     assert len(packets) == stats.received_packets == sent.encrypted == 51 - unsent(talker)
-    assert stats.encryption.released == stats.encryption.decrypted == len(packets) - 1, "all but the silence at the end"
-    voices = [packet for packet in packets if packet.payload != SILENCE]
-    assert all(payload_samples(packet.payload) == 960 for packet in voices)
-    assert [packet.sequence for packet in voices] == sorted(packet.sequence for packet in voices)
-    assert np.all(np.diff([packet.arrival for packet in voices]) > 0), "the times when they came"
+    assert (stats.encryption.released, stats.encryption.decrypted) == (len(packets), len(packets) - 1)
+    assert all(payload_samples(packet.payload) == 960 for packet in packets)
+    assert packets[-1].payload == SILENCE, "it waited behind the others"
+    assert np.all(np.diff([packet.sequence for packet in packets]) == 1)
+    assert np.all(np.diff([packet.arrival for packet in packets]) > 0), "the times when they came"
     assert stats.sources[0].owner == ALICE
 
 

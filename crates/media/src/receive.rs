@@ -116,6 +116,9 @@ struct Source {
     held: HeldQueue,
     /// With what was known then, those that are held were tried last.
     tried_with: Known,
+    /// The newest encrypted frame is held, so plain silence waits behind it; some does.
+    is_stuck: bool,
+    plain_waits: bool,
 }
 
 /// Version of the keys; who is claimed and who proved to be the owner.
@@ -321,11 +324,18 @@ impl ReceiveChain {
         let numbers = Numbers { ssrc: packet.ssrc, extended_sequence, extended_timestamp };
         let voices = self.decoding.then_some((&self.config, &self.gains_db));
         match self.encryption.open(&mut source.owner, packet.payload, now) {
+            Opened::Plain if source.is_stuck && !source.held.is_empty() => {
+                source.plain_waits = true;
+                self.encryption.counts.plain -= 1; // counted again when it is released
+                self.hold(index, numbers, now);
+                Ok(Accepted::Held)
+            }
             Opened::Plain => {
                 source.take(&packet, numbers, now, voices);
                 Ok(Accepted::Packet { numbers, decrypted: false })
             }
             Opened::Decrypted => {
+                source.is_stuck = false;
                 let packet = rewritten(&packet, self.encryption.payload(), &mut self.decrypted);
                 if source.is_to_retry(self.encryption.version()) {
                     // What waits came first, and whose key has just been found may open it.
@@ -340,6 +350,7 @@ impl ReceiveChain {
             Opened::Refused(reason) => Err(reason),
             Opened::NotYet => {
                 self.encryption.counts.bad_tag += 1;
+                source.is_stuck = true;
                 self.hold(index, numbers, now);
                 Ok(Accepted::Held)
             }
@@ -399,13 +410,24 @@ impl ReceiveChain {
         let mut waiting = std::mem::take(&mut self.sources[index].held);
         self.held_bytes -= waiting.bytes();
         let mut staying = HeldQueue::default();
+        let may_wait = self.sources[index].is_stuck;
+        let (mut is_stuck, mut plain_waits) = (false, false);
         while let Some(held) = waiting.pop() {
             let packet = Packet::parse(&held.packet).expect("parsed when it came");
             match self.encryption.open(&mut self.sources[index].owner, packet.payload, now) {
-                Opened::NotYet => staying.push(held),
+                Opened::NotYet => {
+                    is_stuck = true;
+                    staying.push(held);
+                }
                 Opened::Refused(reason) => self.refused.add(reason),
+                Opened::Plain if may_wait && is_stuck => {
+                    plain_waits = true;
+                    self.encryption.counts.plain -= 1;
+                    staying.push(held);
+                }
                 Opened::Plain => self.release(index, held.numbers, held.arrival, held.packet, now),
                 Opened::Decrypted => {
+                    is_stuck = false;
                     let mut plain = Vec::with_capacity(held.packet.len());
                     rewritten(&packet, self.encryption.payload(), &mut plain);
                     self.release(index, held.numbers, held.arrival, plain, now);
@@ -414,6 +436,7 @@ impl ReceiveChain {
         }
         self.held_bytes += staying.bytes();
         let source = &mut self.sources[index];
+        (source.plain_waits, source.is_stuck) = (plain_waits, may_wait && is_stuck);
         source.held = staying;
         source.tried_with = (self.encryption.version(), source.owner.known());
     }
@@ -464,9 +487,10 @@ impl Source {
         voice.push(numbers.extended_sequence, numbers.extended_timestamp, packet.payload, arrival);
     }
 
-    /// Something waits, and more is known than when it was tried.
+    /// Something waits, and more is known than when it was tried; or it waited only for those before it.
     fn is_to_retry(&self, version: u64) -> bool {
-        !self.held.is_empty() && self.tried_with != (version, self.owner.known())
+        let is_new = self.tried_with != (version, self.owner.known());
+        !self.held.is_empty() && (is_new || self.plain_waits && !self.is_stuck)
     }
 
     fn is_silent(&self, now: Nanos, timeout_ms: u32) -> bool {
@@ -537,6 +561,8 @@ fn find_or_add(
         owner: Owner::claimed(claimed),
         held: HeldQueue::default(),
         tried_with: Known::default(),
+        is_stuck: false,
+        plain_waits: false,
     };
     if sources.len() < most {
         sources.push(source);

@@ -295,6 +295,26 @@ fn one_frame_that_opens_brings_those_before_it() {
 }
 
 #[test]
+fn silence_waits_behind_what_waits_but_not_behind_nonsense() {
+    let mut chain = listener();
+    let mut alice = Talker::new(7, ALICE, 2);
+    assert_eq!(chain.push(&alice.say(b"one"), 0), Pushed::Held);
+    assert_eq!(chain.push(&alice.send(&SILENCE), 20 * MS), Pushed::Held);
+    chain.add_keys(keys(1, LISTENER), 30 * MS);
+    assert!(released(&mut chain).is_empty(), "another epoch's keys");
+    chain.add_keys(keys(2, LISTENER), 40 * MS);
+    assert_eq!(released(&mut chain).iter().map(|packet| packet.arrival).collect::<Vec<_>>(), [0, 20 * MS]);
+    let mut nonsense = vec![5; 40];
+    nonsense.extend_from_slice(&[1, 12, 0xFA, 0xFA]);
+    assert_eq!(chain.push(&alice.send(&nonsense), 60 * MS), Pushed::Held);
+    assert_eq!(chain.push(&alice.send(&SILENCE), 80 * MS), Pushed::Held, "it might be of a new epoch");
+    assert_eq!(chain.push(&alice.say(b"two"), 100 * MS), Pushed::Held, "it was not");
+    assert_eq!(released(&mut chain).iter().map(|packet| packet.arrival).collect::<Vec<_>>(), [80 * MS, 100 * MS]);
+    assert!(payload(chain.push(&alice.send(&SILENCE), 120 * MS)).is_some());
+    assert_eq!((counts(&chain).plain, counts(&chain).waiting), (3, 1));
+}
+
+#[test]
 fn an_owner_who_is_told_late_opens_what_waited() {
     let mut chain = listener_with_keys();
     let mut alice = Talker::new(7, ALICE, 1);
