@@ -15,6 +15,7 @@ import pytest
 from raccall.audio.files import read_samples
 from raccall.bots.keep import keep_call
 from raccall.client import Session, SourceKnown, connect, parse_link
+from raccall.clock import monotonic_now
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.testing.dialogue import OWN_SPEECH
@@ -34,6 +35,8 @@ COUNTER_BYTES = 4
 SPEAKING_MICROPHONE = 1
 CONCEALED_BYTES = 3
 """What the recorder puts where nothing was said: a lone TOC byte, or the three bytes of coded silence."""
+NONCE_OF_THE_RELAY = 0x8000_0080
+"""First and last byte begin with a 1: a client that counts so far has the relay's nonces before it."""
 PACE_S = 0.002
 """Between packets: ten times real time."""
 
@@ -41,8 +44,9 @@ PACE_S = 0.002
 class Room:
     """A server with TLS, and whoever is brought into its room."""
 
-    def __init__(self, link: str, stack: AsyncExitStack) -> None:
-        self._link = link
+    def __init__(self, server: RunningServer, stack: AsyncExitStack) -> None:
+        self.server = server
+        self._link = server.invite()
         self._stack = stack
 
     async def session(self, name: str, *, recorder: bool = False) -> Session:
@@ -65,7 +69,7 @@ async def open_room(data: Path, encryption: EncryptionPolicy) -> AsyncIterator[R
         settings = ServerSettings(host="127.0.0.1", port=0, data=data, tls=True, encryption=encryption)
         server = await stack.enter_async_context(RunningServer(settings))
         async with asyncio.timeout(20):
-            yield Room(server.invite(), stack)
+            yield Room(server, stack)
             await stack.aclose()
 
 
@@ -214,6 +218,39 @@ def ogg_packets(data: bytes) -> list[bytes]:
     return packets[2:]
 
 
+async def test_it_goes_on_under_a_new_key(tmp_path: Path, packets: list[bytes]) -> None:
+    """A second op 4 in mid-call: it sends and is sent under the new key, and no packet is lost on the way."""
+    settings = ServerSettings(host="127.0.0.1", port=0, data=tmp_path, tls=True, encryption=EncryptionPolicy.OFF)
+    async with AsyncExitStack() as stack, asyncio.timeout(20):
+        server = await stack.enter_async_context(RunningServer(settings))
+        room, relay = Room(server, stack), server.service.relay
+        taps: list[PacketTap] = []
+        await (await room.session("tape")).join(None, on_tap=taps.append)
+        client = await room.discord_client("discord")
+        heard = asyncio.create_task(take(taps, 4 * len(packets)))
+        await speak(client, packets)
+        first_key, client._incr_nonce = client.secret_key, NONCE_OF_THE_RELAY  # what makes a key go bad
+        await speak(client, packets)
+        client._incr_nonce = len(packets)
+        while relay.counters()["opened"] < 2 * len(packets):  # noqa: ASYNC110 (a native thread counts)
+            await asyncio.sleep(0.01)
+        server.service.calls.renew_keys(monotonic_now())
+        await speak(client, packets)
+        async with asyncio.timeout(5):
+            while client.secret_key == first_key:  # noqa: ASYNC110 (it tells nobody)
+                await asyncio.sleep(0.01)
+        await speak(client, packets)
+        assert [payload for _, payload in await heard] == packets * 4
+        assert [relay.counters()[reason] for reason in ("rekey_wanted", "bad_seal", "needs_rekey")] == [1, 0, 0]
+        speech = read_samples(OWN_SPEECH / "anna_1.flac")[: 20 * FRAME_SAMPLES]
+        async with listening(client) as datagrams:
+            await (await room.session("anna")).join(Sound.clocked(speech, keep_playback=False))
+            while (datagram := await datagrams.get())[1] & 0x7F != OPUS_PAYLOAD_TYPE:
+                pass
+            assert open_with_pynacl(client, datagram)
+        await stack.aclose()
+
+
 async def test_it_leaves_like_any_other(room: Room) -> None:
     stayer = await room.session("anna")
     await stayer.join(None)
@@ -275,3 +312,21 @@ async def test_three_of_them_are_encrypted_end_to_end(encrypted_room: Room, pack
             await ben.disconnect()
             await agree(anna, cleo)
             await all_hear(cleo, {anna: at_anna}, packets)
+
+
+async def test_encrypted_it_is_in_the_group_again_after_a_new_key(encrypted_room: Room, packets: list[bytes]) -> None:
+    """discord.py begins its group anew at each op 4: it is let in again, and what it says then is understood."""
+    anna, ben = await encrypted_room.discord_client("anna"), await encrypted_room.discord_client("ben")
+    await agree(anna, ben)
+    epoch = ben._connection.dave_session.epoch
+    async with listening(ben) as at_ben:
+        anna._incr_nonce = NONCE_OF_THE_RELAY
+        await speak(anna, packets[:1])
+        anna._incr_nonce = 1
+        while (await at_ben.get())[1] & 0x7F != OPUS_PAYLOAD_TYPE:
+            pass
+        encrypted_room.server.service.calls.renew_keys(monotonic_now())
+        while ben._connection.dave_session.epoch == epoch:  # noqa: ASYNC110 (it tells nobody)
+            await asyncio.sleep(0.01)
+        await agree(anna, ben)
+        await all_hear(anna, {ben: at_ben}, packets)
