@@ -15,11 +15,18 @@ from typing import TYPE_CHECKING, Any
 from raccall.discord.library import check_library
 
 if TYPE_CHECKING:
+    from raccall.discord.keep import keep_channel
+    from raccall.discord.listen import SpeechTick, listen
+    from raccall.discord.record import record
     from raccall.discord.voice_client import RecordingVoiceClient
 
-__all__ = ["RecordingVoiceClient"]
+__all__ = ["RecordingVoiceClient", "SpeechTick", "keep_channel", "listen", "record"]
 
 _HOMES = {
+    "SpeechTick": "raccall.discord.listen",
+    "keep_channel": "raccall.discord.keep",
+    "listen": "raccall.discord.listen",
+    "record": "raccall.discord.record",
     "RecordingVoiceClient": "raccall.discord.voice_client",
 }
 

@@ -8,7 +8,9 @@ to it gets a new tap each time, and one recording goes on over all of them.
 """
 
 import asyncio
+import io
 import ssl
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, ClassVar, Protocol
 
@@ -62,6 +64,8 @@ class RecordingVoiceClient(discord.VoiceProtocol):
         self._servers = VoiceServers(client.user.id)
         self._told = asyncio.Event()
         self._listeners: list[Listener] = []
+        self.kept: object | None = None
+        """Who keeps what is heard: one at a time."""
         self._call: VoiceCall | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -164,6 +168,16 @@ class RecordingVoiceClient(discord.VoiceProtocol):
     async def move_to(self, channel: "discord.VoiceChannel | discord.StageChannel") -> None:
         """Ask to be in another channel of the guild; `channel` changes when Discord says so."""
         await self._change_voice_state(channel)
+
+    async def record(self, record_time: float = 30.0, *, opted_out: Collection[str] = ()) -> io.BytesIO:
+        """Keep the channel for so many seconds, and return it as a WAV file: 48 kHz, stereo, 16 bit.
+
+        The channel is told first, and [REC] is shown. opted_out: user ids of those who must not be in it. The
+        connection stays. Nobody spoke: a valid file without sound. Raises NotReady, AlreadyRecording, NotAnnounced.
+        """
+        from raccall.discord.record import record_wav  # stands on this module
+
+        return await record_wav(self, record_time, opted_out)
 
     # ---- voice sessions ----
 
