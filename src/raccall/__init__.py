@@ -11,6 +11,7 @@
     raccall.record      join a call as a visible recorder and keep it
     raccall.Recording   a recording's folder: speakers, sound as numpy arrays, segments, packets
     raccall.connect     a session with a server: listen, speak, type
+    raccall.discord     record Discord's voice channels (pip install "raccall[discord]")
     raccall.errors      every error a person can cause, each with one sentence and a stable code
 
 ARCHITECTURE.md is the map of what is inside.
@@ -38,6 +39,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "discord":
+        return importlib.import_module("raccall.discord")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)

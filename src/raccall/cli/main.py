@@ -13,6 +13,7 @@ COMMANDS = {
     "serve": ("raccall.cli.serve", "start a server"),
     "join": ("raccall.cli.join", "join a call by its invite link"),
     "record": ("raccall.cli.record", "record a call as a visible member"),
+    "discord": ("raccall.cli.discord", "run a Discord bot that records voice channels"),
     "prune": ("raccall.cli.prune", "delete old recordings"),
     "top": ("raccall.cli.top", "show how a server does, for who runs it"),
     "doctor": ("raccall.cli.doctor", "look for what does not work, and say what to do"),

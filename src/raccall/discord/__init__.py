@@ -16,17 +16,17 @@ from raccall.discord.library import check_library
 
 if TYPE_CHECKING:
     from raccall.discord.keep import keep_channel
-    from raccall.discord.listen import SpeechTick, listen
-    from raccall.discord.record import record
+    from raccall.discord.listening import SpeechTick, listen
+    from raccall.discord.recording import record
     from raccall.discord.voice_client import RecordingVoiceClient
 
 __all__ = ["RecordingVoiceClient", "SpeechTick", "keep_channel", "listen", "record"]
 
 _HOMES = {
-    "SpeechTick": "raccall.discord.listen",
+    "SpeechTick": "raccall.discord.listening",
     "keep_channel": "raccall.discord.keep",
-    "listen": "raccall.discord.listen",
-    "record": "raccall.discord.record",
+    "listen": "raccall.discord.listening",
+    "record": "raccall.discord.recording",
     "RecordingVoiceClient": "raccall.discord.voice_client",
 }
 

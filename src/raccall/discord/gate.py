@@ -57,6 +57,11 @@ class Gate:
         """Whether this person did not say no."""
         return user_id not in self._opted_out
 
+    @property
+    def opted_out_here(self) -> int:
+        """How many in the channel said no."""
+        return len(self._opted_out & self._here)
+
     def opt_out(self, user_id: str, opted_out: bool) -> None:
         """Somebody says no, or takes it back; it holds from the next packet on."""
         if opted_out:

@@ -81,7 +81,8 @@ class KeptChannel(Keeper):
             raise AlreadyRecording("already_recording", f"{self.voice.channel.name} is being recorded already.")
         self.voice.kept = self
         self.voice.add(self)  # the gate is still closed
-        await asyncio.gather(self._announce(), asyncio.sleep(TAPPED_WITHIN_S))
+        await asyncio.sleep(TAPPED_WITHIN_S)
+        await self._announce()
         self._compare()
         for ssrc, user_id in self.voice.sources.items():
             self._on_source(user_id, ssrc)
@@ -109,6 +110,13 @@ class KeptChannel(Keeper):
     def people(self) -> list[Present]:
         """Who is in the channel."""
         return list(self._people.values())
+
+    async def empty(self) -> None:
+        """Wait until everyone who came has left; at once only if somebody had come."""
+        came = False
+        while self._people or not came:
+            came = came or bool(self._people)
+            await asyncio.sleep(LOOK_EVERY_S)
 
     # ---- the voice connection ----
 

@@ -21,7 +21,7 @@ async def announce(channel: VoiceChannel, *, started_by: str = "", opt_out: bool
     started_by: who asked for it. opt_out: whether there is a command to say no.
     """
     shown = await mark(channel.guild.me)
-    by = f", started by {started_by}" if started_by else ""
+    by = f", started by {discord.utils.escape_markdown(started_by)}" if started_by else ""
     lines = [f"**This channel is being recorded from now on**{by}: a track of each speaker, and a mix."]
     if opt_out:
         lines.append("Who does not want to be in it: `/record opt-out`, or leave the channel.")
@@ -30,7 +30,7 @@ async def announce(channel: VoiceChannel, *, started_by: str = "", opt_out: bool
     if not shown:
         lines.append("(My name cannot show it: I lack the permission to change my nickname.)")
     try:
-        await channel.send("\n".join(lines))
+        await channel.send("\n".join(lines), allowed_mentions=discord.AllowedMentions.none())
     except discord.HTTPException as error:
         await unmark(channel.guild.me)
         raise NotAnnounced(

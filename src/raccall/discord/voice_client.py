@@ -28,7 +28,7 @@ from raccall.voice.call import VoiceCall, retry_delay_s
 from raccall.voice.engine import EngineStats, PacketTap
 from raccall.voice.events import Event as CallEvent
 from raccall.voice.events import VoiceConnected
-from raccall.voice.settings import VoiceSettings
+from raccall.voice.settings import EndToEnd, VoiceSettings
 
 MOVE_WITHIN_S = 10.0
 """After 4014: for how long a new server may still be told."""
@@ -175,7 +175,7 @@ class RecordingVoiceClient(discord.VoiceProtocol):
         The channel is told first, and [REC] is shown. opted_out: user ids of those who must not be in it. The
         connection stays. Nobody spoke: a valid file without sound. Raises NotReady, AlreadyRecording, NotAnnounced.
         """
-        from raccall.discord.record import record_wav  # stands on this module
+        from raccall.discord.recording import record_wav  # stands on this module
 
         return await record_wav(self, record_time, opted_out)
 
@@ -216,6 +216,7 @@ class RecordingVoiceClient(discord.VoiceProtocol):
             settings=VoiceSettings(sound=None, announce=True, on_tap=self._on_tap),
             muted=True,
             emit=self._on_call_event,
+            end_to_end=EndToEnd(server.channel_id),
         )
         running = asyncio.create_task(call.run())
         changed = asyncio.create_task(self._other_than(server))

@@ -79,7 +79,9 @@ class StandIn:
         self.lines, self.ways = self._voice.lines, self._voice.ways
         certificate = own_certificate(DataFolder(self._folder / "discord"), wall_now())
         assert certificate.fingerprint is not None, "it has just been made"
-        self.tls = client_context(bytes.fromhex(certificate.fingerprint))
+        self.fingerprint = certificate.fingerprint
+        """Of the voice servers' certificate: SHA-256 in hexadecimal."""
+        self.tls = client_context(bytes.fromhex(self.fingerprint))
         """Accepts the voice servers' certificate."""
         serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         serving.load_cert_chain(certificate.path, certificate.key_path)
@@ -88,8 +90,9 @@ class StandIn:
         voice.add_routes([web.get("/", self._voice.serve)])
         main_port, self._voice_port = await self._listen(main, None), await self._listen(voice, serving)
         self.gateway_url = f"ws://{HOST}:{main_port}/gateway/"
+        self.api_url = f"http://{HOST}:{main_port}/api"
         former = Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY
-        Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = f"http://{HOST}:{main_port}/api", yarl.URL(self.gateway_url)
+        Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = self.api_url, yarl.URL(self.gateway_url)
         self._stack.callback(_restore, *former)
         return self
 
@@ -141,13 +144,20 @@ class StandIn:
             running.result()
         return client
 
+    def is_logged_in(self, name: str) -> bool:
+        """Whether one of the account's clients is connected to the main gateway."""
+        return any(connection.account is self.account(name) for connection in self._connections)
+
     # ---- what happens in it ----
 
-    async def command(self, asker: str, words: str, *, channel: Channel, **options: Any) -> Answer:
-        """Somebody types a slash command, `command("anna", "record start", channel=general)`, and the bot answers."""
+    async def command(
+        self, asker: str, words: str, *, channel: Channel, options: dict[str, Any] | None = None
+    ) -> Answer:
+        """Somebody types a slash command in a channel's chat, and the bot answers:
+        `command("anna", "record start", channel=general, options={"channel": other})`."""
         token = str(self.new_id())
         answer = self._rest.answers[token] = Answer()
-        asked = interaction(self.new_id(), token, self.account(asker), words.split(), channel, options)
+        asked = interaction(self.new_id(), token, self.account(asker), words.split(), channel, options or {})
         for connection in self._connections:
             if connection.account is not None and connection.account is self._rest.owner:
                 await connection.tell("INTERACTION_CREATE", asked)

@@ -23,6 +23,8 @@ from raccall.testing.discord.decorated_network import DecoratedNetwork
 from raccall.testing.network import NetworkConditions
 
 IDENTIFY, READY, HEARTBEAT, DESCRIPTION, RESUME = 0, 2, 3, 4, 7
+NONE = -1
+"""The number that stands for no message."""
 UNPLUGGED = 4900
 """With what our server's side is closed when the client's side is said to have broken: it waits for a resume."""
 
@@ -47,6 +49,8 @@ class Passage:
     voice_pass: VoicePass
     way: Way
     network: BadNetwork | None = None
+    told: list[int] = field(default_factory=list)
+    """Our server's numbers of the messages that the client got, in that order: the client counts from 1."""
 
     async def close(self) -> None:
         if self.network is not None:
@@ -62,7 +66,10 @@ class _Held:
 
 
 class VoiceLine:
-    """One client's voice WebSocket, as long as it lasts. `StandIn.lines` has the newest of each account."""
+    """One client's voice WebSocket, as long as it lasts. `StandIn.lines` has the newest of each account.
+
+    Messages that were held are as if the server had said them later: numbers are given as they go to the client.
+    """
 
     def __init__(self, socket: web.WebSocketResponse, find: Callable[["VoiceLine", str], Passage | None]) -> None:
         """find: told the token that the client shows."""
@@ -92,7 +99,7 @@ class VoiceLine:
         """Send what was held, in its order."""
         held, self._held = self._held, None
         for message in held.waiting if held else []:
-            await self.inject(message)
+            await self.inject(self._numbered(message))
 
     async def inject(self, message: str | bytes) -> None:
         """Say something to the client that our server did not say."""
@@ -127,13 +134,27 @@ class VoiceLine:
         message = json.loads(text)
         if message["op"] != HEARTBEAT:
             self.heard.append(message)
-        if message["op"] not in (IDENTIFY, RESUME):
-            return text
-        self._passage = self._find(self, message["d"]["token"])
-        if self._passage is not None:
-            own = self._passage.voice_pass
-            message["d"] |= {"server_id": str(own.room_id), "session_id": own.session_id, "token": own.token}
+        if message["op"] in (IDENTIFY, RESUME):
+            self._passage = self._find(self, message["d"]["token"])
+            if self._passage is not None:
+                own = self._passage.voice_pass
+                message["d"] |= {"server_id": str(own.room_id), "session_id": own.session_id, "token": own.token}
+        if self._passage is not None and (newest := message["d"].get("seq_ack", NONE)) > 0:
+            message["d"]["seq_ack"] = self._passage.told[newest - 1]
         return json.dumps(message)
+
+    def _numbered(self, message: str | bytes) -> str | bytes:
+        if self._passage is None:
+            return message
+        told = self._passage.told
+        if isinstance(message, bytes):
+            told.append(int.from_bytes(message[:2], "big"))
+            return len(told).to_bytes(2, "big") + message[2:]
+        fields = json.loads(message)
+        if "seq" in fields:
+            told.append(fields["seq"])
+            fields["seq"] = len(told)
+        return json.dumps(fields)
 
     async def _down(self, server: ClientConnection) -> None:
         with contextlib.suppress(ConnectionClosed):
@@ -143,7 +164,7 @@ class VoiceLine:
                 if self._held is not None and _opcode(message) in self._held.opcodes:
                     self._held.waiting.append(message)
                 else:
-                    await self.inject(message)
+                    await self.inject(self._numbered(message))
         await self._socket.close(code=server.close_code or WSCloseCode.ABNORMAL_CLOSURE)
 
     async def _networked(self, text: str) -> str:

@@ -21,7 +21,7 @@ from raccall.clock import monotonic_now
 from raccall.discord.entry import VoiceChannel
 from raccall.discord.events import Event, VoiceLost
 from raccall.discord.gate import Gate
-from raccall.discord.record import connection
+from raccall.discord.recording import connection
 from raccall.discord.voice_client import RecordingVoiceClient
 from raccall.units import FRAME_MS, NANOS_PER_MS, NANOS_PER_SECOND, Nanos, Ssrc
 from raccall.voice.chains import ReceiveChain

@@ -100,7 +100,7 @@ async def _record(
         opt_outs.set(voice.guild.id, user_id, True)
     try:
         async with keep_channel(voice, folder, opt_outs=opt_outs, started_by=started_by, stay=True) as kept:
-            await _until(kept, seconds, stop)
+            await until_ended(kept, seconds, stop)
             await kept.finish()
     except RaccallError as error:
         if has_begun(folder):
@@ -115,9 +115,11 @@ async def _record(
     return Recording(folder, temporary=temporary)
 
 
-async def _until(kept: KeptChannel, seconds: float | None, stop: asyncio.Event | None) -> None:
+async def until_ended(
+    kept: KeptChannel, seconds: float | None, stop: asyncio.Event | None, *others: asyncio.Task[None]
+) -> None:
     """The first end. Raises what made the recording fail."""
-    ends = [asyncio.create_task(kept.failed())]
+    ends = [asyncio.create_task(kept.failed()), *others]
     if stop is not None:
         ends.append(asyncio.create_task(_wait(stop)))
     try:

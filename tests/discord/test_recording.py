@@ -12,7 +12,7 @@ import pytest
 from raccall.discord.errors import AlreadyRecording, NotAnnounced, NotReady
 from raccall.discord.keep import KeptChannel, keep_channel
 from raccall.discord.opt_outs import OptOuts
-from raccall.discord.record import record
+from raccall.discord.recording import record
 from raccall.discord.voice_client import RecordingVoiceClient
 from raccall.errors import InputError
 from raccall.recorder import events as rec
@@ -204,7 +204,8 @@ async def test_record_in_one_line(world: World, packets: list[bytes]) -> None:
     channel, anna = await tape(world), await world.speaker("anna")
     stop = asyncio.Event()
     recording = asyncio.create_task(record(channel, stop=stop, connect_with=world.voice_client()))
-    await until(lambda: "being recorded" in "".join(world.general.texts))
+    await until(lambda: channel.guild.voice_client is not None and channel.guild.voice_client.kept is not None)
+    await until(lambda: channel.guild.voice_client.kept.gate.open)
     await speak(anna, packets, pace_s=0.02)
     await asyncio.sleep(0.3)
     stop.set()

@@ -8,7 +8,7 @@ import discord
 import numpy as np
 
 from raccall.discord.keep import keep_channel
-from raccall.discord.listen import WAITING_TICKS, SpeechTick, listen
+from raccall.discord.listening import WAITING_TICKS, SpeechTick, listen
 from raccall.recorder.recording import Recording
 from raccall.units import FRAME_SAMPLES
 from tests.discord.conftest import World, speak, until
