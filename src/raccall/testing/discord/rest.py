@@ -92,9 +92,10 @@ class Rest:
             return _problem(403, MISSING_ACCESS, "Missing Access")
         if not channel.guild.may(account, SEND_MESSAGES, channel):
             return _problem(403, MISSING_PERMISSIONS, "Missing Permissions")
-        message = Message(self._world.new_id(), account, (await request.json())["content"])
+        content, files = await _posted(request)
+        message = Message(self._world.new_id(), account, content, files)
         channel.messages.append(message)
-        return _answer(_message_payload(message, channel))
+        return _answer(message_payload(message, channel))
 
     async def _rename(self, request: web.Request) -> web.Response:
         account, guild = self._account(request), self._world.guilds[int(request.match_info["guild"])]
@@ -122,14 +123,14 @@ class Rest:
             self._world.answered()
             message = Message(self._world.new_id(), self._bot, data["content"])
             interaction["response_message_id"] = str(message.id)
-            body["resource"] = {"type": payload["type"], "message": _message_payload(message, None)}
+            body["resource"] = {"type": payload["type"], "message": message_payload(message, None)}
         return _answer(body)
 
     async def _follow_up(self, request: web.Request) -> web.Response:
         content = (await request.json())["content"]
         self._answer_of(request).texts.append(content)
         self._world.answered()
-        return _answer(_message_payload(Message(self._world.new_id(), self._bot, content), None))
+        return _answer(message_payload(Message(self._world.new_id(), self._bot, content), None))
 
     async def _edit(self, request: web.Request) -> web.Response:
         return await self._follow_up(request)
@@ -151,6 +152,15 @@ class Rest:
         return account
 
 
+async def _posted(request: web.Request) -> tuple[str, dict[str, bytes]]:
+    """Content, and files by name."""
+    if request.content_type == "application/json":
+        return (await request.json())["content"], {}
+    form = await request.post()
+    files = {part.filename: part.file.read() for part in form.values() if isinstance(part, web.FileField)}
+    return json.loads(str(form["payload_json"]))["content"], files
+
+
 def _answer(data: object, status: int = 200) -> web.Response:
     """discord.py wants the bare content type."""
     return web.Response(body=json.dumps(data).encode(), content_type="application/json", status=status)
@@ -160,7 +170,7 @@ def _problem(status: int, code: int, message: str) -> web.Response:
     return _answer({"code": code, "message": message}, status=status)
 
 
-def _message_payload(message: Message, channel: Channel | None) -> dict[str, Any]:
+def message_payload(message: Message, channel: Channel | None) -> dict[str, Any]:
     return {
         "id": str(message.id),
         "channel_id": str(channel.id) if channel else "0",

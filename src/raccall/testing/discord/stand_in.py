@@ -37,9 +37,20 @@ from raccall.server.certificate import own_certificate
 from raccall.server.settings import ServerSettings
 from raccall.store import DataFolder
 from raccall.testing.discord.gateway import Connection
-from raccall.testing.discord.rest import Answer, Rest
+from raccall.testing.discord.rest import Answer, Rest, message_payload
 from raccall.testing.discord.voice_servers import VoiceServers
-from raccall.testing.discord.world import EVERYONE, STAGE, VOICE, Account, Channel, Guild, Json, Presence, interaction
+from raccall.testing.discord.world import (
+    EVERYONE,
+    STAGE,
+    VOICE,
+    Account,
+    Channel,
+    Guild,
+    Json,
+    Message,
+    Presence,
+    interaction,
+)
 from raccall.wire.tls import client_context
 
 HOST = "127.0.0.1"
@@ -166,6 +177,14 @@ class StandIn:
                 self._answered.clear()
                 await self._answered.wait()
         return answer
+
+    async def say(self, name: str, text: str, channel: Channel) -> None:
+        """Somebody types a line in a channel's chat."""
+        message = Message(self.new_id(), self.account(name), text)
+        channel.messages.append(message)
+        guild = channel.guild
+        author = {"guild_id": str(guild.id), "member": guild.member_payload(message.author)}
+        await self.tell_guild(guild, "MESSAGE_CREATE", message_payload(message, channel) | author)
 
     async def move(self, name: str, channel: Channel) -> None:
         """Somebody drags the account into another channel."""

@@ -58,6 +58,8 @@ class Message:
     id: int
     author: Account
     content: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    """By name."""
 
 
 @dataclass(eq=False, slots=True)
