@@ -42,7 +42,7 @@ class World(StandIn):
 
     async def speaker(self, name: str, channel: Channel | None = None) -> discord.VoiceClient:
         """Somebody enters a channel and can be heard."""
-        person = await self.login(name)
+        person = self.client_of(name) or await self.login(name)
         found = person.get_channel((channel or self.general).id)
         assert isinstance(found, (discord.VoiceChannel, discord.StageChannel))
         voice = await found.connect(reconnect=False, timeout=10)

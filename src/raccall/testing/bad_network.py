@@ -53,6 +53,14 @@ class BadNetwork:
         for side in (self._inner, self._outer):
             side.close()
 
+    async def rebind(self) -> None:
+        """The server sees another address from now on, as after a NAT or a network has changed."""
+        former, self._outer = self._outer, _Side(self.down, self._open)
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: self._outer, remote_addr=self._server)
+        self._outer.deliver = self._to_client
+        self._inner.deliver = self._outer.transport.sendto
+        former.close()
+
     def _open(self) -> bool:
         return not self.blocked
 

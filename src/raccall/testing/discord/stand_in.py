@@ -72,6 +72,7 @@ class StandIn:
         self._connections: list[Connection] = []
         self._rest = Rest(self)
         self._answered = asyncio.Event()
+        self._clients: dict[str, discord.Client] = {}
         self._logins: list[tuple[discord.Client, asyncio.Task[None]]] = []
         self.accounts: dict[str, Account] = {}
         """By name."""
@@ -120,10 +121,15 @@ class StandIn:
     def add_guild(self, name: str, owner: str, *members: str, permissions: int = EVERYONE) -> Guild:
         """A guild with these accounts, who are made where they do not exist. permissions: of everyone but the owner."""
         guild = Guild(self.new_id(), name, self.account(owner), self.new_id, permissions)
-        for account in map(self.account, (owner, *members)):
-            guild.members[account.id] = account
         self.guilds[guild.id] = guild
+        for member in (owner, *members):
+            self.add_member(guild, member)
         return guild
+
+    def add_member(self, guild: Guild, name: str) -> None:
+        """Before the account logs in."""
+        account = self.account(name)
+        guild.members[account.id] = account
 
     def add_channel(self, guild: Guild, name: str, *, stage: bool = False, user_limit: int = 0) -> Channel:
         """A voice channel, with a room of our server for its voice."""
@@ -148,12 +154,17 @@ class StandIn:
         )
         running = asyncio.create_task(client.start(self.account(name).token))
         self._logins.append((client, running))
+        self._clients[name] = client
         ready = asyncio.create_task(client.wait_until_ready())
         await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             ready.cancel()
             running.result()
         return client
+
+    def client_of(self, name: str) -> discord.Client | None:
+        """The newest that `login` made for the account."""
+        return self._clients.get(name)
 
     def is_logged_in(self, name: str) -> bool:
         """Whether one of the account's clients is connected to the main gateway."""
