@@ -109,6 +109,8 @@ class Carrier(Generic[E]):
                 while (event := core.next_event()) is not None:
                     await self._handle(event)
                 await self.flush()
+                if self._woken.is_set():
+                    continue  # something came while it was sent, the end perhaps: first it must be handled
                 if (timer := core.get_timer()) is None:
                     return
                 try:
