@@ -88,7 +88,8 @@ class Ears:
 
 
 async def speak(voice: discord.VoiceClient, packets: Iterable[bytes], *, pace_s: float = 0.002) -> None:
-    """Send these Opus packets, by default ten times faster than they sound."""
+    """Send these Opus packets, by default ten times faster than they sound; encrypted if the channel is."""
+    await until(lambda: voice._connection.can_encrypt or not voice._connection.dave_protocol_version)
     for packet in packets:
         voice.send_audio_packet(packet, encode=False)
         await asyncio.sleep(pace_s)

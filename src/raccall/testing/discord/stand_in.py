@@ -18,6 +18,7 @@ Needs `discord.py[voice]`.
 """
 
 import asyncio
+import dataclasses
 import ssl
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -51,6 +52,7 @@ from raccall.testing.discord.world import (
     Presence,
     interaction,
 )
+from raccall.wire.control import EncryptionPolicy
 from raccall.wire.tls import client_context
 
 HOST = "127.0.0.1"
@@ -132,9 +134,10 @@ class StandIn:
         guild.members[account.id] = account
 
     def add_channel(self, guild: Guild, name: str, *, stage: bool = False, user_limit: int = 0) -> Channel:
-        """A voice channel, with a room of our server for its voice."""
+        """A voice channel, with a room of our server for its voice. Encrypted end to end, unless it is a stage."""
         service = self.server.service
-        room = service.add_room(service.new_room(name))
+        encryption = EncryptionPolicy.OFF if stage else EncryptionPolicy.REQUIRED
+        room = service.add_room(dataclasses.replace(service.new_room(name), encryption=encryption.value))
         channel = Channel(room.id, name, guild, STAGE if stage else VOICE, user_limit)
         guild.channels[channel.id] = channel
         return channel
