@@ -313,8 +313,8 @@ impl ReceiveChain {
             return Err(Refusal::PayloadType);
         }
         let most = if self.decoding { MAX_SOURCES } else { MAX_KEPT_SOURCES };
-        let claimed = self.claims.get(&packet.ssrc).copied();
-        let index = find_or_add(&mut self.sources, most, packet.ssrc, claimed, now, self.config.source_timeout_ms)?;
+        let timeout_ms = self.config.source_timeout_ms;
+        let index = find_or_add(&mut self.sources, most, packet.ssrc, &self.claims, now, timeout_ms)?;
         let source = &mut self.sources[index];
         let (extended_sequence, extended_timestamp) =
             source
@@ -547,7 +547,7 @@ fn find_or_add(
     sources: &mut Vec<Source>,
     most: usize,
     ssrc: u32,
-    claimed: Option<u64>,
+    claims: &HashMap<u32, u64>,
     now: Nanos,
     timeout_ms: u32,
 ) -> Result<usize, Refusal> {
@@ -558,7 +558,7 @@ fn find_or_add(
         reception: Reception::new(ssrc, now),
         voice: None,
         needle: Needle::default(),
-        owner: Owner::claimed(claimed),
+        owner: Owner::claimed(claims.get(&ssrc).copied()),
         held: HeldQueue::default(),
         tried_with: Known::default(),
         is_stuck: false,
