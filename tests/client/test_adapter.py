@@ -192,6 +192,7 @@ async def test_join_describes_speaks_and_leaves() -> None:
                     "sound": card,
                     "bitrate_bps": 24_000,
                     "muted": True,
+                    "encryption": "off",
                 },
             ),
             ("processing", asdict(Processing())),

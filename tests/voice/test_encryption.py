@@ -167,6 +167,7 @@ def test_a_recorder_that_gets_its_key_late_misses_no_frame(call: Call) -> None:
     assert np.all(np.diff([packet.sequence for packet in packets]) == 1)
     assert np.all(np.diff([packet.arrival for packet in packets]) > 0), "the times when they came"
     assert stats.sources[0].owner == ALICE
+    assert stats.refused == {}, "nothing came in clear, not even before the key"
 
 
 def unsent(talker: Engine) -> int:

@@ -243,6 +243,7 @@ class VoiceCall:
             sound=settings.sound,
             bitrate_bps=settings.bitrate_bps,
             muted=self._muted,
+            encryption=self._driver.mode,
         )
         self.started = True
         self._driver.run(self.engine)

@@ -27,6 +27,7 @@ def test_keys_are_there_before_they_are_used_and_none_is_lost_before_the_engine_
     told: list[events.Event] = []
     driver, engine, group = Driver(lambda outcome: None, told.append), FakeEngine(), a_group()
     driver.handle(dave.Switched(1, None, 0))
+    assert driver.mode == "on", "the engine starts with it"
     driver.handle(dave.KeysArrived(group.keys))
     driver.handle(dave.Switched(1, group, 5))
     driver.run(engine)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
-//! Frames, bit for bit as davey makes and takes them; and what a Decryptor does as time passes.
+//! Frames, bit for bit as davey makes and takes them; what a Decryptor does as time passes; a hostile delivery service.
 
 mod group;
+mod hostile;
 mod peers;
 mod time;

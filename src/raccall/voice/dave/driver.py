@@ -25,6 +25,11 @@ class Driver:
         self._works: set[asyncio.Task[None]] = set()
 
     @property
+    def mode(self) -> Encryption:
+        """What the engine has to start with, so that not one frame leaves in clear before `run`."""
+        return self._mode
+
+    @property
     def encrypted(self) -> bool:
         """Nothing is sent in clear."""
         return self._mode is not Encryption.OFF
