@@ -2,8 +2,8 @@
 
 To join: the control connection with Identify and JoinRoom, then the voice gateway with Identify, IP discovery by UDP,
 SelectProtocol, until the key is there; over when all have that and everybody was told of everybody. That is two
-WebSockets each. The bare server is sent 200 handshakes and is done when all are accepted. Both are other processes,
-asked by the same few lines of client, in turn.
+WebSockets each; the call is not encrypted end to end. The bare server is sent 200 handshakes and is done when all are
+accepted. Both are other processes, asked by the same few lines of client, in turn.
 """
 
 import asyncio

@@ -17,6 +17,7 @@ import uvicorn
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.server.tokens import User
+from raccall.wire.control import EncryptionPolicy
 
 FIRST_USER_ID = 1000
 
@@ -24,7 +25,9 @@ FIRST_USER_ID = 1000
 async def ours(members: int) -> None:
     """With a token for each member: how guests are let in is limited on purpose."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = ServerSettings(host="127.0.0.1", port=0, data=Path(folder), room_capacity=members)
+        settings = ServerSettings(
+            host="127.0.0.1", port=0, data=Path(folder), room_capacity=members, encryption=EncryptionPolicy.OFF
+        )
         async with RunningServer(settings) as server:
             room_id = server.service.first_room_id()
             users = [

@@ -58,29 +58,29 @@ impl Relay {
         self.0.threads()
     }
 
-    fn add_session(&self, py: Python<'_>, session_id: u64, ssrc: u32, mode: &str, key: &[u8]) -> PyResult<()> {
-        self.command(py, add_session(session_id, ssrc, mode, key)?)
+    fn add_session(&self, session_id: u64, ssrc: u32, mode: &str, key: &[u8]) -> PyResult<()> {
+        self.command(add_session(session_id, ssrc, mode, key)?)
     }
 
-    fn remove_session(&self, py: Python<'_>, session_id: u64) -> PyResult<()> {
-        self.command(py, Command::RemoveSession { id: session_id })
+    fn remove_session(&self, session_id: u64) -> PyResult<()> {
+        self.command(Command::RemoveSession { id: session_id })
     }
 
-    fn set_room(&self, py: Python<'_>, session_id: u64, room_id: u64, hears_all: bool) -> PyResult<()> {
-        self.command(py, Command::SetRoom { id: session_id, room: room_id, hears_all })
+    fn set_room(&self, session_id: u64, room_id: u64, hears_all: bool) -> PyResult<()> {
+        self.command(Command::SetRoom { id: session_id, room: room_id, hears_all })
     }
 
-    fn set_silenced(&self, py: Python<'_>, session_id: u64, silenced: bool) -> PyResult<()> {
-        self.command(py, Command::SetSilenced { id: session_id, silenced })
+    fn set_silenced(&self, session_id: u64, silenced: bool) -> PyResult<()> {
+        self.command(Command::SetSilenced { id: session_id, silenced })
     }
 
-    fn set_route(&self, py: Python<'_>, session_id: u64, destinations: Vec<u64>) -> PyResult<()> {
-        self.command(py, Command::SetRoute { id: session_id, destinations })
+    fn set_route(&self, session_id: u64, destinations: Vec<u64>) -> PyResult<()> {
+        self.command(Command::SetRoute { id: session_id, destinations })
     }
 
     #[pyo3(signature = (session_id, address, *, proven))]
-    fn set_address(&self, py: Python<'_>, session_id: u64, address: Address, proven: bool) -> PyResult<()> {
-        self.command(py, Command::SetAddress { id: session_id, address: parse_address(&address)?, proven })
+    fn set_address(&self, session_id: u64, address: Address, proven: bool) -> PyResult<()> {
+        self.command(Command::SetAddress { id: session_id, address: parse_address(&address)?, proven })
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -108,8 +108,9 @@ impl Relay {
 }
 
 impl Relay {
-    fn command(&self, py: Python<'_>, command: Command) -> PyResult<()> {
-        py.detach(|| self.0.command(command)).map_err(stopped)
+    /// Without letting go of the GIL: it takes microseconds, and who waits for the GIL would keep it for milliseconds.
+    fn command(&self, command: Command) -> PyResult<()> {
+        self.0.command(command).map_err(stopped)
     }
 }
 

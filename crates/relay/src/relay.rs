@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -11,7 +12,7 @@ use mio::{Poll, Token, Waker};
 use raccall_wire::transport::RELAY_SPACE;
 
 use crate::socket::Bound;
-use crate::worker::{Message, Worker};
+use crate::worker::{Inbox, Message, Worker};
 use crate::{Command, Counters, SPEAKERS_AT_ONCE, SessionId, SessionStats, Share, Table, socket};
 
 /// Commands under way. A thread takes them between two batches, so a full queue means a wait of microseconds.
@@ -72,6 +73,8 @@ pub struct Relay {
 struct Thread {
     messages: SyncSender<Message>,
     waker: Arc<Waker>,
+    /// It was woken and has not looked at its messages since: many commands at once cost one system call.
+    called: Arc<AtomicBool>,
     counters: Arc<Counters>,
     handle: Mutex<Option<JoinHandle<()>>>,
 }
@@ -175,15 +178,17 @@ impl Thread {
         let table = Table::new(counters.clone(), share);
         let table = table.with_speakers_at_once(options.speakers_at_once);
         let table = if options.limited { table } else { table.without_limits() };
-        let worker = Worker::new(poll, sockets, inbox, table, options.portable)?;
+        let called = Arc::new(AtomicBool::new(false));
+        let worker =
+            Worker::new(poll, sockets, Inbox { messages: inbox, called: called.clone() }, table, options.portable)?;
         let name = format!("relay {}", share.thread);
         let handle = std::thread::Builder::new().name(name).spawn(move || worker.run())?;
-        Ok(Self { messages, waker, counters, handle: Mutex::new(Some(handle)) })
+        Ok(Self { messages, waker, called, counters, handle: Mutex::new(Some(handle)) })
     }
 
     fn post(&self, message: Message) -> Result<(), Stopped> {
         self.messages.send(message).map_err(|_| Stopped)?;
-        self.waker.wake().map_err(|_| Stopped)
+        if self.called.swap(true, Ordering::AcqRel) { Ok(()) } else { self.waker.wake().map_err(|_| Stopped) }
     }
 
     fn stop(&self) {

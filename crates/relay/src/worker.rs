@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -24,12 +26,18 @@ pub(crate) enum Message {
     Fault(u32),
 }
 
+/// What was asked of the thread. Who finds `called` unset wakes it.
+pub(crate) struct Inbox {
+    pub(crate) messages: Receiver<Message>,
+    pub(crate) called: Arc<AtomicBool>,
+}
+
 pub(crate) struct Worker {
     poll: Poll,
     sockets: Vec<Bound>,
     /// Sockets that may hold more: readiness is told once, when it begins.
     readable: Vec<bool>,
-    inbox: Receiver<Message>,
+    inbox: Inbox,
     table: Table,
     batch: Batch,
     /// The socket that the batch came from, and the first of its datagrams that was not handled.
@@ -45,7 +53,7 @@ impl Worker {
     pub(crate) fn new(
         poll: Poll,
         mut sockets: Vec<Bound>,
-        inbox: Receiver<Message>,
+        inbox: Inbox,
         table: Table,
         portable: bool,
     ) -> io::Result<Self> {
@@ -79,6 +87,9 @@ impl Worker {
     fn serve(&mut self) {
         let mut events = Events::with_capacity(16);
         self.forward_batch(); // what a panic left of it
+        if !self.obey() {
+            return; // and of the messages
+        }
         loop {
             let timeout = self.readable.contains(&true).then_some(Duration::ZERO);
             match self.poll.poll(&mut events, timeout) {
@@ -108,8 +119,11 @@ impl Worker {
 
     /// Carries out what was commanded. Whether to go on.
     fn obey(&mut self) -> bool {
+        if self.inbox.called.load(Ordering::Relaxed) {
+            self.inbox.called.swap(false, Ordering::AcqRel); // before the queue is looked at: what comes later wakes anew
+        }
         loop {
-            match self.inbox.try_recv() {
+            match self.inbox.messages.try_recv() {
                 Ok(Message::Command(command)) => self.table.apply(command),
                 Ok(Message::Stats(id, reply)) => drop(reply.send(self.table.session_stats(id))),
                 #[cfg(test)]
