@@ -1,12 +1,14 @@
 """py-cord's own voice client, run by the tests in a venv of its own: its package has the same name as discord.py's.
 
-Lines of JSON, as test_senders.py describes them.
+Lines of JSON, as test_senders.py describes them; with SENDER_LOG set it tells on standard error what it does.
 """
 
 import asyncio
 import base64
 import contextlib
 import json
+import logging
+import os
 import ssl
 import sys
 from types import SimpleNamespace
@@ -101,4 +103,6 @@ async def main():
         listening.cancel()
 
 
+if os.environ.get("SENDER_LOG"):
+    logging.basicConfig(level=logging.DEBUG)
 asyncio.run(main())
