@@ -22,6 +22,7 @@ from raccall.server.settings import ServerSettings
 from raccall.voice.engine import PacketTap
 from raccall.voice.gateway.server import OFFERED_MODES, OLD_MODES
 from raccall.voice.tap import EngineTap
+from raccall.wire.control import EncryptionPolicy
 
 UNKNOWN_MODE = 4016
 PAYLOADS = [bytes([0x78, number]) * 20 for number in range(5)]
@@ -84,7 +85,9 @@ class OldClient:
 async def room(tmp_path: Path, **settings: bool) -> AsyncIterator[tuple[Session, OldClient]]:
     """A listener of ours, and a client of 2021 that is not connected yet."""
     async with AsyncExitStack() as stack:
-        given = ServerSettings(host="127.0.0.1", port=0, data=tmp_path / "data", **settings)
+        # Without end-to-end encryption, which no client had then.
+        off = EncryptionPolicy.OFF
+        given = ServerSettings(host="127.0.0.1", port=0, data=tmp_path / "data", encryption=off, **settings)
         server = await stack.enter_async_context(RunningServer(given))
         listener = await stack.enter_async_context(connect(server.invite(), name="listener"))
         session = await stack.enter_async_context(connect(server.invite(), name="old"))

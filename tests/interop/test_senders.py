@@ -35,6 +35,7 @@ from raccall.testing.main_gateway import EVENT_GAP_S
 from raccall.units import FRAME_SAMPLES
 from raccall.voice.codec import Encoder
 from raccall.voice.gateway.server import OFFERED_MODES
+from raccall.wire.control import EncryptionPolicy
 
 SENDERS = Path(__file__).parent / "senders"
 PY_CORD = SENDERS / "py_cord" / ".venv" / "bin" / "python"
@@ -104,7 +105,8 @@ class Sender:
 class Room:
     """A server with TLS, and whoever is brought into its room."""
 
-    def __init__(self, link: str, stack: AsyncExitStack) -> None:
+    def __init__(self, link: str, stack: AsyncExitStack, *, encrypted: bool) -> None:
+        self.encrypted = encrypted
         self._link = link
         self._stack = stack
 
@@ -135,13 +137,15 @@ async def running(program: str, session: Session) -> AsyncIterator[Sender]:
         await process.communicate()
 
 
-@pytest.fixture
-async def room(tmp_path: Path) -> AsyncIterator[Room]:
+@pytest.fixture(params=[EncryptionPolicy.OFF, EncryptionPolicy.REQUIRED])
+async def room(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Room]:
+    """In clear between clients, and end-to-end encrypted."""
+    policy: EncryptionPolicy = request.param
     async with AsyncExitStack() as stack:
-        settings = ServerSettings(host="127.0.0.1", port=0, data=tmp_path / "data", tls=True)
+        settings = ServerSettings(host="127.0.0.1", port=0, data=tmp_path / "data", tls=True, encryption=policy)
         server = await stack.enter_async_context(RunningServer(settings))
         async with asyncio.timeout(40):
-            yield Room(server.invite(), stack)
+            yield Room(server.invite(), stack, encrypted=policy is EncryptionPolicy.REQUIRED)
             await stack.aclose()
 
 
@@ -150,12 +154,13 @@ async def test_it_is_recorded_bit_by_bit(room: Room, sender: str, packets: list[
     tape = await room.session("tape", recorder=True)
     async with keep_call(tape, tmp_path / "recording") as kept:
         speaker = await room.sender("stranger", sender)
-        await speaker.speak(packets)
+        await speaker.speak(packets, encrypted=room.encrypted)
         summary = await kept.finish()
     (person,) = summary.people
     assert (person.name, person.lost, person.malformed) == ("stranger", 0, 0)
     assert track(tmp_path / "recording", "stranger") == packets
     assert speaker.told["mode"].startswith("aead_")
+    assert bool(speaker.told.get("code")) is room.encrypted
 
 
 @NEEDS_PY_CORD
@@ -167,7 +172,8 @@ async def test_both_at_once_beside_a_member_of_ours(room: Room, packets: list[by
     async with keep_call(tape, tmp_path / "recording") as kept:
         speakers = [await room.sender("python", "py-cord"), await room.sender("javascript", "@discordjs/voice")]
         await ours.join(None)
-        await asyncio.gather(speakers[0].speak(packets), speakers[1].speak(packets[::-1]))
+        said = zip(speakers, (packets, packets[::-1]), strict=True)
+        await asyncio.gather(*(speaker.speak(what, encrypted=room.encrypted) for speaker, what in said))
         summary = await kept.finish()
     assert sorted((person.name, person.lost) for person in summary.people) == [("javascript", 0), ("python", 0)]
     assert track(tmp_path / "recording", "python") == packets
