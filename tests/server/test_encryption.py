@@ -146,6 +146,22 @@ def test_a_preferred_room_goes_down_for_one_that_cannot_and_up_again(many):
     assert late.state == EncryptionState(policy=EncryptionPolicy.PREFERRED, active=True)
 
 
+def test_the_others_take_plain_voice_before_the_first_comes(many):
+    """They go down when a client that cannot has identified itself: before it knows where voice goes."""
+    anna, ben = Client(many, 1, "Anna"), Client(many, 2, "Ben")
+    settle(many, anna, ben)
+    user = many.user(3, "Old")
+    old = many.control(user)
+    old.identify()
+    voice = many.voice()
+    voice.identify(user, old.join(), max_dave_protocol_version=0)
+    settle(many, anna, ben)
+    assert (anna.version, ben.version) == (0, 0)
+    voice.lose(None)
+    settle(many, anna, ben)
+    assert agree(anna, ben), "it never came"
+
+
 def test_an_off_room_never_begins(many):
     set_policy(many, EncryptionPolicy.OFF)
     anna, ben = Client(many, 1, "Anna"), Client(many, 2, "Ben")

@@ -229,8 +229,8 @@ class Calls:
     # ---- what encryption asks ----
 
     def parties(self, room_id: int) -> list[VoiceSession]:
-        """Who is connected."""
-        return [session for session in self._sessions.values() if session.room_id == room_id and session.connected]
+        """Who is connected, or about to be."""
+        return [session for session in self._sessions.values() if session.room_id == room_id]
 
     def pass_on(self, room_id: int, user_ids: Iterable[int], message: DaveToClient) -> None:
         """The same bytes to each of these users."""
@@ -238,7 +238,7 @@ class Calls:
             self._news.flush(room_id)  # who is to be added is known to all
         body, users = body_of(message), set(user_ids)
         for session in self.parties(room_id):
-            if session.user_id in users:
+            if session.connected and session.user_id in users:
                 self._pass_on(session, body)
 
     def describe_again(self, party: VoiceSession) -> None:
@@ -278,6 +278,7 @@ class Calls:
         )
         self._sessions[session.id] = session
         self._links[link] = session
+        self.encryption.touch(session.room_id)
         self._introduce(session)
         link.core.accept_identify(ssrc=session.ssrc, host=link.host, port=link.port, replay=session.replay)
         link.wake()
@@ -378,8 +379,8 @@ class Calls:
         self._replan(session.room_id)
         if self._table.pop(session.id, None) is not None:  # it is gone now, whenever the others' routes are planned
             self._relay.remove_session(session.id)
+        self.encryption.touch(session.room_id)
         if session.connected:
-            self.encryption.touch(session.room_id)
             self._news.flush(session.room_id)
             for other in self._others(session):
                 self._tell(other, ClientDisconnect(user_id=str(session.user_id)))

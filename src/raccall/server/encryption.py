@@ -26,6 +26,8 @@ class Party(Protocol):
     """The newest that the client speaks."""
     described_dave_version: int
     """What the client was told last that the call is at."""
+    connected: bool
+    """Not yet: it has said what it speaks, and waits for IP discovery."""
 
     @property
     def user_id(self) -> int: ...
@@ -38,7 +40,7 @@ class Carrier(Protocol[P]):
     """Who has the voice sessions."""
 
     def parties(self, room_id: int) -> list[P]:
-        """Those that are connected."""
+        """Those that are connected, or about to be."""
 
     def pass_on(self, room_id: int, user_ids: Iterable[int], message: DaveToClient) -> None: ...
 
@@ -80,7 +82,8 @@ class Encryption(Generic[P]):
         return room.encryption is not EncryptionPolicy.REQUIRED or dave_version >= DAVE_PROTOCOL_VERSION
 
     def version(self, room_id: int) -> int:
-        """What the call is at, or goes to."""
+        """What the call is at, or goes to. One who cannot counts before being connected, so that the others take plain
+        voice when it comes."""
         room = self._rooms.get(room_id)
         if room.encryption is EncryptionPolicy.OFF:
             return 0
@@ -150,7 +153,7 @@ class Encryption(Generic[P]):
 
     def _adjust(self, room_id: int, now: Nanos) -> None:
         """Lead the delivery service to what should be."""
-        parties = {party.user_id: party for party in self._carrier.parties(room_id)}
+        parties = {party.user_id: party for party in self._carrier.parties(room_id) if party.connected}
         call = self._calls.get(room_id)
         if call is not None:
             for user_id, party in list(call.parties.items()):
