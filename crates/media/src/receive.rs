@@ -1,25 +1,25 @@
 //! Datagrams in, mixed sound out.
 
+mod source;
+mod waiting;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use raccall_e2ee::EpochKeys;
 use raccall_wire::Nanos;
-use raccall_wire::level::VOICE_DB;
 use raccall_wire::old_layout::settle_extension;
 use raccall_wire::replay::Verdict;
 use raccall_wire::rtcp::ReportBlock;
 use raccall_wire::rtp::{self, OPUS_PAYLOAD_TYPE, Packet};
 use raccall_wire::transport::{Cipher, Mode, OpenError};
 
-use crate::encryption::{Decryption, Encryption, EncryptionCounts, Opened, Owner};
-use crate::frame::{NANOS_PER_MS, PULL_SAMPLES, SEND_SAMPLES};
-use crate::held::{ALL_BYTES, HOLD_NS, Held, HeldQueue, Numbers, SOURCE_BYTES};
-use crate::level::Needle;
+use self::source::{Source, find_or_add, rewritten};
+use crate::encryption::{Decryption, Encryption, EncryptionCounts, Opened};
+use crate::frame::{NANOS_PER_MS, PULL_SAMPLES};
+use crate::held::Numbers;
 use crate::limiter::Limiter;
-use crate::reception::Reception;
-use crate::report::{ReceiveReport, Refusal, Refusals, SourceReport};
-use crate::voice::{Voice, VoiceFigures};
+use crate::report::{ReceiveReport, Refusal, Refusals};
 
 /// Sources heard at once. One more takes the place of the one that has been silent longest, if that one has timed out; else it is refused.
 pub const MAX_SOURCES: usize = 64;
@@ -32,9 +32,6 @@ const MAX_GAINS: usize = 1024;
 
 /// Claims remembered, the same way.
 const MAX_CLAIMS: usize = 4096;
-
-/// What waited longer for its key is for the record alone: playing it would put the speaker that much behind.
-const STILL_HEARD_NS: Nanos = 200_000_000;
 
 /// How often `tend` looks after what waits.
 const TEND_INTERVAL: Nanos = 200_000_000;
@@ -107,23 +104,6 @@ struct Former {
     expires: Nanos,
 }
 
-struct Source {
-    reception: Reception,
-    voice: Option<Box<Voice>>,
-    /// Follows what the packets say while nothing is decoded.
-    needle: Needle,
-    owner: Owner,
-    held: HeldQueue,
-    /// With what was known then, those that are held were tried last.
-    tried_with: Known,
-    /// The newest encrypted frame is held, so plain silence waits behind it; some does.
-    is_stuck: bool,
-    plain_waits: bool,
-}
-
-/// Version of the keys; who is claimed and who proved to be the owner.
-type Known = (u64, (Option<u64>, Option<u64>));
-
 impl ReceiveChain {
     pub fn new(config: ReceiveConfig) -> Self {
         Self {
@@ -172,13 +152,13 @@ impl ReceiveChain {
     /// Opens what members encrypt with this epoch's keys, too, and what waited for them.
     pub fn add_keys(&mut self, keys: Arc<EpochKeys>, now: Nanos) {
         self.encryption.add_keys(keys, now);
-        self.retry_all(now);
+        self.retry_with_new_keys(now);
     }
 
     /// Everybody was told to use these keys: others expire.
     pub fn use_keys(&mut self, keys: &Arc<EpochKeys>, now: Nanos) {
         self.encryption.use_keys(keys, now);
-        self.retry_all(now);
+        self.retry_with_new_keys(now);
     }
 
     /// Who is said to speak as a Source. May come before its first packet, late, again, and be wrong.
@@ -337,7 +317,7 @@ impl ReceiveChain {
             Opened::Decrypted => {
                 source.is_stuck = false;
                 let packet = rewritten(&packet, self.encryption.payload(), &mut self.decrypted);
-                if source.is_to_retry(self.encryption.version()) {
+                if source.is_to_retry(self.encryption.version(), now) {
                     // What waits came first, and whose key has just been found may open it.
                     let plain = self.decrypted.clone();
                     self.retry(index, now);
@@ -355,101 +335,6 @@ impl ReceiveChain {
                 Ok(Accepted::Held)
             }
         }
-    }
-
-    /// Keeps the packet that was opened last.
-    fn hold(&mut self, index: usize, numbers: Numbers, now: Nanos) {
-        let source = &mut self.sources[index];
-        let before = source.held.bytes();
-        source.held.push(Held { arrival: now, numbers, packet: self.plain.clone() });
-        source.tried_with = (self.encryption.version(), source.owner.known());
-        self.held_bytes += source.held.bytes() - before;
-        while self.sources[index].held.bytes() > SOURCE_BYTES {
-            self.drop_oldest(index);
-        }
-        while self.held_bytes > ALL_BYTES {
-            let most = (0..self.sources.len()).max_by_key(|&index| self.sources[index].held.bytes());
-            self.drop_oldest(most.expect("somebody holds something"));
-        }
-    }
-
-    fn drop_oldest(&mut self, index: usize) {
-        let held = &mut self.sources[index].held;
-        let before = held.bytes();
-        held.pop();
-        self.held_bytes -= before - held.bytes();
-        self.encryption.counts.overflowed += 1;
-    }
-
-    fn drop_what_waited_too_long(&mut self, now: Nanos) {
-        for source in &mut self.sources {
-            let before = source.held.bytes();
-            while source.held.oldest().is_some_and(|arrival| now.saturating_sub(arrival) > HOLD_NS) {
-                source.held.pop();
-                self.encryption.counts.expired += 1;
-            }
-            self.held_bytes -= before - source.held.bytes();
-        }
-    }
-
-    fn retry_all(&mut self, now: Nanos) {
-        if self.held_bytes == 0 {
-            return;
-        }
-        for index in 0..self.sources.len() {
-            let source = &self.sources[index];
-            let version = self.encryption.version();
-            if source.is_to_retry(version) || (!source.held.is_empty() && source.owner.has_untried(version, now)) {
-                self.retry(index, now);
-            }
-        }
-    }
-
-    /// Tries to open what a Source has waiting, from the oldest on; what does not open stays where it is.
-    fn retry(&mut self, index: usize, now: Nanos) {
-        let mut waiting = std::mem::take(&mut self.sources[index].held);
-        self.held_bytes -= waiting.bytes();
-        let mut staying = HeldQueue::default();
-        let may_wait = self.sources[index].is_stuck;
-        let (mut is_stuck, mut plain_waits) = (false, false);
-        while let Some(held) = waiting.pop() {
-            let packet = Packet::parse(&held.packet).expect("parsed when it came");
-            match self.encryption.open(&mut self.sources[index].owner, packet.payload, now) {
-                Opened::NotYet => {
-                    is_stuck = true;
-                    staying.push(held);
-                }
-                Opened::Refused(reason) => self.refused.add(reason),
-                Opened::Plain if may_wait && is_stuck => {
-                    plain_waits = true;
-                    self.encryption.counts.plain -= 1;
-                    staying.push(held);
-                }
-                Opened::Plain => self.release(index, held.numbers, held.arrival, held.packet, now),
-                Opened::Decrypted => {
-                    is_stuck = false;
-                    let mut plain = Vec::with_capacity(held.packet.len());
-                    rewritten(&packet, self.encryption.payload(), &mut plain);
-                    self.release(index, held.numbers, held.arrival, plain, now);
-                }
-            }
-        }
-        self.held_bytes += staying.bytes();
-        let source = &mut self.sources[index];
-        (source.plain_waits, source.is_stuck) = (plain_waits, may_wait && is_stuck);
-        source.held = staying;
-        source.tried_with = (self.encryption.version(), source.owner.known());
-    }
-
-    fn release(&mut self, index: usize, numbers: Numbers, arrival: Nanos, plain: Vec<u8>, now: Nanos) {
-        self.encryption.counts.released += 1;
-        if now.saturating_sub(arrival) <= STILL_HEARD_NS {
-            let voices = self.decoding.then_some((&self.config, &self.gains_db));
-            let packet = Packet::parse(&plain).expect("we wrote it");
-            self.sources[index].take(&packet, numbers, arrival, voices);
-        }
-        let Numbers { ssrc, extended_sequence, extended_timestamp } = numbers;
-        self.released.push_back(Released { arrival, ssrc, extended_sequence, extended_timestamp, plain });
     }
 
     /// Lets decoders of silent Sources go, once a second. Their replay windows stay, or a recorded packet could be played again.
@@ -474,102 +359,4 @@ enum Accepted {
     Packet { numbers: Numbers, decrypted: bool },
     Held,
     Rtcp,
-}
-
-/// What a Source needs for a decoder, if anything is decoded: settings, and volumes by SSRC.
-type Voices<'a> = Option<(&'a ReceiveConfig, &'a HashMap<u32, f32>)>;
-
-impl Source {
-    /// Takes a packet whose payload is in clear.
-    fn take(&mut self, packet: &Packet<'_>, numbers: Numbers, arrival: Nanos, voices: Voices<'_>) {
-        let Some((config, gains_db)) = voices else { return self.needle.take(packet) };
-        let voice = self.voice.get_or_insert_with(|| new_voice(config, gains_db, packet.ssrc));
-        voice.push(numbers.extended_sequence, numbers.extended_timestamp, packet.payload, arrival);
-    }
-
-    /// Something waits, and more is known than when it was tried; or it waited only for those before it.
-    fn is_to_retry(&self, version: u64) -> bool {
-        let is_new = self.tried_with != (version, self.owner.known());
-        !self.held.is_empty() && (is_new || self.plain_waits && !self.is_stuck)
-    }
-
-    fn is_silent(&self, now: Nanos, timeout_ms: u32) -> bool {
-        self.held.is_empty()
-            && now.saturating_sub(self.reception.last_arrival) > u64::from(timeout_ms) * NANOS_PER_MS as u64
-    }
-
-    fn report(&self) -> SourceReport {
-        let reception = &self.reception;
-        let figures = self.voice.as_ref().map(|voice| voice.figures()).unwrap_or_else(|| VoiceFigures {
-            level_db: self.needle.level_db,
-            talking: self.needle.level_db > VOICE_DB,
-            ..VoiceFigures::default()
-        });
-        SourceReport {
-            ssrc: reception.ssrc,
-            received: reception.received,
-            lost: reception.lost(),
-            concealed: figures.concealed_samples.div_ceil(SEND_SAMPLES as u64),
-            concealed_samples: figures.concealed_samples,
-            recovered: figures.recovered,
-            late: figures.late,
-            skipped: figures.skipped,
-            left_out_samples: figures.left_out_samples,
-            stretched_samples: figures.stretched_samples,
-            paused_samples: figures.paused_samples,
-            duplicates: reception.duplicates,
-            undecodable: figures.undecodable,
-            jitter_ms: reception.jitter_ms(),
-            target_ms: figures.target_ms,
-            delay_ms: figures.delay_ms,
-            playing: figures.playing,
-            level_db: figures.level_db,
-            talking: figures.talking,
-            owner: self.owner.proven,
-        }
-    }
-}
-
-/// The same packet with its payload in clear: `payload`, and no padding, which might be gone or have been forged.
-fn rewritten<'a>(packet: &Packet<'_>, payload: &[u8], out: &'a mut Vec<u8>) -> Packet<'a> {
-    out.clear();
-    Packet { payload, padding_bytes: 0, ..*packet }.write(out);
-    Packet::parse(out).expect("we wrote it")
-}
-
-fn new_voice(config: &ReceiveConfig, gains_db: &HashMap<u32, f32>, ssrc: u32) -> Box<Voice> {
-    let gain_db = gains_db.get(&ssrc).copied().unwrap_or(0.0);
-    let voice = Voice::new(config.deep_plc, config.min_target_ms, config.max_target_ms, gain_db);
-    Box::new(voice.expect("libopus makes a 48 kHz mono decoder"))
-}
-
-fn find_or_add(
-    sources: &mut Vec<Source>,
-    most: usize,
-    ssrc: u32,
-    claims: &HashMap<u32, u64>,
-    now: Nanos,
-    timeout_ms: u32,
-) -> Result<usize, Refusal> {
-    if let Some(index) = sources.iter().position(|source| source.reception.ssrc == ssrc) {
-        return Ok(index);
-    }
-    let source = Source {
-        reception: Reception::new(ssrc, now),
-        voice: None,
-        needle: Needle::default(),
-        owner: Owner::claimed(claims.get(&ssrc).copied()),
-        held: HeldQueue::default(),
-        tried_with: Known::default(),
-        is_stuck: false,
-        plain_waits: false,
-    };
-    if sources.len() < most {
-        sources.push(source);
-        return Ok(sources.len() - 1);
-    }
-    let oldest = (0..sources.len()).min_by_key(|&index| sources[index].reception.last_arrival);
-    let oldest = oldest.filter(|&index| sources[index].is_silent(now, timeout_ms)).ok_or(Refusal::TooManySources)?;
-    sources[oldest] = source;
-    Ok(oldest)
 }

@@ -315,6 +315,27 @@ fn silence_waits_behind_what_waits_but_not_behind_nonsense() {
 }
 
 #[test]
+fn what_was_tried_in_vain_is_left_alone_for_a_while() {
+    let mut chain = listener_with_keys();
+    chain.set_owner(7, ALICE, 0);
+    let mut mallory = Talker::new(7, ALICE, 1);
+    let mut nonsense = vec![5; 40];
+    nonsense.extend_from_slice(&[1, 12, 0xFA, 0xFA]);
+    let mut round = |chain: &mut ReceiveChain, now| {
+        chain.push(&mallory.send(&nonsense), now);
+        chain.push(&mallory.send(&SILENCE), now);
+        chain.push(&mallory.say(b"speech"), now);
+        released(chain).len()
+    };
+    assert_eq!(round(&mut chain, 0), 2, "silence, and the speech that it came before");
+    for number in 1..10 {
+        assert_eq!(round(&mut chain, number * 20 * MS), 0, "not all of it again for each of them");
+    }
+    chain.tend(300 * MS);
+    assert_eq!((released(&mut chain).len(), counts(&chain).waiting), (9, 10));
+}
+
+#[test]
 fn an_owner_who_is_told_late_opens_what_waited() {
     let mut chain = listener_with_keys();
     let mut alice = Talker::new(7, ALICE, 1);
