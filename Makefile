@@ -75,7 +75,7 @@ fuzz: setup
 
 interop: setup
 	sh scripts/interop.sh
-	$(BIN)/python -m pytest -rs tests/interop
+	$(BIN)/python -m pytest -rs tests/interop/test_senders.py
 
 bench: setup
 	$(BIN)/python -m bench all
