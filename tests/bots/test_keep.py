@@ -18,6 +18,7 @@ from raccall.errors import RefusedError, StorageError
 from raccall.recorder import (
     Alarm,
     JournalReader,
+    KeysChanged,
     MemberJoined,
     MemberLeft,
     Muted,
@@ -74,6 +75,7 @@ class FakeSession:
         self.members = {TAPE.user_id: TAPE, ANNA.user_id: ANNA}
         self.sources: dict[Ssrc, str] = {}
         self.uplink_loss_pct = {ANNA.user_id: 2.5}
+        self.ghosts: tuple[str, ...] = ()
         self.taps: list[FakePacketTap] = []
         self.refusal: Exception | None = None
         self.done = asyncio.Event()
@@ -126,6 +128,21 @@ async def test_what_the_session_tells_is_in_events_and_packets_are_in_the_journa
     kinds = [Start, MemberJoined, MemberJoined, Source, MemberJoined, Muted, Note, MemberLeft, Stop]
     assert [type(event) for event in read_events(tmp_path / "call" / "events.jsonl").events] == kinds
     assert [(person.name, person.packets) for person in summary.people] == [("anna", 10)]
+
+
+async def test_new_keys_are_in_the_events_and_nobodys_name_with_them(tmp_path: Path) -> None:
+    def change(epoch: int, code: str = "", *, encrypted: bool = True) -> told.EncryptionChanged:
+        return told.EncryptionChanged(encrypted, epoch, 7, code, {"1": "aa", "2": "bb"} if code else {})
+
+    clear = change(0, encrypted=False)
+    session = FakeSession(clear, change(0), change(3, "12345 67890"), clear)
+    async with keep_call(session, tmp_path / "call"):  # type: ignore[arg-type]
+        await session.done.wait()
+    log = read_events(tmp_path / "call" / "events.jsonl")
+    assert [(keys.encrypted, keys.epoch, keys.transition_id, keys.code) for keys in log.of(KeysChanged)] == [
+        (True, 3, 7, "12345 67890"),
+        (False, 0, 7, ""),
+    ]
 
 
 async def test_a_new_voice_session_is_recorded_into_the_same_folder(tmp_path: Path) -> None:

@@ -8,7 +8,15 @@ from raccall.client import events
 from raccall.client.session import HELLO_TIMEOUT_MS, ControlSession
 from raccall.units import NANOS_PER_MS, Nanos
 from raccall.wire import control
-from raccall.wire.control import Consent, MemberInfo, RecordingPolicy, RecordingState, RoomInfo
+from raccall.wire.control import (
+    Consent,
+    EncryptionPolicy,
+    EncryptionState,
+    MemberInfo,
+    RecordingPolicy,
+    RecordingState,
+    RoomInfo,
+)
 
 HEARTBEAT_MS = 10_000
 ANNA = MemberInfo(user_id="1", name="anna")
@@ -61,7 +69,7 @@ def test_identify_join_and_the_way_to_the_voice_server() -> None:
     peer.session.join_room("9", muted=True)
     assert peer.heard() == [control.JoinRoom(room_id="9", muted=True)]
     peer.say(control.VoiceServer(room_id="9", endpoint="host:1", token="t", session_id="v", seq=2))
-    assert peer.events() == [events.VoiceServerGiven("9", "host:1", "t", "v", RecordingState())]
+    assert peer.events() == [events.VoiceServerGiven("9", "host:1", "t", "v", RecordingState(), EncryptionState())]
 
 
 def test_the_mirror_shows_who_is_here_who_records_and_who_is_muted() -> None:
@@ -239,3 +247,13 @@ def test_many_changes_in_one_message_are_the_same_events() -> None:
         events.MemberChanged("9", BEN, quiet),
         events.MemberJoined("9", carl),
     ]
+
+
+def test_because_of_whom_a_call_is_in_clear() -> None:
+    peer = Peer().identified()
+    state = EncryptionState(policy=EncryptionPolicy.PREFERRED, without=["2", "77"])
+    peer.say(control.EncryptionChanged(room_id="9", encryption=state, seq=5))
+    assert peer.events() == [events.EncryptionPolicyChanged("9", EncryptionPolicy.PREFERRED, ("ben", "77"))]
+    assert peer.session.rooms.encryption("9") == state
+    peer.say(control.EncryptionChanged(room_id="9", encryption=state, seq=6))
+    assert peer.events() == []

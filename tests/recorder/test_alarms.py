@@ -19,6 +19,9 @@ WELL = {
     "sound": True,
     "opened": 25,
     "refused": 0,
+    "decrypted": 0,
+    "undecrypted": 0,
+    "ghosts": 0,
     "lost_here": 0,
     "outage": "",
     "backlog": 0.0,
@@ -145,3 +148,23 @@ def test_the_connection_is_lost_and_back() -> None:
     changes = told(lambda at: {"outage": "The connection to the server broke." if 5 <= at < 9 else ""}, 20)
     assert times(changes) == on_and_off("connection", 5.0, 9.0)
     assert changes[0][1].text == "The connection to the server broke."
+
+
+def test_frames_without_a_key_are_an_alarm_when_hardly_any_can_be_decrypted() -> None:
+    wrong = lambda at: {"decrypted": 0, "undecrypted": 25} if 10 <= at < 60 else {"decrypted": 25}  # noqa: E731
+    changes = told(wrong, 120)
+    assert [(kind, ended) for _, kind, ended in times(changes)] == [("undecryptable", False), ("undecryptable", True)]
+    assert 10 < changes[0][0] <= 21 and 60 < changes[1][0] <= 75
+    assert "encrypted frames in ten seconds could be decrypted" in changes[0][1].text
+
+
+def test_frames_whose_keys_come_late_are_none() -> None:
+    """A key two seconds behind: 100 frames wait, then all of them are decrypted at once."""
+    late = lambda at: {"undecrypted": 12} if at < 2 else {"undecrypted": -48, "decrypted": 60} if at == 2 else {}  # noqa: E731
+    assert told(late, 60) == []
+
+
+def test_a_ghost_is_an_alarm_as_long_as_it_is_there() -> None:
+    changes = told(lambda at: {"ghosts": 1} if 5 <= at < 9 else {}, 20)
+    assert times(changes) == on_and_off("ghost", 5, 9)
+    assert "not shown in the room" in changes[0][1].text

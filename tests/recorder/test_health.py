@@ -128,3 +128,15 @@ def test_only_who_agreed_and_is_not_muted_could_be_heard(person: Person, alarms:
         for alarm in health.look(Nanos(START + second * NANOS_PER_SECOND), Observation(people=(person,)))
     ]
     assert changes == alarms == [alarm.kind for alarm in health.report.alarms]
+
+
+def test_what_could_not_be_decrypted_is_told_by_reason_over_all_connections() -> None:
+    health = Health(START)
+    first = replace(seen(Counts(received=25)), decrypted=20, undecrypted={"waiting": 5, "expired": 0})
+    health.look(Nanos(START + HALF), first)
+    assert health.report.undecrypted == {"waiting": 5}
+    health.look(Nanos(START + 2 * HALF), replace(first, undecrypted={"waiting": 2, "expired": 3, "unencrypted": 1}))
+    assert health.report.undecrypted == {"waiting": 2, "expired": 3, "unencrypted": 1}
+    again = replace(first, connection=1, undecrypted={"waiting": 1, "expired": 4})
+    health.look(Nanos(START + 3 * HALF), again)
+    assert health.report.undecrypted == {"waiting": 1, "expired": 9, "unencrypted": 1}

@@ -7,6 +7,8 @@ from raccall.recorder.space import Disk
 
 UNREAD = ("too_short", "malformed", "bad_seal", "payload_type", "too_many_sources")
 """Reasons to refuse a datagram that may have held a voice. A duplicate or a replay holds nothing new."""
+UNDECRYPTED = ("waiting", "expired", "overflowed", "unencrypted")
+"""Reasons why a frame is not decrypted, or not yet. A replayed one holds nothing new."""
 
 
 class Observer:
@@ -50,6 +52,9 @@ class Observer:
             owners=self._session.sources,
             sources=stats.sources if stats else (),
             refused=sum(stats.refused.get(reason, 0) for reason in UNREAD) if stats else 0,
+            decrypted=stats.encryption.decrypted + stats.encryption.plain if stats else 0,
+            undecrypted={reason: getattr(stats.encryption, reason) for reason in UNDECRYPTED} if stats else {},
+            ghosts=len(self._session.ghosts),
             kernel_drops=stats.kernel_drops if stats else 0,
             lost_in_reader=self._recorder.counts.lost_here,
             outage=self._voice_lost or self._control_lost,

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ from raccall.cli import processing
 from raccall.cli.consent import CHOICES, ConsentDialogue, someone_can_answer
 from raccall.cli.link_panel import call_summary, link_panel
 from raccall.cli.screen import LossMeter, Screen, status_line
+from raccall.cli.secrecy import Secrecy, lock_words
 from raccall.cli.sound import SoundChoice, choose_sound, open_sound, show_devices, with_remembered
 from raccall.cli.terminal.log import LogScreen
 from raccall.cli.terminal.memory import Memory
@@ -28,6 +29,8 @@ from raccall.cli.terminal.view import HELP as DRAWN_HELP
 from raccall.cli.terminal.view import CallView
 from raccall.client import ConnectionLost, Session, VoiceLost, connect, parse_link
 from raccall.client.diagnosis import LinkWatch
+from raccall.client.identity import identity_key, load_secret, server_of
+from raccall.client.known_keys import KnownKeys
 from raccall.clock import monotonic_now
 from raccall.errors import ConnectionFailed, InputError, StorageError
 from raccall.store.folder import default_data_folder
@@ -39,8 +42,8 @@ WATCH_EVERY_S = 0.2
 TAIL_S = 0.3
 """After the last packet of a file: what others said at the same time is still on its way."""
 HELP = (
-    "Type a line for everyone; /mute switches the microphone, /record yes|no says if you may be recorded, /stats shows "
-    "the link, /quit leaves."
+    "Type a line for everyone; /mute switches the microphone, /record yes|no says if you may be recorded, /verify "
+    "tells who can listen, /stats shows the link, /quit leaves."
 )
 TALK_HELP = "The microphone is off until you press Enter on an empty line; Enter again switches it off."
 
@@ -120,7 +123,9 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
     _on_signals(stop.set)
     async with contextlib.AsyncExitStack() as open_things:
         sound, card = open_things.enter_context(open_sound(choice))
-        session = await open_things.enter_async_context(connect(options.link, name=options.name))
+        server = server_of(parse_link(options.link))
+        key = identity_key(load_secret(default_data_folder() / "identity"), server, options.name)
+        session = await open_things.enter_async_context(connect(options.link, name=options.name, identity_key=key))
         consent = ConsentDialogue(session, screen, may_ask=someone_can_answer(as_json=options.json))
         await consent.before_joining(options.consent)
         gate_mode = GateMode(options.mode)
@@ -142,13 +147,16 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
         others = [member.name for member in session.members.values() if member.user_id != session.user_id]
         screen.line(f"Here: {', '.join(others)}" if others else "Nobody else is here yet.")
         consent.after_joining()
-        await _take_part(options, session, consent, sound, card, writer, screen, memory, stop)
+        secrecy = Secrecy(session, screen, KnownKeys(default_data_folder() / "known-keys.json"), server)
+        secrecy.after_joining()
+        await _take_part(options, session, consent, secrecy, sound, card, writer, screen, memory, stop)
 
 
 async def _take_part(
     options: argparse.Namespace,
     session: Session,
     consent: ConsentDialogue,
+    secrecy: Secrecy,
     sound: Sound,
     card: SoundCard | None,
     writer: SoundWriter | None,
@@ -159,16 +167,21 @@ async def _take_part(
     """Until something ends the call; what was heard until then is written, whatever the end."""
     watch = LinkWatch()
     gate_mode = GateMode(options.mode)
-    jobs: list[Coroutine[object, object, object]] = [_show_events(session, consent, screen), stop.wait()]
+
+    async def answer(line: str) -> bool:
+        return await secrecy.answer(line) or await consent.answer(line)
+
+    showing = _show_events(session, consent, secrecy, screen)
+    jobs: list[Coroutine[object, object, object]] = [showing, stop.wait()]
     if isinstance(screen, LogScreen):
         from raccall.cli.terminal.app import show_app  # Textual takes a third of a second, and scripts need none
 
         server = parse_link(options.link).authority
         remember = functools.partial(memory.save, _memory_file())
-        view = CallView(session, screen, watch, gate_mode, consent.answer, card, server, memory, remember)
+        view = CallView(session, screen, watch, gate_mode, answer, card, server, memory, remember)
         jobs.append(show_app(view))
     else:
-        jobs += [_obey_lines(session, consent, watch, gate_mode, screen), _show_status(session, watch, screen)]
+        jobs += [_obey_lines(session, answer, watch, gate_mode, screen), _show_status(session, watch, screen)]
     if card is not None:
         jobs.append(_watch(card, screen))
     if writer is not None:
@@ -200,11 +213,12 @@ async def _take_part(
         task.result()
 
 
-async def _show_events(session: Session, consent: ConsentDialogue, screen: Screen) -> None:
+async def _show_events(session: Session, consent: ConsentDialogue, secrecy: Secrecy, screen: Screen) -> None:
     """Ends, with an error, when the call cannot go on."""
     async for event in session.events():
         screen.event(event, session.user_id)
         consent.look(event)
+        secrecy.look(event)
         match event:
             case ConnectionLost(code=code, sentence=sentence, final=True):
                 raise ConnectionFailed(code, sentence)
@@ -228,7 +242,10 @@ async def _show_status(session: Session, watch: LinkWatch, screen: Screen) -> No
                 if source.talking and sources.get(source.ssrc) in members
             ]
             loss = meter.look(stats)
-            screen.status(status_line(session.room_name, members.values(), talking, stats, loss, muted=session.muted))
+            lock = lock_words(session.encryption, session.ghosts)
+            screen.status(
+                status_line(session.room_name, members.values(), talking, stats, loss, muted=session.muted, lock=lock)
+            )
         await asyncio.sleep(STATUS_EVERY_S)
 
 
@@ -265,12 +282,16 @@ async def _until_sent(sound: Sound) -> None:
 
 
 async def _obey_lines(
-    session: Session, consent: ConsentDialogue, watch: LinkWatch, gate_mode: GateMode, screen: Screen
+    session: Session,
+    answer: Callable[[str], Awaitable[bool]],
+    watch: LinkWatch,
+    gate_mode: GateMode,
+    screen: Screen,
 ) -> None:
     """Ends at /quit; the end of the input only ends the typing."""
     talking = False
     async for line in _typed_lines():
-        if await consent.answer(line):
+        if await answer(line):
             continue
         match line.split():
             case [] if gate_mode is GateMode.PUSH_TO_TALK:

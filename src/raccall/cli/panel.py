@@ -64,6 +64,7 @@ def losses_of(report: HealthReport) -> str:
         f"{report.lost.network} in the network" if report.lost.network else "",
         f"{here} on this machine" if here else "",
         f"{report.refused} unreadable" if report.refused else "",
+        *(f"{count} not decrypted ({reason})" for reason, count in report.undecrypted.items()),
     ]
     return ", ".join(part for part in parts if part)
 

@@ -16,6 +16,7 @@ from raccall.cli.outcome import NOT_RENDERED, render_and_tell, tell_journal, tel
 from raccall.cli.progress import say
 from raccall.cli.screen import describe
 from raccall.client import Event, connect, parse_link
+from raccall.client.identity import identity_key, load_secret, server_of
 from raccall.clock import wall_now
 from raccall.errors import InputError, RaccallError, StorageError
 from raccall.recorder import Alarm, check_folder
@@ -24,6 +25,7 @@ from raccall.recorder.health import HealthReport
 from raccall.recorder.placement import has_begun
 from raccall.recorder.sealed import Sealer
 from raccall.recorder.space import MIN_FREE_BYTES, Keep, Limit, Limits, check_space, check_space_to_render, megabytes
+from raccall.store.folder import default_data_folder
 from raccall.units import NANOS_PER_SECOND
 
 SHOW_EVERY_S = 0.5
@@ -159,7 +161,9 @@ class _Recording:
         """Returns when the recording ended as wished. Raises RaccallError; what was received is in the folder."""
         options, folder, interrupts = self._options, self._folder, self._interrupts
         interrupts.catch()
-        async with connect(options.link, name=options.name, recorder=True) as session:
+        server = server_of(parse_link(options.link))
+        key = identity_key(load_secret(default_data_folder() / "identity"), server, options.name)
+        async with connect(options.link, name=options.name, recorder=True, identity_key=key) as session:
             ends = CallEnds(session)
             began = 0
             with open_display(session.room_name, plain=options.plain, json_lines=options.json_lines) as display:

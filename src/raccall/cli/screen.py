@@ -14,12 +14,18 @@ import msgspec
 
 from raccall.client import events
 from raccall.voice.engine import EngineStats
-from raccall.wire.control import Consent, MemberInfo, RecordingPolicy
+from raccall.voice.events import EncryptionEvent
+from raccall.wire.control import Consent, EncryptionPolicy, MemberInfo, RecordingPolicy
 
 POLICIES = {
     RecordingPolicy.OFF: "This room may not be recorded, its owner decided.",
     RecordingPolicy.ASK: "Recorders may come to this room; they get the voices of those who agree.",
     RecordingPolicy.AUTOMATIC: "Calls in this room are recorded by its server from now on.",
+}
+ENCRYPTION = {
+    EncryptionPolicy.OFF: "Calls in this room are not end-to-end encrypted, its owner decided.",
+    EncryptionPolicy.PREFERRED: "Calls in this room are end-to-end encrypted unless somebody's client cannot do that.",
+    EncryptionPolicy.REQUIRED: "Calls in this room are end-to-end encrypted.",
 }
 CLEAR_LINE = "\r\x1b[K"
 KEEP_CURSOR, BACK_TO_CURSOR = "\x1b7", "\x1b8"
@@ -131,6 +137,10 @@ def describe(event: events.Event, own_id: str) -> str | None:
             return sentence if final else f"{sentence} Joining again ..."
         case events.Resumed():
             return "Connected again."
+        case events.EncryptionPolicyChanged(policy=policy, without=without):
+            return policy_sentence(policy, without)
+        case events.EncryptionChanged() | events.GhostsChanged() | events.ClearRefused() | events.EncryptionBroken():
+            return _describe_encryption(event)
     return None
 
 
@@ -141,11 +151,17 @@ def status_line(
     stats: EngineStats,
     loss_down_pct: float,
     muted: bool,
+    lock: str = "",
 ) -> str:
-    """Room, who talks, loss of both hops, delay. `talking`: names."""
+    """Room, lock, who talks, loss of both hops, delay. `talking`: names."""
     people = list(members)
     loss_up = "?" if stats.uplink_loss_pct is None else f"{stats.uplink_loss_pct:.1f}"
-    parts = [f"{room} ({len(people)})", "muted" if muted else "", ", ".join(talking) + " talks" if talking else ""]
+    parts = [
+        f"{room} ({len(people)})",
+        lock,
+        "muted" if muted else "",
+        ", ".join(talking) + " talks" if talking else "",
+    ]
     parts.append(f"loss you→server {loss_up} % server→you {loss_down_pct:.1f} %")
     if (delay := mouth_to_ear_ms(stats)) is not None:
         parts.append(f"delay {delay:.0f} ms")
@@ -177,6 +193,32 @@ def _describe_change(before: MemberInfo, member: MemberInfo) -> str | None:
         return f"{member.name} is {'muted' if member.muted else 'no longer muted'}"
     if before.name != member.name:
         return f"{before.name} is now called {member.name}"
+    return None
+
+
+def policy_sentence(policy: EncryptionPolicy, without: tuple[str, ...]) -> str:
+    """Of a room's encryption. without: names of those whose clients cannot do it."""
+    if without:
+        whose = f"{without[0]}'s client" if len(without) == 1 else f"the clients of {', '.join(without)}"
+        return f"This call is not end-to-end encrypted because {whose} cannot do that."
+    return ENCRYPTION[policy]
+
+
+def _describe_encryption(event: EncryptionEvent) -> str | None:
+    match event:
+        case events.EncryptionChanged(encrypted=False):
+            return "This call is NOT encrypted end to end: its server can listen."
+        case events.EncryptionChanged(code=code) if code:
+            return f"Encrypted end to end, for {len(event.identities)} members. Code: {code}"
+        case events.GhostsChanged(user_ids=[]):
+            return "Nobody can listen any more who is not shown here."
+        case events.GhostsChanged(user_ids=user_ids):
+            who = f"user {', '.join(user_ids)}"
+            return f"! GHOST: somebody who is not shown here can listen, or the server tried to let them ({who})."
+        case events.ClearRefused():
+            return "! The server wants this call without encryption, and this room requires it: you are not heard."
+        case events.EncryptionBroken(reason=reason):
+            return f"The keys of this call could not be used ({reason}); they are agreed on anew ..."
     return None
 
 

@@ -28,7 +28,7 @@ from raccall.voice.engine import EngineStats, GateMode, PacketTap, Sound
 from raccall.voice.gateway.client import Next, VoiceIdentity
 from raccall.voice.processing import Processing
 from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
-from raccall.wire.control import Consent, MemberInfo, RecordingState
+from raccall.wire.control import Consent, EncryptionPolicy, EncryptionState, MemberInfo, RecordingState
 from raccall.wire.socket import Carrier, open_socket
 from raccall.wire.tls import as_connection_failed, client_context
 
@@ -210,6 +210,11 @@ class Session:
     def recording(self) -> RecordingState:
         """Whether the room may be recorded, and who does; known before `join` has opened a voice session."""
         return self._control.rooms.recording(self.room_id)
+
+    @property
+    def room_encryption(self) -> EncryptionState:
+        """What the server says of the room's encryption, and because of whom a call is in clear."""
+        return self._control.rooms.encryption(self.room_id)
 
     @property
     def encryption(self) -> events.EncryptionChanged | None:
@@ -464,6 +469,9 @@ class Session:
 
     async def _on_event(self, event: Event) -> None:
         match event:
+            case events.EncryptionPolicyChanged(policy=policy):
+                if self._call is not None:
+                    self._call.allow_clear(policy is not EncryptionPolicy.REQUIRED)
             case events.MemberJoined() | events.MemberLeft():
                 self._tell_people()
                 self._apply_mute()
@@ -502,6 +510,8 @@ class Session:
                 self._encryption = event
             case events.GhostsChanged(user_ids=user_ids):
                 self._ghosts = user_ids
+            case events.VoiceLost():
+                self._encryption, self._ghosts = None, ()
         wanted = self._wanted
         if isinstance(event, events.VoiceConnected) and wanted is not None and not wanted.connected.done():
             wanted.connected.set_result(None)
@@ -560,7 +570,12 @@ class Session:
             muted=self._muted or self.silenced,
             emit=self._emit,
             hearing=self._hearing,
-            end_to_end=EndToEnd(int(given.room_id), self._identity_key, people=self._people),
+            end_to_end=EndToEnd(
+                channel_id=int(given.room_id),
+                identity_key=self._identity_key,
+                clear_allowed=given.encryption.policy is not EncryptionPolicy.REQUIRED,
+                people=self._people,
+            ),
         )
 
     @property

@@ -8,7 +8,7 @@ from raccall.voice.events import EncryptionChanged as EncryptionChanged
 from raccall.voice.events import GhostsChanged as GhostsChanged
 from raccall.voice.events import SourceKnown as SourceKnown
 from raccall.voice.events import VoiceConnected as VoiceConnected
-from raccall.wire.control import MemberInfo, RecordingState
+from raccall.wire.control import EncryptionPolicy, EncryptionState, MemberInfo, RecordingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,19 @@ class RecordingPolicyChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class EncryptionPolicyChanged:
+    """The room's owner decided anew about end-to-end encryption, or a client that cannot do it came or left.
+
+    The server says so; whether what we send is encrypted tells EncryptionChanged.
+    """
+
+    room_id: str
+    policy: EncryptionPolicy
+    without: tuple[str, ...]
+    """Names of those because of whom the call is in clear."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConsentChanged:
     """Somebody agreed to being recorded, or does not any more; also told of the own user."""
 
@@ -140,6 +153,8 @@ class VoiceServerGiven:
     session_id: str
     recording: RecordingState
     """To be told to the user before anything is said."""
+    encryption: EncryptionState
+    """The same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +186,7 @@ Event = (
     | VoiceConnected
     | VoiceLost
     | SourceKnown
+    | EncryptionPolicyChanged
     | EncryptionChanged
     | GhostsChanged
     | ClearRefused

@@ -1,6 +1,6 @@
 """What a client knows of the rooms: who is here, who records, who is muted. Changed only by messages of the server."""
 
-from raccall.wire.control import MemberInfo, RecordingState, RoomInfo
+from raccall.wire.control import EncryptionState, MemberInfo, RecordingState, RoomInfo
 
 
 class RoomMirror:
@@ -10,12 +10,14 @@ class RoomMirror:
         self._names: dict[str, str] = {}
         self._members: dict[str, dict[str, MemberInfo]] = {}
         self._recording: dict[str, RecordingState] = {}
+        self._encryption: dict[str, EncryptionState] = {}
 
     def replace(self, rooms: list[RoomInfo]) -> None:
         """Forget everything and begin with these."""
         self._names = {room.room_id: room.name for room in rooms}
         self._members = {room.room_id: {member.user_id: member for member in room.members} for room in rooms}
         self._recording = {room.room_id: room.recording for room in rooms}
+        self._encryption = {room.room_id: room.encryption for room in rooms}
 
     def put(self, room_id: str, member: MemberInfo) -> MemberInfo | None:
         """Add or change a member; what was known before."""
@@ -33,6 +35,16 @@ class RoomMirror:
         before = self.recording(room_id)
         self._recording[room_id] = recording
         return before
+
+    def put_encryption(self, room_id: str, encryption: EncryptionState) -> EncryptionState:
+        """Note what the server says of a room's encryption; what was known before."""
+        before = self.encryption(room_id)
+        self._encryption[room_id] = encryption
+        return before
+
+    def encryption(self, room_id: str) -> EncryptionState:
+        """As last told."""
+        return self._encryption.get(room_id, EncryptionState())
 
     def recording(self, room_id: str) -> RecordingState:
         """Policy and recorders, as last told."""

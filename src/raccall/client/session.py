@@ -17,7 +17,7 @@ from raccall.client.room import RoomMirror
 from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.gateway.messages import CloseCode
 from raccall.wire import control
-from raccall.wire.control import Consent, MemberInfo, RecordingState
+from raccall.wire.control import Consent, EncryptionState, MemberInfo, RecordingState
 
 HELLO_TIMEOUT_MS = 10_000
 """From an open WebSocket to the server's Hello."""
@@ -165,13 +165,21 @@ class ControlSession:
                 self._events.append(events.Resumed())
             case control.VoiceServer():
                 self._on_recording(message.room_id, message.recording)
+                self._on_encryption(message.room_id, message.encryption)
                 self._events.append(
                     events.VoiceServerGiven(
-                        message.room_id, message.endpoint, message.token, message.session_id, message.recording
+                        message.room_id,
+                        message.endpoint,
+                        message.token,
+                        message.session_id,
+                        message.recording,
+                        message.encryption,
                     )
                 )
             case control.RecordingChanged():
                 self._on_recording(message.room_id, message.recording)
+            case control.EncryptionChanged():
+                self._on_encryption(message.room_id, message.encryption)
             case control.TextMessage():
                 self._events.append(
                     events.TextReceived(
@@ -244,6 +252,13 @@ class ControlSession:
         if (before.policy, before.retention_days) != (recording.policy, recording.retention_days):
             self._events.append(events.RecordingPolicyChanged(room_id, recording))
 
+    def _on_encryption(self, room_id: str, encryption: EncryptionState) -> None:
+        before = self.rooms.put_encryption(room_id, encryption)
+        if (before.policy, before.without) != (encryption.policy, encryption.without):
+            members = self.rooms.members(room_id)
+            names = (members[user_id].name if user_id in members else user_id for user_id in encryption.without)
+            self._events.append(events.EncryptionPolicyChanged(room_id, encryption.policy, tuple(names)))
+
     def _catch_up(self, rooms: list[control.RoomInfo]) -> None:
         """What happened while a connection was lost that could not be resumed. The own user is joined again later."""
         for room in rooms:
@@ -258,6 +273,7 @@ class ControlSession:
                 else:
                     self._tell_change(room.room_id, known, member)
             self._on_recording(room.room_id, room.recording)
+            self._on_encryption(room.room_id, room.encryption)
 
     def _lose(self, code: str, sentence: str, *, final: bool = False) -> None:
         if not self._open:

@@ -6,6 +6,8 @@ Each kind is on or off; in between lies a band in which it stays as it is, so th
 |--|--|--|
 | no_sound | people are here, agreed, unmuted, and none was heard for 5 min | a voice, or nobody could speak |
 | unreadable | half of ten seconds' packets, at least 50, could not be opened | fewer than a tenth of 25 or more |
+| undecryptable | half of ten seconds' frames, at least 50, fitted no key | fewer than a tenth of 25 or more |
+| ghost | somebody can listen, or was to, who is not shown in the room | nobody any more |
 | lost_here | the kernel or this program lost a packet | none lost for 30 s |
 | disk_low | less than 30 min or 100 MB are left on the disk | more than 40 min and 135 MB |
 | disk_nearly_full | less than 5 min or 20 MB are left on the disk | more than 6:45 min and 27 MB |
@@ -38,7 +40,8 @@ class Alarms:
         self._on: dict[str, Alarm] = {}
         self._changes: list[Alarm] = []
         self._sound = now
-        self._readings: deque[tuple[Nanos, int, int]] = deque()
+        self._packets = _Readings()
+        self._frames = _Readings()
         self._lost_here = 0
         self._lost_at: Nanos | None = None
 
@@ -55,16 +58,21 @@ class Alarms:
         sound: bool,
         opened: int,
         refused: int,
+        decrypted: int,
+        undecrypted: int,
+        ghosts: int,
         lost_here: int,
         outage: str,
         backlog: float,
         disk: Disk | None,
     ) -> list[Alarm]:
-        """Judge one instant. opened, refused: since the last look; lost_here: so far. Returns what begins or ends."""
+        """Judge one instant. opened, refused, decrypted, undecrypted: since the last look (the last one is less than 0
+        when keys come for what waited); ghosts: now; lost_here: so far. Returns what begins or ends."""
         self._changes = []
         self._set(now, "connection", bool(outage), outage, "The connection is back.")
         self._look_for_sound(now, can_speak=can_speak, sound=sound, connected=not outage)
         self._look_at_packets(now, opened, refused)
+        self._look_at_keys(now, decrypted, undecrypted, ghosts)
         self._look_for_losses(now, lost_here)
         behind = True if backlog >= 0.5 else False if backlog < 0.1 else None
         self._set(
@@ -91,20 +99,19 @@ class Alarms:
             self._set(now, "no_sound", True, text, "")
 
     def _look_at_packets(self, now: Nanos, opened: int, refused: int) -> None:
-        if opened or refused:
-            self._readings.append((now, opened, refused))
-        while self._readings and self._readings[0][0] <= now - WINDOW:
-            self._readings.popleft()
-        opened = sum(reading[1] for reading in self._readings)
-        refused = sum(reading[2] for reading in self._readings)
-        wrong: bool | None = None
-        if refused >= 50 and refused >= opened:
-            wrong = True
-        elif opened >= 25 and refused * 10 < opened:
-            wrong = False
+        opened, refused = self._packets.add(now, opened, refused)
         which = "None" if not opened else f"Only {opened}"
         text = f"{which} of {opened + refused} packets in ten seconds could be opened."
-        self._set(now, "unreadable", wrong, text, "What arrives can be opened again.")
+        self._set(now, "unreadable", _mostly_bad(opened, refused), text, "What arrives can be opened again.")
+
+    def _look_at_keys(self, now: Nanos, decrypted: int, undecrypted: int, ghosts: int) -> None:
+        decrypted, undecrypted = self._frames.add(now, decrypted, undecrypted)
+        which = "None" if not decrypted else f"Only {decrypted}"
+        text = f"{which} of {decrypted + undecrypted} encrypted frames in ten seconds could be decrypted."
+        wrong = _mostly_bad(decrypted, undecrypted)
+        self._set(now, "undecryptable", wrong, text, "What arrives can be decrypted again.")
+        text = "Somebody who is not shown in the room can listen, or the server tried to let them."
+        self._set(now, "ghost", ghosts > 0, text, "Nobody listens any more who is not shown in the room.")
 
     def _look_for_losses(self, now: Nanos, lost_here: int) -> None:
         fresh, self._lost_here = lost_here - self._lost_here, lost_here
@@ -136,6 +143,28 @@ class Alarms:
         elif wrong is False and kind in self._on:
             del self._on[kind]
             self._changes.append(Alarm(now=now, kind=kind, text=all_clear, ended=True))
+
+
+class _Readings:
+    """What was good and what was bad in the last ten seconds."""
+
+    def __init__(self) -> None:
+        self._readings: deque[tuple[Nanos, int, int]] = deque()
+
+    def add(self, now: Nanos, good: int, bad: int) -> tuple[int, int]:
+        """What came since the last time. Returns the window's sums, at least 0."""
+        if good or bad:
+            self._readings.append((now, good, bad))
+        while self._readings and self._readings[0][0] <= now - WINDOW:
+            self._readings.popleft()
+        return sum(reading[1] for reading in self._readings), max(sum(reading[2] for reading in self._readings), 0)
+
+
+def _mostly_bad(good: int, bad: int) -> bool | None:
+    """None: neither clearly so nor clearly not."""
+    if bad >= 50 and bad >= good:
+        return True
+    return False if good >= 25 and bad * 10 < good else None
 
 
 def _below(disk: Disk, minutes: int, size_mb: int) -> bool | None:

@@ -81,6 +81,20 @@ class Gap(_Event, frozen=True, kw_only=True):
     """"tap" (our reader was too slow), "kernel" (the socket buffer was full), "connection" (lost; not counted)."""
 
 
+class KeysChanged(_Event, frozen=True, kw_only=True):
+    """The call's end-to-end encryption has new keys (each who comes or goes brings them), began or ended. No key and
+    nobody's name is in it."""
+
+    encrypted: bool
+    """False: from here on the server could listen."""
+    epoch: int = 0
+    """Of the group; 0 without one."""
+    transition_id: int = 0
+    """Of the voice gateway."""
+    code: str = ""
+    """The verification code that everyone in the call could see."""
+
+
 class Note(_Event, frozen=True, kw_only=True):
     """A line of text: typed in the room, or by the one who records."""
 
@@ -131,6 +145,7 @@ Event = (
     | ConsentGiven
     | ConsentWithdrawn
     | Gap
+    | KeysChanged
     | Note
     | Alarm
     | Correction

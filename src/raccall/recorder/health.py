@@ -10,7 +10,7 @@ A pure core: it is shown everything that is known a few times a second, and reme
 Levels come from the packets' headers; nothing is decoded while recording.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -70,6 +70,12 @@ class Observation:
     sources: Sequence[SourceFigures] = ()
     refused: int = 0
     """Datagrams that could not be opened or read, so that what they held is not recorded."""
+    decrypted: int = 0
+    """Frames of end-to-end encryption that were opened, and those that needed no key."""
+    undecrypted: Mapping[str, int] = field(default_factory=dict)
+    """Those that were not, by reason; "waiting" ones may still be."""
+    ghosts: int = 0
+    """People who can listen, or were to, and are not shown in the room."""
     kernel_drops: int = 0
     lost_in_reader: int = 0
     """Since the recording began."""
@@ -130,6 +136,8 @@ class HealthReport:
     """Of the last ten seconds, everyone, all hops."""
     lost: HopLoss = HopLoss()
     refused: int = 0
+    undecrypted: dict[str, int] = field(default_factory=dict)
+    """Frames of end-to-end encryption that could not be opened since the recording began, by reason."""
     backlog: float = 0.0
     disk: Disk | None = None
     alarms: tuple[Alarm, ...] = ()
@@ -149,6 +157,7 @@ class Health:
         self._voices: dict[str, _Voice] = {}
         self._kernel = 0
         self._refused = 0
+        self._undecrypted: Counter[str] = Counter()
         self._alarms = Alarms(now, silence_s=silence_s)
         self.report = HealthReport(0.0)
         """As of the last look."""
@@ -159,12 +168,17 @@ class Health:
             self._connection = seen.connection
             self._seen.clear()
             self._owners.clear()
+            self._undecrypted["expired"] += self._before.undecrypted.get("waiting", 0)  # nobody waits any more
+            self._undecrypted["waiting"] = 0
             self._before = Observation()
         self._owners.update(seen.owners)  # remembered: a voice goes on for a moment after its owner has left
         came = self._count(now, seen)
         self._kernel += max(seen.kernel_drops - self._before.kernel_drops, 0)
         refused = max(seen.refused - self._before.refused, 0)
         self._refused += refused
+        decrypted = max(seen.decrypted - self._before.decrypted, 0)
+        fresh = {reason: count - self._before.undecrypted.get(reason, 0) for reason, count in seen.undecrypted.items()}
+        self._undecrypted.update(fresh)
         self._before = seen
         speakers = self._speakers(now, seen)
         changes = self._alarms.look(
@@ -173,6 +187,9 @@ class Health:
             sound=any(speaker.talking for speaker in speakers),
             opened=came,
             refused=refused,
+            decrypted=decrypted,
+            undecrypted=sum(fresh.values()),
+            ghosts=seen.ghosts,
             lost_here=self._kernel + seen.lost_in_reader,
             outage=seen.outage,
             backlog=seen.backlog,
@@ -187,6 +204,7 @@ class Health:
             loss_pct=_loss_pct(voice.recent(now) for voice in self._voices.values()),
             lost=HopLoss(max(lost - self._kernel, 0), self._kernel, seen.lost_in_reader),
             refused=self._refused,
+            undecrypted={reason: count for reason, count in self._undecrypted.items() if count},
             backlog=seen.backlog,
             disk=seen.disk,
             alarms=self._alarms.active,

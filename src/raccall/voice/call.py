@@ -70,7 +70,7 @@ class VoiceCall:
         self._hearing = hearing or Hearing()
         self._muted = muted
         self._emit = emit
-        self._handshake = _handshake(identity, end_to_end)
+        self._handshake = make_handshake(identity, end_to_end)
         self._core = VoiceGatewayClient(identity, self._handshake)
         self._driver = Driver(self._finish, emit)
         self._carrier: Carrier[gateway.VoiceEvent] = Carrier(self._core, self._on_event)
@@ -132,6 +132,11 @@ class VoiceCall:
     def expect(self, user_ids: Iterable[int]) -> None:
         """The user is shown these in the room: whoever else is in the call's encryption is a ghost."""
         self._core.expect(user_ids, monotonic_now())
+        self._carrier.wake()
+
+    def allow_clear(self, allowed: bool) -> None:
+        """May the server have the call in clear? Not a decision of its voice gateway alone."""
+        self._core.allow_clear(allowed)
         self._carrier.wake()
 
     async def fingerprint(self, user_id: int) -> str:
@@ -276,7 +281,8 @@ class VoiceCall:
             del self.sources[ssrc]
 
 
-def _handshake(identity: VoiceIdentity, end_to_end: EndToEnd | None) -> dave.Handshake | None:
+def make_handshake(identity: VoiceIdentity, end_to_end: EndToEnd | None) -> dave.Handshake | None:
+    """For one voice session."""
     if end_to_end is None:
         return None
     handshake = dave.Handshake(

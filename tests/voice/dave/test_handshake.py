@@ -193,6 +193,27 @@ def test_down_to_clear_and_up_again() -> None:
     assert anna.handshake.version == 1
 
 
+def test_who_came_while_the_call_was_in_clear_is_described_again_when_it_is_not() -> None:
+    anna, ben = Ours(1), Ours(2)
+    service = Service()
+    for member in (anna, ben):
+        member.expect(1, 2).described(0)
+        member.handshake.describe_again(0, member.now)
+        assert member.sent == []
+        member.handshake.describe_again(1, member.now)
+        member.handshake.describe_again(1, member.now)
+        member.drain()
+        assert len(member.sent_of(binary.KeyPackage)) == 1
+    service.welcome_in(anna, ben)
+    service.found(anna)
+    service.add(ben)
+    assert anna.code == ben.code
+    assert anna.handshake.version == 1
+    anna.handshake.describe_again(1, anna.now)  # only the transport key is another one
+    anna.drain()
+    assert len(anna.sent_of(binary.KeyPackage)) == 1
+
+
 def test_where_clear_is_not_allowed_no_server_gets_it() -> None:
     anna = Ours(1, clear_allowed=False).described(0)
     assert [type(event) for event in anna.events] == [Switched, ClearRefused, Settled]
@@ -206,6 +227,10 @@ def test_where_clear_is_not_allowed_no_server_gets_it() -> None:
     assert ben.code == carl.code
     ben.take(messages.PrepareTransition(protocol_version=0, transition_id=0))
     assert ben.handshake.version == 1
+    ben.handshake.allow_clear(True)  # the room's owner decided it, and that is told by another connection
+    ben.drain()
+    assert ben.last(Switched) == Switched(0, None, 0)
+    assert ben.handshake.version == 0
 
 
 # ---- what a dishonest or broken server does ----

@@ -26,6 +26,7 @@ from textual.widgets.option_list import Option
 from raccall.audio.devices import Kind, SoundCard
 from raccall.cli.link_panel import link_panel
 from raccall.cli.screen import mouth_to_ear_ms, printable
+from raccall.cli.secrecy import lock_words
 from raccall.cli.terminal.devices import DeviceScreen
 from raccall.cli.terminal.hints import Hints, canceller_hint
 from raccall.cli.terminal.people import Person, meter, people_of, row_of
@@ -181,6 +182,7 @@ class CallApp(App[None]):
         count = sum(not person.recording for person in people)
         parts = [printable(self._view.session.room_name), f"{count} {'person' if count == 1 else 'people'}"]
         parts += [f"● RECORDED by {recorders}"] if recorders else []
+        parts += [lock] if (lock := lock_words(self._view.session.encryption, self._view.session.ghosts)) else []
         return " · ".join(parts)
 
     def _own_state(self, stats: EngineStats) -> Text:
@@ -315,7 +317,7 @@ class CallApp(App[None]):
 
 def _coloured(line: str) -> Text:
     """Recording is told loudly; what others type stands out from what happened."""
-    style = "bold red" if line.startswith("●") else "" if line.startswith("<") else "dim"
+    style = "bold red" if line.startswith(("●", "!")) else "" if line.startswith("<") else "dim"
     return Text(line, style=style)
 
 

@@ -13,7 +13,7 @@ from raccall.voice.engine import GateMode
 HELP = (
     "Type a line for everyone. F2: microphone on or off. F3: hear nobody. F4: talk, with --mode ptt. F5: the link. "
     "F6: devices. Tab, then + or -: how loud you hear somebody, 0: as they are. /record yes|no: may you be recorded? "
-    "Ctrl-Q: leave. F1: this."
+    "/verify: who can listen. Ctrl-Q: leave. F1: this."
 )
 
 

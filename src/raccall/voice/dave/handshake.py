@@ -164,6 +164,7 @@ class Handshake:
         self._taking_part = False  # a key package is out, or a group is there
         self._group: Group | None = None
         self._pending: dict[int, Switched] = {}
+        self._clear_wanted: int | None = None  # transition by which the server wanted it, and was refused
         self._recover: tuple[int, Nanos] | None = None
         self._recovered_at: Nanos | None = None
         self._recent_recoveries = 0
@@ -183,13 +184,19 @@ class Handshake:
         self._settle_by = after_ms(now, SETTLE_WAIT_MS)
         self._events.append(Switched(self.version, None, 0))
         if self.version != version:
-            self._events.append(ClearRefused())
+            self._refuse_clear(0)
         if version:
             self._inbox.appendleft(messages.PrepareEpoch(protocol_version=version, epoch=1))  # it asks for the same
         else:
             self._settle()
         self._look(now)
         self._advance(now)
+
+    def describe_again(self, version: int, now: Nanos) -> None:
+        """A further op 4: a new transport key, and perhaps the beginning of encryption in a call that was in clear."""
+        if version and not self.version and not self._taking_part:
+            self._inbox.append(messages.PrepareEpoch(protocol_version=version, epoch=1))
+            self._advance(now)
 
     def receive(self, message: Incoming, now: Nanos) -> None:
         """One message of the voice gateway. Raises ValueError for what cannot be, and keeps nothing of it."""
@@ -212,6 +219,12 @@ class Handshake:
         self._people.tell(user_ids, now)
         self._look(now)
         self._advance(now)
+
+    def allow_clear(self, allowed: bool) -> None:
+        """May the server take the call to version 0? What it wanted before it was allowed to happens now."""
+        self._clear_allowed = allowed
+        if allowed and self._clear_wanted is not None:
+            self._switch(Switched(0, None, self._clear_wanted))
 
     def finish(self, outcome: Outcome, now: Nanos) -> None:
         """What the `Work` under way gave."""
@@ -297,7 +310,7 @@ class Handshake:
             self._events.append(ClearAhead())
             self._prepare(Switched(0, None, message.transition_id))
         else:
-            self._events.append(ClearRefused())
+            self._refuse_clear(message.transition_id)
 
     def _on_execute(self, transition_id: int) -> None:
         if transition_id not in self._pending:
@@ -375,8 +388,12 @@ class Handshake:
             del self._pending[next(iter(self._pending))]
         self._outgoing.append(messages.TransitionReady(transition_id=switched.transition_id))
 
+    def _refuse_clear(self, transition_id: int) -> None:
+        self._clear_wanted = transition_id
+        self._events.append(ClearRefused())
+
     def _switch(self, switched: Switched) -> None:
-        self.version = switched.version
+        self.version, self._clear_wanted = switched.version, None
         if not switched.version:
             self._group, self._taking_part, self._recover = None, False, None
         self._events.append(switched)
@@ -386,7 +403,7 @@ class Handshake:
 
     def _begin_anew(self, transition_id: int | None = None) -> None:
         """Leave the group, if there is one. transition_id: of the commit or welcome that could not be used."""
-        self._group, self._recover = None, None
+        self._group, self._recover, self._clear_wanted = None, None, None
         self._pending.clear()
         if transition_id is not None:
             self._outgoing.append(messages.InvalidCommitWelcome(transition_id=transition_id))

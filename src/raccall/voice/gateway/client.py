@@ -264,6 +264,12 @@ class VoiceGatewayClient:
             self._handshake.expect(user_ids, now)
             self._take_handshake_events()
 
+    def allow_clear(self, allowed: bool) -> None:
+        """May the server have the call in clear?"""
+        if self._handshake is not None:
+            self._handshake.allow_clear(allowed)
+            self._take_handshake_events()
+
     def finish(self, outcome: dave.Outcome, now: Nanos) -> None:
         """What the handshake's `Work` gave."""
         assert self._handshake is not None, "without a handshake there is no work"
@@ -307,10 +313,7 @@ class VoiceGatewayClient:
                 key = message.key
                 if not self._ssrc:
                     raise ValueError("described before ready")
-                if self._described:
-                    self._events.append(KeyChanged(mode, key))
-                else:
-                    self._on_description(SessionDescription(mode, key, message.dave_protocol_version), now)
+                self._on_description(SessionDescription(mode, key, message.dave_protocol_version), now)
             case messages.Resumed():
                 self._may_answer = True
                 self._events.append(VoiceResumed())
@@ -339,10 +342,11 @@ class VoiceGatewayClient:
         version = description.dave_version
         if not 0 <= version <= (DAVE_PROTOCOL_VERSION if self._handshake else 0):
             raise ValueError("a version that was not offered")
-        self._described = self._may_answer = True
-        self._events.append(description)
+        again, self._described, self._may_answer = self._described, True, True
+        self._events.append(KeyChanged(description.mode, description.key) if again else description)
         if self._handshake is not None:
-            self._handshake.describe(version, now)
+            tell = self._handshake.describe_again if again else self._handshake.describe
+            tell(version, now)
 
     def _tell_handshake(self, message: dave.Incoming, now: Nanos) -> None:
         if self._handshake is not None:

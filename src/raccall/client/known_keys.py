@@ -1,0 +1,66 @@
+"""Whose identity key we have met: trust on first use.
+
+A guest is another user each time, so people are known as they know each other: by their names on a server. Many
+clients make a new key for each call (discord.py does); so a key counts as somebody's own once it was there in two
+calls, and only then another one is worth a word.
+"""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+OWN_AFTER_CALLS = 2
+MAX_KEYS = 2000
+"""Those met last are kept."""
+
+
+class _Known(msgspec.Struct):
+    key: str
+    calls: int = 1
+    """In how many it was there, one after the other."""
+
+
+class KnownKeys:
+    """Of one call: loaded at its beginning, and saved whenever somebody was met."""
+
+    def __init__(self, file: Path) -> None:
+        """Empty if there is no file, or none that can be read."""
+        self._file = file
+        self._known: dict[str, _Known] = {}
+        self._met: set[tuple[str, str]] = set()
+        with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            self._known = msgspec.json.decode(file.read_bytes(), type=dict[str, _Known])
+
+    def meet(self, server: str, name: str, key: str) -> bool:
+        """Somebody of this name has this public identity key (hexadecimal). False: it is not the one they had before.
+
+        server: as `identity.server_of` gives it. A difference is told once: then the new key counts, from its first
+        call on.
+        """
+        place = f"{server} {name}"
+        if (place, key) in self._met:
+            return True
+        self._met.add((place, key))
+        known = self._known.pop(place, None)
+        same = known is None or known.key == key
+        self._known[place] = _Known(key, known.calls + 1 if known is not None and same else 1)
+        while len(self._known) > MAX_KEYS:
+            del self._known[next(iter(self._known))]
+        self._save()
+        return same or known is None or known.calls < OWN_AFTER_CALLS
+
+    def _save(self) -> None:
+        """Whole or not at all; what cannot be written is forgotten."""
+        with contextlib.suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=self._file.parent, prefix=f".{self._file.name}-")
+            try:
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.write(msgspec.json.encode(self._known))
+                Path(name).replace(self._file)
+            except OSError:
+                Path(name).unlink(missing_ok=True)
+                raise
