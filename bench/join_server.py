@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
 
 from raccall.server.app import RunningServer
@@ -34,6 +35,8 @@ async def ours(members: int) -> None:
                 User(id=FIRST_USER_ID + number, name=f"member {number}", recorder=False, room_id=room_id)
                 for number in range(members)
             ]
+            async with httpx.AsyncClient() as http:  # what is loaded when first used is no member's cost
+                (await http.get(f"{server.url}/api/health")).raise_for_status()
             tokens = [server.service.tokens.guest(user) for user in users]
             say({"port": server.port, "room_id": str(room_id), "tokens": tokens})
             await answer()
