@@ -91,14 +91,11 @@ class VoiceSession:
     replay: ReplayBuffer[Wire] = field(default_factory=first_replay)
     expires: Nanos | None = None
     """When a lost connection can no longer be resumed."""
+    user_id: int = field(init=False)
+    room_id: int = field(init=False)
 
-    @property
-    def user_id(self) -> int:
-        return self.voice_pass.user_id
-
-    @property
-    def room_id(self) -> int:
-        return self.voice_pass.room_id
+    def __post_init__(self) -> None:
+        self.user_id, self.room_id = self.voice_pass.user_id, self.voice_pass.room_id
 
 
 News = tuple[VoiceSession, ClientsConnect | UserSpeaking]
@@ -114,6 +111,8 @@ class Calls:
         self._rooms = rooms
         self._random_bytes = random_bytes
         self._passes: dict[str, VoicePass] = {}
+        self._newest: dict[tuple[int, int], VoicePass] = {}  # by user and room
+        self._voices: dict[tuple[int, int], VoiceSession] = {}  # by user and room
         self._sessions: dict[int, VoiceSession] = {}
         self._links: dict[VoiceLink, VoiceSession] = {}
         self._table: Table = {}
@@ -129,20 +128,20 @@ class Calls:
 
     def new_pass(self, user_id: int, room_id: int) -> VoicePass:
         """A running session of this user goes on until the new pass is used."""
-        self._drop_passes(user_id, room_id)
+        self._drop_pass(user_id, room_id)
         voice_pass = VoicePass(
             session_id=self._random_bytes(16).hex(),
             token=self._random_bytes(16).hex(),
             user_id=user_id,
             room_id=room_id,
         )
-        self._passes[voice_pass.session_id] = voice_pass
+        self._passes[voice_pass.session_id] = self._newest[user_id, room_id] = voice_pass
         return voice_pass
 
     def revoke(self, user_id: int, room_id: int) -> None:
         """The user has left the room's call: end the voice session (4014) and let no new one begin."""
-        self._drop_passes(user_id, room_id)
-        for session in self._of(user_id, room_id):
+        self._drop_pass(user_id, room_id)
+        if (session := self._voices.get((user_id, room_id))) is not None:
             self._end(session, CloseCode.DISCONNECTED)
 
     def reroute(self) -> None:
@@ -262,7 +261,7 @@ class Calls:
         elif not self.encryption.admits(self._rooms.get(voice_pass.room_id), event.dave_version):
             self._refuse(link, CloseCode.ENCRYPTION_REQUIRED)
         else:
-            for former in self._of(voice_pass.user_id, voice_pass.room_id):
+            if (former := self._voices.get((voice_pass.user_id, voice_pass.room_id))) is not None:
                 self._end(former, CloseCode.DISCONNECTED)
             self._begin(link, voice_pass, event.dave_version)
 
@@ -276,7 +275,7 @@ class Calls:
             link=link,
             dave_version=dave_version,
         )
-        self._sessions[session.id] = session
+        self._sessions[session.id] = self._voices[session.user_id, session.room_id] = session
         self._links[link] = session
         self.encryption.touch(session.room_id)
         self._introduce(session)
@@ -369,7 +368,7 @@ class Calls:
         link.wake()
 
     def _end(self, session: VoiceSession, code: CloseCode = CloseCode.NORMAL) -> None:
-        del self._sessions[session.id]
+        del self._sessions[session.id], self._voices[session.user_id, session.room_id]
         self._keys.forget(session.id)
         _log("voice_ended", session, code=int(code))
         if session.link is not None:
@@ -400,18 +399,14 @@ class Calls:
             session.link.core.announce(body)
             session.link.wake()
 
-    def _of(self, user_id: int, room_id: int) -> list[VoiceSession]:
-        return [s for s in self._sessions.values() if (s.user_id, s.room_id) == (user_id, room_id)]
-
     def _others(self, session: VoiceSession) -> Iterator[VoiceSession]:
         for other in self._sessions.values():
             if other is not session and other.room_id == session.room_id and other.connected:
                 yield other
 
-    def _drop_passes(self, user_id: int, room_id: int) -> None:
-        for voice_pass in list(self._passes.values()):
-            if (voice_pass.user_id, voice_pass.room_id) == (user_id, room_id):
-                del self._passes[voice_pass.session_id]
+    def _drop_pass(self, user_id: int, room_id: int) -> None:
+        if (former := self._newest.pop((user_id, room_id), None)) is not None:
+            del self._passes[former.session_id]
 
     def _new_ssrc(self, room_id: int) -> int:
         """24 random bits and the room's lane."""

@@ -6,7 +6,7 @@ in time, the user leaves the call. Everyone let into a room is told what happens
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -67,6 +67,7 @@ class Hub:
         self.watcher: Callable[[Room], None] = lambda room: None
         """Told of each room whose call somebody entered or left, or whose recording policy changed."""
         self._sessions: dict[int, ControlSession] = {}  # by user id
+        self._names: dict[tuple[int, str], ControlSession] = {}  # by room and folded name
         self._links: dict[ControlLink, ControlSession] = {}
         self._presence: Batches[Presence] = Batches(self._tell_presence)
         self._uplinks: dict[int, Uplinks] = {}  # by room id, of the rooms that are recorded
@@ -225,7 +226,7 @@ class Hub:
         if (former := self._sessions.get(user.id)) is not None:
             self._end(former, CloseCode.DISCONNECTED)
         session = ControlSession(id=self._random_bytes(16).hex(), user=user, link=link)
-        self._sessions[user.id] = session
+        self._sessions[user.id] = self._names[room.id, fold(user.name)] = session
         self._links[link] = session
         ready = control.Ready(
             session_id=session.id,
@@ -302,7 +303,7 @@ class Hub:
             self.watcher(room)
 
     def _end(self, session: ControlSession, code: CloseCode = CloseCode.NORMAL) -> None:
-        del self._sessions[session.user.id]
+        del self._sessions[session.user.id], self._names[session.user.room_id, fold(session.user.name)]
         if session.link is not None:
             del self._links[session.link]
             session.link.core.close(code)
@@ -312,18 +313,12 @@ class Hub:
 
     def _check_name(self, room_id: int, name: str, user_id: int | None) -> None:
         """A lost connection gives its name up, so that one who crashed can come back at once."""
-        for session in self._named(room_id, name):
-            if session.user.id == user_id:
-                continue
-            if session.link is not None:
-                raise name_taken(name)
-            self._end(session)
-
-    def _named(self, room_id: int, name: str) -> Iterator[ControlSession]:
-        folded = fold(name)
-        for session in list(self._sessions.values()):
-            if session.user.room_id == room_id and fold(session.user.name) == folded:
-                yield session
+        session = self._names.get((room_id, fold(name)))
+        if session is None or session.user.id == user_id:
+            return
+        if session.link is not None:
+            raise name_taken(name)
+        self._end(session)
 
     def _room_of(self, link: ControlLink, room_id: str) -> Room:
         room = self._rooms.get(self._links[link].user.room_id)
