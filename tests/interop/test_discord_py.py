@@ -152,13 +152,16 @@ async def test_its_voice_sounds(room: Room, packets: list[bytes]) -> None:
     listener = await room.session("anna")
     await listener.join(sound)
     speaker = await room.discord_client("discord")
-    for packet in packets:
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    for number, packet in enumerate(packets, start=1):
         speaker.send_audio_packet(packet, encode=False)
-        await asyncio.sleep(0.02)
+        # By the clock, as a microphone is: on a busy machine pauses of 20 ms add up to slow speech.
+        await asyncio.sleep(begun + 0.02 * number - clock())
     played = sound.read_playback()
     speech = read_samples(OWN_SPEECH / "anna_1.flac")[: len(packets) * FRAME_SAMPLES]
     begin = max(int(np.argmax(np.abs(played) > 0.01)) - SAMPLE_RATE_HZ // 5, 0)
-    assert intelligibility(speech, played[begin:]) > 0.8
+    assert intelligibility(speech, played[begin:]) > 0.95
 
 
 async def test_it_hears_our_member(room: Room, packets: list[bytes]) -> None:
