@@ -209,6 +209,7 @@ class SendChain:
         expected_loss_pct: int,
         lbrr: bool,
         dtx: bool,
+        music: bool,
         first_sequence: int,
         first_timestamp: int,
     ) -> None:
@@ -548,6 +549,7 @@ class Engine:
         complexity: int = 9,
         expected_loss_pct: int = 10,
         deep_plc: bool = True,
+        music: bool = False,
         muted: bool = False,
         encryption: str = "off",
     ) -> None:

@@ -42,3 +42,8 @@ def test_a_file_is_processed_as_far_as_asked_for() -> None:
 def test_a_gain_out_of_range_is_told(gain: str) -> None:
     with pytest.raises(InputError, match="-20 to 30"):
         options("--mic-gain", gain)
+
+
+def test_music_is_left_as_it_is() -> None:
+    assert processing.chosen(options("--music"), Sound.device()) == OFF
+    assert processing.chosen(options("--music", "--mic-gain", "6"), Sound.device()).gain_db == 6.0

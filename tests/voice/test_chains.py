@@ -109,6 +109,25 @@ def test_dtx_sends_little_of_silence() -> None:
     assert quiet < 60
 
 
+def test_music_keeps_its_bass() -> None:
+    """40 Hz: of speech it is taken for rumble and left out."""
+
+    def loudness(*, music: bool) -> float:
+        send = SendChain(1, MODE, KEY, bitrate_bps=96_000, music=music)
+        receive = ReceiveChain(MODE, KEY)
+        bass = 0.3 * np.sin(2 * np.pi * 40 * np.arange(96_000, dtype=np.float32) / 48_000)
+        heard = []
+        for number, frame in enumerate(bass.reshape(-1, 960)):
+            now = Nanos(START + number * 20 * NANOS_PER_MS)
+            receive.push(send.push(frame, now) or b"", now)
+            heard += [receive.pull(Nanos(now + half * 10 * NANOS_PER_MS)) for half in range(2)]
+        sounding = slice(24_000, 72_000)
+        return float(np.concatenate(heard)[sounding].std() / bass[sounding].std())
+
+    assert loudness(music=True) == pytest.approx(1.0, abs=0.05)
+    assert loudness(music=False) < 0.6
+
+
 def test_sound_that_is_no_number_is_silence() -> None:
     call = VirtualCall()
     call.add(1)

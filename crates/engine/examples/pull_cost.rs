@@ -33,6 +33,7 @@ fn sender(ssrc: usize) -> SendChain {
         expected_loss_pct: 10,
         lbrr: true,
         dtx: false,
+        music: false,
         first_sequence: 0,
         first_timestamp: 0,
     })

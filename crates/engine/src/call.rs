@@ -473,6 +473,7 @@ mod tests {
             expected_loss_pct: 0,
             lbrr: false,
             dtx: false,
+            music: false,
             first_sequence: 65_530,
             first_timestamp: 0,
         }

@@ -81,6 +81,7 @@ pub struct Session {
     pub complexity: u8,
     pub expected_loss_pct: u8,
     pub deep_plc: bool,
+    pub music: bool,
     pub muted: bool,
     pub encryption: Encryption,
 }
@@ -98,6 +99,7 @@ impl Session {
             expected_loss_pct: self.expected_loss_pct,
             lbrr: true,
             dtx: false,
+            music: self.music,
             first_sequence: start as u16,
             first_timestamp: (start >> 32) as u32,
         }

@@ -32,6 +32,7 @@ fn encode(speech: &[f32], packets: usize) -> Vec<Vec<u8>> {
         expected_loss_pct: 10,
         lbrr: true,
         dtx: false,
+        music: false,
         first_sequence: 0,
         first_timestamp: FIRST_TIMESTAMP,
     })

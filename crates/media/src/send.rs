@@ -51,6 +51,8 @@ pub struct SendConfig {
     pub lbrr: bool,
     /// Send nothing while nobody speaks.
     pub dtx: bool,
+    /// Whatever sounds, close to the original, instead of speech that is understood: no LBRR, no DTX.
+    pub music: bool,
     pub first_sequence: u16,
     pub first_timestamp: u32,
 }
@@ -116,12 +118,13 @@ pub struct SendChain {
 
 impl SendChain {
     pub fn new(config: SendConfig) -> Result<Self, MediaError> {
-        let mut encoder = Encoder::new(SAMPLE_RATE_HZ, 1, Application::Voip)?;
+        let application = if config.music { Application::Audio } else { Application::Voip };
+        let mut encoder = Encoder::new(SAMPLE_RATE_HZ, 1, application)?;
         encoder.set_bitrate(config.bitrate_bps)?;
         encoder.set_complexity(config.complexity)?;
         encoder.set_expected_loss(config.expected_loss_pct)?;
-        encoder.set_lbrr(config.lbrr)?;
-        encoder.set_dtx(config.dtx)?;
+        encoder.set_lbrr(config.lbrr && !config.music)?;
+        encoder.set_dtx(config.dtx && !config.music)?;
         Ok(Self {
             cipher: Cipher::new(config.mode, &config.key),
             nonces: ClientNonces::new(),

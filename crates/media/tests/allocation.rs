@@ -75,6 +75,7 @@ fn taken(keys_of: Option<&dyn Fn(u64) -> Arc<EpochKeys>>) -> Taken {
                 expected_loss_pct: 20,
                 lbrr: true,
                 dtx: false,
+                music: false,
                 first_sequence: 0,
                 first_timestamp: 0,
             })

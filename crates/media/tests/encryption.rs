@@ -375,6 +375,7 @@ fn nothing_leaves_in_clear_and_all_is_heard_at_the_other_end() {
         expected_loss_pct: 0,
         lbrr: false,
         dtx: false,
+        music: false,
         first_sequence: 0,
         first_timestamp: 0,
     })

@@ -23,6 +23,7 @@ fn sender_in(mode: Mode, ssrc: u32) -> SendChain {
         expected_loss_pct: 20,
         lbrr: true,
         dtx: false,
+        music: false,
         first_sequence: 65_530,
         first_timestamp: u32::MAX - 3000,
     })

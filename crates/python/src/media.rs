@@ -43,7 +43,7 @@ struct SendChain(Mutex<raccall_media::SendChain>);
 #[pymethods]
 impl SendChain {
     #[new]
-    #[pyo3(signature = (ssrc, mode, key, *, bitrate_bps, complexity, expected_loss_pct, lbrr, dtx, first_sequence, first_timestamp))]
+    #[pyo3(signature = (ssrc, mode, key, *, bitrate_bps, complexity, expected_loss_pct, lbrr, dtx, music, first_sequence, first_timestamp))]
     #[allow(clippy::too_many_arguments)] // keywords in Python
     fn new(
         ssrc: u32,
@@ -54,6 +54,7 @@ impl SendChain {
         expected_loss_pct: u8,
         lbrr: bool,
         dtx: bool,
+        music: bool,
         first_sequence: u16,
         first_timestamp: u32,
     ) -> PyResult<Self> {
@@ -66,6 +67,7 @@ impl SendChain {
             expected_loss_pct,
             lbrr,
             dtx,
+            music,
             first_sequence,
             first_timestamp,
         };

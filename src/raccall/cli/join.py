@@ -36,6 +36,7 @@ from raccall.errors import ConnectionFailed, InputError, StorageError
 from raccall.store.folder import default_data_folder
 from raccall.voice.engine import GateMode, Sound
 
+SPEECH_BPS, MUSIC_BPS = 32_000, 96_000
 STATUS_EVERY_S = 0.5
 PLAYBACK_EVERY_S = 0.25
 WATCH_EVERY_S = 0.2
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=float, metavar="N", help="leave after this long")
     parser.add_argument("--until-end", action="store_true", help="leave when the --mic file has been sent")
-    parser.add_argument("--bitrate", type=int, default=32_000, metavar="BPS", help="6000 to 128000, default 32000")
+    parser.add_argument("--bitrate", type=int, metavar="BPS", help="6000 to 128000, default 32000, with --music 96000")
     parser.add_argument(
         "--mode",
         choices=[mode.value for mode in GateMode],
@@ -113,9 +114,15 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("name_missing", "Who are you? Give --name.")
     if options.seconds is not None and not options.seconds > 0:
         raise InputError("seconds_out_of_range", "--seconds must be more than 0.")
-    if not 6000 <= options.bitrate <= 128_000:
+    if not 6000 <= _bitrate_bps(options) <= 128_000:
         raise InputError("bitrate_out_of_range", "--bitrate must be from 6000 to 128000.")
     processing.check(options)
+
+
+def _bitrate_bps(options: argparse.Namespace) -> int:
+    if options.bitrate is not None:
+        return int(options.bitrate)
+    return MUSIC_BPS if options.music else SPEECH_BPS
 
 
 async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen, memory: Memory) -> None:
@@ -132,7 +139,8 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
         await session.join(
             sound,
             muted=options.muted,
-            bitrate_bps=options.bitrate,
+            bitrate_bps=_bitrate_bps(options),
+            music=options.music,
             gate_mode=gate_mode,
             processing=processing.chosen(options, sound),
         )

@@ -1,14 +1,19 @@
-"""What a command does to the microphone's sound: `--noise`, `--mic-gain` and switches that leave something out."""
+"""What a command does to the microphone's sound: `--music`, `--noise`, `--mic-gain`, what to leave out."""
 
 import argparse
 from dataclasses import replace
 
 from raccall.errors import InputError
 from raccall.voice.engine import Sound
-from raccall.voice.processing import MICROPHONE_GAIN_RANGE_DB, NoiseSuppression, Processing, suited_to
+from raccall.voice.processing import MICROPHONE_GAIN_RANGE_DB, OFF, NoiseSuppression, Processing, suited_to
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--music",
+        action="store_true",
+        help="send whatever sounds as it is, in mono: nothing is taken for noise or echo",
+    )
     parser.add_argument(
         "--no-echo-cancel", action="store_true", help="let the others hear what your loudspeaker plays (headphones)"
     )
@@ -32,8 +37,8 @@ def check(options: argparse.Namespace) -> None:
 
 
 def chosen(options: argparse.Namespace, sound: Sound) -> Processing:
-    """What suits the Sound, but for what was asked for: a file is processed only as far as that."""
-    processing = suited_to(sound)
+    """What suits the Sound, but for what was asked for: a file, or music, is processed only as far as that."""
+    processing = OFF if options.music else suited_to(sound)
     if options.noise is not None:
         processing = replace(processing, noise=NoiseSuppression(options.noise))
     if options.mic_gain is not None:

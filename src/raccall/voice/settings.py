@@ -16,6 +16,8 @@ class VoiceSettings:
     media_address: tuple[str, int] | None = None
     """Instead of the one that the server names (a network emulator in between)."""
     bitrate_bps: int = 32_000
+    music: bool = False
+    """Encode whatever sounds, not speech."""
     gate_mode: GateMode = GateMode.OPEN
     processing: Processing | None = None
     """None: everything for a sound card, nothing for a file."""
