@@ -137,6 +137,9 @@ fn to_samples(frame: &PyReadonlyArrayDyn<'_, f32>) -> PyResult<Samples> {
         return Err(PyValueError::new_err(format!("10 ms have the shape ({PULL_SAMPLES}, 1), these {shape:?}")));
     }
     let mut samples = [0.0; PULL_SAMPLES];
-    samples.iter_mut().zip(array.iter()).for_each(|(to, from)| *to = *from);
+    match array.as_slice() {
+        Some(together) => samples.copy_from_slice(together),
+        None => samples.iter_mut().zip(array.iter()).for_each(|(to, from)| *to = *from),
+    }
     Ok(samples)
 }

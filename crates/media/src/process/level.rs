@@ -32,6 +32,9 @@ const MOST_ATTENUATION_DB: f32 = 20.0;
 /// 12 dB a second: too loud is worse than too quiet.
 const ATTENUATION_STEP_DB: f32 = 0.12;
 
+/// What is quieter is not asked about, because the highest gain would not make it a voice. The network is most of the work.
+const QUIETEST_VOICE_DB: f32 = -70.0;
+
 pub struct LevelControl {
     voice: VoiceActivityDetectorWrapper,
     noise: NoiseLevelEstimator,
@@ -63,7 +66,7 @@ impl LevelControl {
     pub fn process(&mut self, frame: &mut Samples) -> f32 {
         let before_db = energy_db(energy(frame));
         frame.iter_mut().for_each(|sample| *sample *= FULL_SCALE);
-        let probability = self.voice.analyze(frame);
+        let probability = if before_db > QUIETEST_VOICE_DB { self.voice.analyze(frame) } else { 0.0 };
         let peak = frame.iter().fold(0f32, |peak, sample| peak.max(sample.abs()));
         let rms = energy(frame).sqrt();
         self.noise_db = self.noise.analyze(&[&frame[..]]);

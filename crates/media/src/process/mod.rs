@@ -15,17 +15,17 @@
 mod bands;
 mod drift;
 mod echo;
+mod high_pass;
 mod level;
 mod noise;
 mod reference;
 
-use sonora::high_pass_filter::HighPassFilter;
-
-use crate::frame::{PULL_SAMPLES, SAMPLE_RATE_HZ};
+use crate::frame::PULL_SAMPLES;
 use crate::gain::Gain;
 
 use bands::{Bands, FilterBank};
 use echo::EchoCanceller;
+use high_pass::HighPass;
 use level::LevelControl;
 use noise::{LightSuppressor, NeuralSuppressor};
 
@@ -84,8 +84,7 @@ pub struct ProcessReport {
 /// is missing, silence takes its place, because a skipped one would shift all that follow.
 pub struct Processor {
     settings: Processing,
-    high_pass: Option<HighPassFilter>,
-    frame: Vec<Vec<f32>>,
+    high_pass: Option<HighPass>,
     near_bank: FilterBank,
     far_bank: FilterBank,
     echo: Option<EchoCanceller>,
@@ -112,7 +111,6 @@ impl Processor {
         let mut processor = Self {
             settings: Processing::default(),
             high_pass: None,
-            frame: vec![vec![0.0; PULL_SAMPLES]],
             near_bank: FilterBank::default(),
             far_bank: FilterBank::default(),
             echo: None,
@@ -132,13 +130,13 @@ impl Processor {
         let banded = |settings: &Processing| settings.echo || settings.noise == NoiseSuppression::Light;
         if banded(settings) != banded(&self.settings) {
             self.near_bank = FilterBank::default();
+            self.high_pass = None;
         }
         if settings.echo && !self.settings.echo {
             self.far_bank = FilterBank::default();
         }
-        keep_or_make(&mut self.high_pass, settings.high_pass || settings.echo, || {
-            HighPassFilter::new(SAMPLE_RATE_HZ as i32, 1)
-        });
+        let make_high_pass = if banded(settings) { HighPass::of_lowest_band } else { HighPass::of_all };
+        keep_or_make(&mut self.high_pass, settings.high_pass || settings.echo, make_high_pass);
         keep_or_make(&mut self.echo, settings.echo, EchoCanceller::new);
         keep_or_make(&mut self.light, settings.noise == NoiseSuppression::Light, LightSuppressor::new);
         keep_or_make(&mut self.neural, settings.noise == NoiseSuppression::Neural, NeuralSuppressor::new);
@@ -178,13 +176,10 @@ impl Processor {
         self.ahead = self.ahead.saturating_sub(1);
         let clipped = sanitise(frame);
         self.voice_probability = None;
-        if let Some(high_pass) = &mut self.high_pass {
-            self.frame[0].copy_from_slice(frame);
-            high_pass.process_channels(&mut self.frame);
-            frame.copy_from_slice(&self.frame[0]);
-        }
         if self.echo.is_some() || self.light.is_some() {
             self.in_bands(frame, clipped);
+        } else if let Some(high_pass) = &mut self.high_pass {
+            high_pass.process(frame);
         }
         if let Some(neural) = &mut self.neural {
             self.voice_probability = Some(neural.process(frame));
@@ -218,6 +213,9 @@ impl Processor {
     fn in_bands(&mut self, frame: &mut Samples, clipped: bool) {
         let mut bands = Bands::default();
         self.near_bank.split(frame, &mut bands);
+        if let Some(high_pass) = &mut self.high_pass {
+            high_pass.process(&mut bands.0[0]);
+        }
         if let Some(light) = &mut self.light {
             light.listen(&bands); // to the room with its echo, as WebRTC does: the canceller's comfort noise is no noise of the room
         }
