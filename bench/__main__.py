@@ -28,6 +28,10 @@ BENCHES = {
     "jitter": "delay against made-up sound on eight links: our jitter buffer, NetEQ, aiortc's, fixed ones, the bound",
     "conceal": "speech that lost packets: PESQ and PLCMOS of our chain beside classic PLC and LBRR",
     "stretch": "speech 20 % slower and faster by our time-stretching beside WSOLA; clicks",
+    "echo": "what is left of an echo, and of the near voice, in simulated rooms against AEC3 as others ship it",
+    "noise": "what noise suppression does to speech in five noises, and to speech alone, against WebRTC's",
+    "gain": "how far speech of any level is from one level after five seconds",
+    "process_cost": "CPU of echo, noise and gain together against the cheapest peer that does the same",
     "page": "opening and playing the page of a recording of 3 h and 10 speakers in Chromium",
 }
 """Name of the module in this folder, which has `measure(quick: bool) -> Report`, and what it measures."""
