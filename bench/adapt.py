@@ -7,8 +7,9 @@ and packets of 20 ms goes over the same link for comparison.
 
 The fall comes twice, at once and over ten seconds, as when one walks away from an access point. At once no sender can
 stay below 150 ms, and the row that asks for it does not hold: two packets of 32 kb/s need 148 ms of a link of 16 kb/s,
-and ten have been sent before the first word of it can be back. So it is also told what 19 of 20 packets wait, and what
-any waits from three seconds after the fall.
+and ten have been sent before the first word of it can be back. Told at the first late packet, not the second, the sixth
+would still wait for about 300 ms, and every Wi-Fi stall would look like a slower link. So it is also told what 19 of 20
+packets wait, and what any waits from three seconds after the fall.
 """
 
 from collections.abc import Callable
