@@ -87,9 +87,14 @@ class Ears:
             self.packets += tick.packets
 
 
+async def can_speak(voice: discord.VoiceClient) -> None:
+    """Wait until it is in the channel's group, if that is encrypted."""
+    await until(lambda: voice._connection.can_encrypt or not voice._connection.dave_protocol_version)
+
+
 async def speak(voice: discord.VoiceClient, packets: Iterable[bytes], *, pace_s: float = 0.002) -> None:
     """Send these Opus packets, by default ten times faster than they sound; encrypted if the channel is."""
-    await until(lambda: voice._connection.can_encrypt or not voice._connection.dave_protocol_version)
+    await can_speak(voice)
     for packet in packets:
         voice.send_audio_packet(packet, encode=False)
         await asyncio.sleep(pace_s)

@@ -47,7 +47,7 @@ async def test_speakers_come_as_aligned_frames(world: World, packets: list[bytes
 
 async def test_packets_come_as_they_were_sent(world: World, packets: list[bytes]) -> None:
     channel, anna = await channel_of(world), await world.speaker("anna")
-    listening = asyncio.create_task(heard(world, channel, 1, opus=True))
+    listening = asyncio.create_task(heard(world, channel, 2, opus=True))
     await until(lambda: channel.guild.voice_client is not None and channel.guild.voice_client.sources)
     await speak(anna, packets)
     ticks = await listening

@@ -29,8 +29,8 @@ class BadNetwork:
         self.down = EmulatedNetwork(conditions, 2 * seed + 1)
         self.blocked = False
         self._server = server
-        self._inner = _Side(self.up, self._open)
-        self._outer = _Side(self.down, self._open)
+        self._inner = _Side(self.up, self._open, self._spared)
+        self._outer = _Side(self.down, self._open, self._spared)
 
     @property
     def address(self) -> Address:
@@ -55,11 +55,15 @@ class BadNetwork:
 
     async def rebind(self) -> None:
         """The server sees another address from now on, as after a NAT or a network has changed."""
-        former, self._outer = self._outer, _Side(self.down, self._open)
+        former, self._outer = self._outer, _Side(self.down, self._open, self._spared)
         await asyncio.get_running_loop().create_datagram_endpoint(lambda: self._outer, remote_addr=self._server)
         self._outer.deliver = self._to_client
         self._inner.deliver = self._outer.transport.sendto
         former.close()
+
+    def _spared(self, datagram: bytes) -> bool:
+        """Whether this one passes at once, whatever the conditions are."""
+        return False
 
     def _open(self) -> bool:
         return not self.blocked
@@ -74,9 +78,10 @@ class _Side(asyncio.DatagramProtocol):
 
     transport: asyncio.DatagramTransport
 
-    def __init__(self, network: EmulatedNetwork, is_open: Callable[[], bool]) -> None:
+    def __init__(self, network: EmulatedNetwork, is_open: Callable[[], bool], spared: Callable[[bytes], bool]) -> None:
         self.network = network
         self._is_open = is_open
+        self._spared = spared
         self.deliver: Callable[[bytes], None] = lambda datagram: None  # set once both sockets are open
         self.peer: Address | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -86,7 +91,9 @@ class _Side(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         self.peer = addr
-        if self._is_open():
+        if self._is_open() and self._spared(data):
+            self.deliver(data)
+        elif self._is_open():
             self.network.send(data, monotonic_now())
             self._arm()
 

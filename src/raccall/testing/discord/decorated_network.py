@@ -1,4 +1,4 @@
-"""An emulated network that also does what Discord's servers do to packets: header extensions and padding are added."""
+"""The stand-in's emulated networks; one also does to packets what Discord's servers do: extensions and padding."""
 
 from raccall.testing.bad_network import Address, BadNetwork
 from raccall.testing.network import NetworkConditions
@@ -12,7 +12,17 @@ LONGEST_EXTENSION_WORDS = 4
 LONGEST_PADDING = 16
 
 
-class DecoratedNetwork(BadNetwork):
+DISCOVERY_BYTES = 74
+
+
+class VoiceNetwork(BadNetwork):
+    """Spares IP discovery: discord.py asks once only, and fails when that is lost."""
+
+    def _spared(self, datagram: bytes) -> bool:
+        return len(datagram) == DISCOVERY_BYTES
+
+
+class DecoratedNetwork(VoiceNetwork):
     """From the server to the client each packet gets 0 to 4 words of extension and 0 to 15 bytes of padding.
 
     It needs the transport key, which the voice server's line hands over; until then packets pass as they are.

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from raccall.server.calls import VoicePass
 from raccall.testing.bad_network import BadNetwork
-from raccall.testing.discord.decorated_network import DecoratedNetwork
+from raccall.testing.discord.decorated_network import DecoratedNetwork, VoiceNetwork
 from raccall.testing.network import NetworkConditions
 
 IDENTIFY, READY, HEARTBEAT, DESCRIPTION, RESUME = 0, 2, 3, 4, 7
@@ -177,7 +177,7 @@ class VoiceLine:
             passage.network.set_key(data["mode"], bytes(data["secret_key"]))
         if message["op"] != READY:
             return text
-        kind = DecoratedNetwork if passage.way.decorated else BadNetwork
+        kind = DecoratedNetwork if passage.way.decorated else VoiceNetwork
         conditions = passage.way.conditions or NetworkConditions()
         passage.network = await kind((data["ip"], data["port"]), conditions, passage.way.seed).__aenter__()
         data["ip"], data["port"] = passage.network.address
