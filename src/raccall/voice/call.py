@@ -12,6 +12,7 @@ from raccall.units import Ssrc
 from raccall.voice.dave import handshake as dave
 from raccall.voice.dave.driver import Driver
 from raccall.voice.dave.people import user_number
+from raccall.voice.e2ee import EpochKeys
 from raccall.voice.engine import Engine, EngineStats, GateMode, read_stats
 from raccall.voice.events import Event, SourceKnown, VoiceConnected
 from raccall.voice.gateway import client as gateway
@@ -72,7 +73,7 @@ class VoiceCall:
         self._emit = emit
         self._handshake = make_handshake(identity, end_to_end)
         self._core = VoiceGatewayClient(identity, self._handshake)
-        self._driver = Driver(self._finish, emit)
+        self._driver = Driver(self._finish, emit, end_to_end.former_keys if end_to_end is not None else ())
         self._carrier: Carrier[gateway.VoiceEvent] = Carrier(self._core, self._on_event)
         self._ready: gateway.VoiceReady | None = None
         self._description: gateway.SessionDescription | None = None
@@ -86,8 +87,11 @@ class VoiceCall:
         """Media flows (or did, until the end)."""
         self.sources: dict[Ssrc, str] = {}
 
-    async def run(self) -> gateway.Closed:
-        """Until the session is over; resumes lost connections meanwhile. Raises ConnectionFailed."""
+    async def run(self, *, keep_listening: bool = False) -> gateway.Closed:
+        """Until the session is over; resumes lost connections meanwhile. Raises ConnectionFailed.
+
+        keep_listening: what still comes is heard until `close`, for servers may go on sending until the next session.
+        """
         try:
             while True:
                 closed = await self._connect_once()
@@ -98,11 +102,16 @@ class VoiceCall:
                 self._attempt += 1
                 await asyncio.sleep(retry_delay_s(self._attempt))
         finally:
-            self._driver.close()
-            if self._tunnel is not None:
-                self._tunnel.close()
-            if self.engine is not None:
-                await asyncio.to_thread(self.engine.close)
+            if not keep_listening:
+                await self.close()
+
+    async def close(self) -> None:
+        """Nothing is heard any more. May be called twice."""
+        self._driver.close()
+        if self._tunnel is not None:
+            self._tunnel.close()
+        if self.engine is not None:
+            await asyncio.to_thread(self.engine.close)
 
     def set_muted(self, muted: bool) -> None:
         """Takes effect with the next captured frame."""
@@ -144,6 +153,11 @@ class VoiceCall:
         between them. Raises DaveError ("no_group", "unknown_user")."""
         assert self._handshake is not None, "who brought nothing for it asks for no fingerprints"
         return await asyncio.to_thread(self._handshake.fingerprint, user_id)
+
+    @property
+    def keys(self) -> tuple[EpochKeys, ...]:
+        """Of the newest epochs, for the session that replaces this one."""
+        return self._driver.newest_keys
 
     def stats(self) -> EngineStats | None:
         """None until media flows. Who speaks is known by then, if only their keys have told it."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from raccall.voice.e2ee import EpochKeys
 from raccall.voice.engine import GateMode, PacketTap, Sound
 from raccall.voice.processing import Processing
 
@@ -46,5 +47,8 @@ class EndToEnd:
     """Private P-256 key, 32 bytes, by which others recognise us; None: made for this voice session alone."""
     clear_allowed: bool = True
     """The server may have the call in clear; else nothing is ever sent unencrypted."""
+    former_keys: tuple[EpochKeys, ...] = ()
+    """`VoiceCall.keys` of the voice session that this one replaces: until the others are told the new keys they encrypt
+    for the former session, and all of that can still be opened."""
     people: frozenset[int] | None = None
     """Whom the user is shown in the room, ourselves included or not; None: the voice gateway's own list counts."""

@@ -77,3 +77,13 @@ async def test_a_step_of_mls_runs_beside_the_event_loop() -> None:
     driver.close()
     await asyncio.sleep(0.01)
     assert outcomes.empty()
+
+
+def test_a_session_that_replaces_another_opens_what_is_sent_for_that_one() -> None:
+    former, engine, groups = Driver(lambda outcome: None, lambda event: None), FakeEngine(), [a_group() for _ in "abc"]
+    for group in groups:
+        former.handle(dave.KeysArrived(group.keys))
+    driver = Driver(lambda outcome: None, lambda event: None, former.newest_keys)
+    driver.run(engine)  # type: ignore[arg-type]
+    assert engine.calls == [("add_keys", groups[1].keys), ("add_keys", groups[2].keys)]
+    assert driver.newest_keys == former.newest_keys

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 
 from raccall.units import Ssrc
 from raccall.voice import events
@@ -11,16 +12,26 @@ from raccall.voice.dave.people import user_number
 from raccall.voice.e2ee import EpochKeys
 from raccall.voice.engine import Encryption, Engine
 
+KEPT_EPOCHS = 2
+"""Whoever has not switched to the newest epoch yet is in the one before."""
+
 
 class Driver:
-    """Of one voice session. finish: hands an Outcome to the handshake, and sends what it then wants to say."""
+    """Of one voice session. finish: hands an Outcome to the handshake, and sends what it then wants to say.
+    former_keys: `newest_keys` of the session that this one replaces."""
 
-    def __init__(self, finish: Callable[[dave.Outcome], None], emit: Callable[[events.Event], None]) -> None:
+    def __init__(
+        self,
+        finish: Callable[[dave.Outcome], None],
+        emit: Callable[[events.Event], None],
+        former_keys: Iterable[EpochKeys] = (),
+    ) -> None:
         self._finish = finish
         self._emit = emit
         self._engine: Engine | None = None
         self._mode = Encryption.OFF
-        self._keys: list[EpochKeys] = []  # that came before the engine ran, the newest last
+        self._keys = list(former_keys)  # that came before the engine ran, the newest last
+        self._newest: deque[EpochKeys] = deque(self._keys, maxlen=KEPT_EPOCHS)
         self._group: dave.Group | None = None
         self._works: set[asyncio.Task[None]] = set()
 
@@ -33,6 +44,11 @@ class Driver:
     def encrypted(self) -> bool:
         """Nothing is sent in clear."""
         return self._mode is not Encryption.OFF
+
+    @property
+    def newest_keys(self) -> tuple[EpochKeys, ...]:
+        """Of the epochs in which the others may speak now, the newest last."""
+        return tuple(self._newest)
 
     def run(self, engine: Engine) -> None:
         """The engine runs from now on: give it what has come so far."""
@@ -52,6 +68,7 @@ class Driver:
                 self._works.add(task)
                 task.add_done_callback(self._works.discard)
             case dave.KeysArrived(keys=keys):
+                self._newest.append(keys)
                 if self._engine is not None:
                     self._engine.add_keys(keys)
                 else:
