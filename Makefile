@@ -18,7 +18,7 @@ help:
 	@echo "make test    all tests"
 	@echo "make run     start the server and print where to go"
 	@echo "make check   format, lint, types, layers and tests: what CI runs"
-	@echo "make soak    six hours of calls in virtual time, ten million hostile datagrams, a recorder killed 200 times (a quarter of an hour)"
+	@echo "make soak    six hours of calls in virtual time, ten minutes of Discord, ten million hostile datagrams, a recorder killed 200 times (a quarter of an hour)"
 	@echo "make bench   every claim about speed, each against a peer of the same run"
 	@echo "make interop other people's voice clients (py-cord, @discordjs/voice) against our server; installs them beside the tests"
 	@echo "make fuzz    coverage-guided fuzzing of every parser (a nightly compiler, cargo-fuzz)"
@@ -67,6 +67,7 @@ types: setup
 soak: setup
 	cargo test --release --package raccall-record --test timeline six_hours -- --ignored --nocapture
 	RACCALL_SOAK_MINUTES=120 $(BIN)/python -m pytest -s tests/recorder/test_clicks.py
+	RACCALL_SOAK_SECONDS=300 $(BIN)/python -m pytest tests/behaviour/test_discord_soak.py
 	$(BIN)/python -m bench hostile
 	$(BIN)/python -m bench kills
 

@@ -13,11 +13,14 @@ from raccall.testing.discord import Channel
 from raccall.testing.discord.decorated_network import DecoratedNetwork
 from raccall.units import FRAME_SAMPLES, NANOS_PER_SECOND, SAMPLE_RATE_HZ
 from raccall.voice.codec import Encoder
-from tests.discord.conftest import World, can_speak
+from tests.discord.conftest import SPEAKING_MICROPHONE, World, can_speak, until
 
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 FIVE_SILENT_FRAMES = [b"\xf8\xff\xfe"] * 5
 """What a client sends when somebody stops speaking."""
+
+LIKE = 0.5
+"""Correlation from which a clip counts as found: Opus keeps the waveform of most speech, losses do not."""
 
 Key = tuple[int, int]
 """SSRC and sequence number."""
@@ -47,6 +50,14 @@ class Person:
     async def leave(self) -> None:
         assert self.voice is not None
         await self.voice.disconnect()
+
+    async def moved(self, world: World, channel: Channel) -> None:
+        """Somebody drags them into another channel."""
+        assert self.voice is not None
+        former = self.voice.ws
+        await world.move(self.name, channel)
+        await until(lambda: self.voice.ws is not former and self.voice.is_connected())
+        await self.voice.ws.speak(SPEAKING_MICROPHONE)
 
     async def speak(self) -> None:
         """The clip once, at the pace of speech."""
@@ -95,18 +106,18 @@ def delays_ms(recording: Recording, person: Person) -> list[float]:
     found are left out."""
     (start,) = (event for event in recording.events if type(event).__name__ == "Start")
     track = recording.frames(person.name)[:, 0]
-    lead_in = recording.summary.lead_in_ms * SAMPLE_RATE_HZ // 1000
+    lead_in = round(recording.summary.lead_in_ms * SAMPLE_RATE_HZ / 1000)
     delays = []
     for began in person.began:
         expected = round((began - start.now) * SAMPLE_RATE_HZ / NANOS_PER_SECOND) + lead_in
         window = track[max(0, expected - 4800) : expected + len(person.clip) + 14_400]
         if len(window) < len(person.clip):
             continue
-        clip = person.clip - person.clip.mean()
-        size = 1 << (len(window) + len(clip)).bit_length()
-        spectrum = np.fft.rfft(window, size) * np.conj(np.fft.rfft(clip, size))
-        correlation = np.fft.irfft(spectrum / np.maximum(np.abs(spectrum), 1e-9), size)[: len(window)]
+        size = 1 << (len(window) + len(person.clip)).bit_length()
+        spectrum = np.fft.rfft(window, size) * np.conj(np.fft.rfft(person.clip, size))
+        correlation = np.fft.irfft(spectrum, size)[: len(window) - len(person.clip) + 1]
         best = int(np.argmax(correlation))
-        if correlation[best] > 5 * np.std(correlation):
+        likeness = correlation[best] / (np.linalg.norm(person.clip) * np.linalg.norm(window) + 1e-9)
+        if likeness > LIKE:
             delays.append((best - min(expected, 4800)) * 1000 / SAMPLE_RATE_HZ)
     return delays

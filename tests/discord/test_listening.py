@@ -7,7 +7,7 @@ from pathlib import Path
 import discord
 import numpy as np
 
-from raccall.discord.keep import keep_channel
+from raccall.discord.keep import TAPPED_WITHIN_S, keep_channel
 from raccall.discord.listening import WAITING_TICKS, SpeechTick, listen
 from raccall.recorder.recording import Recording
 from raccall.units import FRAME_SAMPLES
@@ -33,6 +33,7 @@ async def test_speakers_come_as_aligned_frames(world: World, packets: list[bytes
     channel, anna, berta = await channel_of(world), await world.speaker("anna"), await world.speaker("berta")
     listening = asyncio.create_task(heard(world, channel, 2))
     await until(lambda: channel.guild.voice_client is not None and channel.guild.voice_client.sources)
+    await asyncio.sleep(TAPPED_WITHIN_S)
     await asyncio.gather(speak(anna, packets, pace_s=0.02), speak(berta, packets, pace_s=0.02))
     ticks = await listening
     both = [tick for tick in ticks if len(tick.frames) == 2]
@@ -49,6 +50,7 @@ async def test_packets_come_as_they_were_sent(world: World, packets: list[bytes]
     channel, anna = await channel_of(world), await world.speaker("anna")
     listening = asyncio.create_task(heard(world, channel, 2, opus=True))
     await until(lambda: channel.guild.voice_client is not None and channel.guild.voice_client.sources)
+    await asyncio.sleep(TAPPED_WITHIN_S)
     await speak(anna, packets)
     ticks = await listening
     got = [packet.payload for tick in ticks for packet in tick.packets.get(str(anna.user.id), [])]

@@ -67,6 +67,8 @@ class RecordingVoiceClient(discord.VoiceProtocol):
         self.kept: object | None = None
         """Who keeps what is heard: one at a time."""
         self._call: VoiceCall | None = None
+        self._former: VoiceCall | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended = False
@@ -160,6 +162,7 @@ class RecordingVoiceClient(discord.VoiceProtocol):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close_calls()
         if self._servers.channel_id is not None:
             with suppress(OSError, RuntimeError):  # the main gateway is lost: Discord will notice by itself
                 await self._change_voice_state(None)
@@ -205,10 +208,15 @@ class RecordingVoiceClient(discord.VoiceProtocol):
             if then is Then.ASK:
                 await asyncio.sleep(retry_delay_s(attempt))
                 await self._ask_again()
+        await self._close_calls()
         self._end(lost)
 
     async def _live(self, server: VoiceServer) -> tuple[VoiceLost, Then, bool]:
         """One voice session, until it ends or another one is told. Returns why, what to do, whether media flowed."""
+        if self._call is not None and self._call.started:
+            await self._close_former()
+            self._former = self._call
+        former = self._former.keys if self._former is not None else ()
         call = self._call = VoiceCall(
             url=server.url,
             tls=self.tls or ssl.create_default_context(),
@@ -216,9 +224,9 @@ class RecordingVoiceClient(discord.VoiceProtocol):
             settings=VoiceSettings(sound=None, announce=True, on_tap=self._on_tap),
             muted=True,
             emit=self._on_call_event,
-            end_to_end=EndToEnd(server.channel_id),
+            end_to_end=EndToEnd(server.channel_id, former_keys=former),
         )
-        running = asyncio.create_task(call.run())
+        running = asyncio.create_task(call.run(keep_listening=True))
         changed = asyncio.create_task(self._other_than(server))
         try:
             await asyncio.wait({running, changed}, return_when=asyncio.FIRST_COMPLETED)
@@ -236,6 +244,19 @@ class RecordingVoiceClient(discord.VoiceProtocol):
             running.cancel()
             changed.cancel()
             await asyncio.gather(running, changed, return_exceptions=True)
+            if not call.started:
+                await call.close()
+
+    async def _close_former(self) -> None:
+        """The session before is replaced: what its server still sent was heard until now."""
+        former, self._former = self._former, None
+        if former is not None:
+            await former.close()
+
+    async def _close_calls(self) -> None:
+        await self._close_former()
+        if self._call is not None:
+            await self._call.close()
 
     async def _next_server(self, used: VoiceServer | None, within_s: float | None) -> VoiceServer | None:
         """The first that is not `used`; None when we are in no channel any more, or none came in time."""
@@ -302,8 +323,12 @@ class RecordingVoiceClient(discord.VoiceProtocol):
             listener.on_tap(taps.pop() if taps else self._call.engine.open_tap())
 
     def _on_call_event(self, event: CallEvent) -> None:
-        if isinstance(event, VoiceConnected) and not self._connected.done():
-            self._connected.set_result(None)
+        if isinstance(event, VoiceConnected):
+            if not self._connected.done():
+                self._connected.set_result(None)
+            closing = asyncio.create_task(self._close_former())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
         self._emit(event)
 
     def _on_moved(self, channel_id: int) -> None:

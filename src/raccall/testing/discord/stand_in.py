@@ -314,12 +314,14 @@ class StandIn:
         former = self._present_in(account, channel.guild)
         if former is not None and former is not channel:
             del former.present[account.id]
-            self._voice.dismiss(account, former)
         channel.present[account.id] = presence
         state = channel.guild.voice_payload(presence, channel)
         await self.tell_guild(channel.guild, "VOICE_STATE_UPDATE", state)
         await asyncio.sleep(self._event_gap_s)
         await self._tell_voice_server(account, channel)
+        if former is not None and former is not channel:
+            await asyncio.sleep(self._event_gap_s)
+            self._voice.dismiss(account, former)
 
     async def _tell_voice_server(self, account: Account, channel: Channel) -> None:
         endpoint = f"{HOST}:{self._voice_port}" if self.announces_voice else None
