@@ -6,7 +6,7 @@ Nothing processes the sound. A click counts from the moment it sounds to the mom
 period's end, for the packet's end, encoder, network, jitter buffer, and what is kept ahead of the card are in it; a
 card's own buffers and converters are not. Clicks come at random moments, so every phase of all the periods occurs.
 
-Where it goes, on average: 10 ms until the packet is full, 5 until the engine looks, 6.5 of Opus, 15 to 30 of jitter
+By reckoning, on average: 10 ms until the packet is full, 5 until the engine looks, 6.5 of Opus, 15 to 30 of jitter
 buffer, 25 to 35 kept ahead of the card. Looking in step with the card's callback and keeping a frame less ahead took
 7 ms away in a quiet moment; on a busy machine cards ran dry 1 to 7 times in 14 s, where none did, and clicks came 10 to
 20 ms later. So that was left.
