@@ -240,9 +240,11 @@ def test_an_encrypted_message_before_the_description_closes(house):
 
 def test_a_flood_of_commits_is_closed(many):
     anna = Client(many, 1, "Anna")
+    settle(many, anna)
     for _ in range(300):
         anna.voice.send(binary.CommitWelcome(b"x"))
     assert anna.voice.closed_with is CloseCode.RATE_LIMITED
+    assert 100 < many.calls.encryption.refusals()["malformed"] <= 200
     ben = Client(many, 2, "Ben")
     for _ in range(10):
         ben.voice.send(binary.CommitWelcome(bytes(binary.MAX_PAYLOAD_BYTES)))

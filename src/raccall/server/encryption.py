@@ -5,7 +5,8 @@ such a client is in the call and up again when it has left, `off` never begins. 
 the next look at the clock, all at once: then each delivery service is told who is there now.
 """
 
-from collections import deque
+import logging
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -17,6 +18,8 @@ from raccall.voice.delivery.service import Delivery, EpochBegan, Expelled
 from raccall.voice.gateway.binary import DaveFromClient, DaveToClient
 from raccall.voice.gateway.codes import DAVE_PROTOCOL_VERSION, CloseCode
 from raccall.wire.control import EncryptionPolicy, EncryptionState
+
+log = logging.getLogger("raccall.server")
 
 
 class Party(Protocol):
@@ -72,8 +75,11 @@ class Encryption(Generic[P]):
         self._changed: set[int] = set()
         self._inputs: deque[_Input] = deque()  # of connected clients, whose gateways limit their rate
         self._told: dict[int, EncryptionState] = {}
-        self.counts: dict[str, int] = {}
-        """What delivery services did not relay, by reason; of calls that are over."""
+        self._former: Counter[str] = Counter()
+
+    def refusals(self) -> Counter[str]:
+        """What the delivery services did not relay, or waited for in vain, by reason; since the start."""
+        return sum((call.delivery.counts for call in self._calls.values()), self._former.copy())
 
     # ---- what calls ask and tell ----
 
@@ -190,8 +196,7 @@ class Encryption(Generic[P]):
 
     def _forget(self, room_id: int) -> None:
         if (call := self._calls.pop(room_id, None)) is not None:
-            for reason, count in call.delivery.counts.items():
-                self.counts[reason] = self.counts.get(reason, 0) + count
+            self._former.update(call.delivery.counts)
 
     def _drain(self, room_id: int, call: _Call[P]) -> None:
         for outgoing in call.delivery.to_send():
@@ -201,8 +206,9 @@ class Encryption(Generic[P]):
                 case Expelled(user_id=user_id):
                     if (party := call.parties.pop(user_id, None)) is not None:
                         self._carrier.send_away(party, CloseCode.SESSION_INVALID)
-                case EpochBegan():
-                    pass
+                case EpochBegan(epoch=epoch, user_ids=user_ids):
+                    fields = {"room_id": str(room_id), "epoch": epoch, "members": len(user_ids)}
+                    log.info("epoch_began", extra={"fields": fields})
 
     def _tell_state(self, room_id: int) -> None:
         state = self.state(room_id)

@@ -48,6 +48,7 @@ class ServerMetrics(Collector):
         yield from self._relay()
         yield from self._voices()
         yield from self._rooms()
+        yield from self._encryption()
         tunnels = self._service.tunnels
         yield _gauge("raccall_tunnels", "Voice sessions that ever used the tunnel and are connected.", tunnels.open)
         carried = {"to_relay": tunnels.to_relay, "to_clients": tunnels.to_clients, "dropped": tunnels.dropped}
@@ -77,6 +78,11 @@ class ServerMetrics(Collector):
         yield _gauge("raccall_loss_ratio", "Mean over members, of the last seconds.", mean, "hop")
         worst = {"up": max(up, default=0.0) / 100, "down": max(down, default=0.0) / 100}
         yield _gauge("raccall_worst_loss_ratio", "Of the member who loses most.", worst, "hop")
+
+    def _encryption(self) -> Iterator[Metric]:
+        refusals = dict(self._service.calls.encryption.refusals())
+        says = "Messages of end-to-end encryption that were not relayed, and answers that never came."
+        yield _counter("raccall_encryption_refusals", says, refusals, "reason")
 
     def _rooms(self) -> Iterator[Metric]:
         rooms = self._service.rooms.all()
