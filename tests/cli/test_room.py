@@ -32,7 +32,7 @@ async def test_what_is_changed_is_in_force_stored_and_shown(
     data = ("--data", str(tmp_path / "data"))
     assert await room(server, "LOUNGE", *data) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0] == "lounge: recording ask, the server's recordings are kept for ever; encryption preferred"
+    assert shown[0] == "lounge: recording ask, the server's recordings are kept for ever; encryption required"
     assert shown[1].startswith(f"Invite: {server.url}/join/")
     change = ("--recording", "automatic", "--retention-days", "30", "--encryption", "off", "--json")
     assert await room(server, "lounge", *change, "--owner", server.owner_token) == 0

@@ -15,12 +15,15 @@ from raccall.errors import InputError, RefusedError, StorageError
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.store import SqlStore
+from raccall.wire.control import EncryptionPolicy
 
 XCHACHA = "aead_xchacha20_poly1305_rtpsize"
 
 
 def settings(tmp_path, **changes):
-    return ServerSettings(**({"host": "127.0.0.1", "port": 0, "data": tmp_path / "data"} | changes))
+    """Its voice clients are bare WebSockets, which cannot encrypt."""
+    given = {"host": "127.0.0.1", "port": 0, "data": tmp_path / "data", "encryption": EncryptionPolicy.OFF}
+    return ServerSettings(**(given | changes))
 
 
 @pytest.fixture

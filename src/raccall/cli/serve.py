@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=EncryptionPolicy,
         choices=list(EncryptionPolicy),
         metavar="|".join(EncryptionPolicy),
-        help="of that room's calls, end to end. required: clients that cannot are not let in; preferred: unless there "
-        "is one; off",
+        help="of that room's calls, end to end. required (the first setting): clients that cannot are not let in; "
+        "preferred: unless there is one; off",
     )
     parser.add_argument("--retention-days", type=int, metavar="N", help="delete this server's recordings of that room")
     parser.add_argument("--recordings", type=Path, metavar="DIR", help="where they go (default: in the data folder)")

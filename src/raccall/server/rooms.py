@@ -12,7 +12,7 @@ DEFAULT_CAPACITY = 100
 ENCRYPTED_CAPACITY = 100
 """Members of a call that is encrypted end to end. Each who comes or goes costs everyone a commit, which takes longer
 the more there are (`bench dave`). A room that requires encryption is full then; one that prefers it does without."""
-DEFAULT_ENCRYPTION = EncryptionPolicy.PREFERRED
+DEFAULT_ENCRYPTION = EncryptionPolicy.REQUIRED
 """Of a new room."""
 
 
