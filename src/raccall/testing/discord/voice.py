@@ -77,6 +77,7 @@ class VoiceLine:
         self._find = find
         self._held: _Held | None = None
         self._broken = False
+        self._swallowed: frozenset[int] = frozenset()
         self._passage: Passage | None = None
         self.heard: list[dict[str, Any]] = []
         """What the client said, without heartbeats and binary messages."""
@@ -100,6 +101,10 @@ class VoiceLine:
         held, self._held = self._held, None
         for message in held.waiting if held else []:
             await self.inject(self._numbered(message))
+
+    def swallow(self, *opcodes: int) -> None:
+        """From now on our server does not get what the client says with these."""
+        self._swallowed = frozenset(opcodes)
 
     async def inject(self, message: str | bytes) -> None:
         """Say something to the client that our server did not say."""
@@ -125,6 +130,10 @@ class VoiceLine:
     async def _up(self, server: ClientConnection) -> None:
         async for message in self._socket:
             with contextlib.suppress(ConnectionClosed):
+                if message.type is WSMsgType.TEXT and json.loads(message.data)["op"] in self._swallowed:
+                    continue
+                if message.type is WSMsgType.BINARY and message.data[0] in self._swallowed:
+                    continue
                 if message.type is WSMsgType.TEXT:
                     await server.send(self._introduced(message.data))
                 elif message.type is WSMsgType.BINARY:
