@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from raccall.errors import InputError
 from raccall.voice.engine import Sound
-from raccall.voice.processing import MICROPHONE_GAIN_RANGE_DB, OFF, NoiseSuppression, Processing, suited_to
+from raccall.voice.processing import MICROPHONE_GAIN_RANGE_DB, NoiseSuppression, Processing, suited_to
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def check(options: argparse.Namespace) -> None:
 
 def chosen(options: argparse.Namespace, sound: Sound) -> Processing:
     """What suits the Sound, but for what was asked for: a file, or music, is processed only as far as that."""
-    processing = OFF if options.music else suited_to(sound)
+    processing = suited_to(sound, music=options.music)
     if options.noise is not None:
         processing = replace(processing, noise=NoiseSuppression(options.noise))
     if options.mic_gain is not None:

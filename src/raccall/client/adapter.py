@@ -275,7 +275,7 @@ class Session:
         media_address: send media there instead of where the server says. bitrate_bps: of the own voice, 6000–128 000.
         music: encode whatever sounds close to the original, not speech to be understood: for 96 000 bits a second.
         gate_mode: when the microphone is heard.
-        processing: what is done to its sound; None: everything for a sound card, nothing for a file.
+        processing: what is done to its sound; None: everything for a sound card, nothing for a file or music.
         on_tap: gets a tap of every packet received, before the first one; again whenever the voice session had to be
         made anew (then the old tap's `read` gives None).
         Raises RefusedError (room full, ...) or ConnectionFailed; then one may try again.

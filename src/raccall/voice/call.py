@@ -67,7 +67,7 @@ class VoiceCall:
         self._url = url
         self._tls = tls
         self._settings = settings
-        self._processing = settings.processing or suited_to(settings.sound)
+        self._processing = settings.processing or suited_to(settings.sound, music=settings.music)
         self._hearing = hearing or Hearing()
         self._muted = muted
         self._emit = emit

@@ -37,7 +37,7 @@ class NoiseSuppression(StrEnum):
 
     OFF = "off"
     LIGHT = "light"
-    """WebRTC's: nearly free, lowers steady noise by up to 18 dB, keeps every voice; adds 6 ms."""
+    """WebRTC's: nearly free, lowers steady noise by up to 12 dB, keeps every voice; adds 6 ms."""
     NEURAL = "neural"
     """RNNoise: keyboards and dishes fall silent, too; adds 20 ms, takes a few times the CPU, and takes voices for noise
     where several people talk."""
@@ -82,9 +82,9 @@ IDLE = ProcessReport(None, None, None, 0.0, None)
 """Nothing was done."""
 
 
-def suited_to(sound: Sound | None) -> Processing:
-    """What a Sound wants when nobody says: everything for a sound card, nothing for a file."""
-    return OFF if sound is None or sound.is_clocked else Processing()
+def suited_to(sound: Sound | None, *, music: bool = False) -> Processing:
+    """What a Sound wants when nobody says: everything for a sound card, nothing for a file or for music."""
+    return OFF if sound is None or sound.is_clocked or music else Processing()
 
 
 class Processor:

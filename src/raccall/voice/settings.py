@@ -21,7 +21,7 @@ class VoiceSettings:
     """Encode whatever sounds, not speech."""
     gate_mode: GateMode = GateMode.OPEN
     processing: Processing | None = None
-    """None: everything for a sound card, nothing for a file."""
+    """None: everything for a sound card, nothing for a file or for music."""
     on_tap: Callable[[PacketTap], None] | None = None
     """Gets a tap of each voice session before its first packet."""
     announce: bool = False

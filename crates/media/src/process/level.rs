@@ -1,7 +1,7 @@
 //! Brings a voice to one level, whatever microphone and distance: WebRTC's second gain control (AGC2), which raises a quiet voice; what it
 //! lacks, lowering a loud one; and its limiter.
 //!
-//! Only speech moves the gain: a network judges every 10 ms. It brings the peaks of a voice to 5 dB below full scale, which is -20 dB over
+//! Only speech moves the gain: a network judges every 10 ms. It brings the peaks of a voice to 3 dB below full scale, which is -20 dB over
 //! its active parts, and raises noise to -50 dB at most.
 
 use sonora_agc2::adaptive_digital_gain_controller::{AdaptiveDigitalGainController, FrameInfo};
@@ -17,10 +17,10 @@ use sonora_agc2::vad_wrapper::VoiceActivityDetectorWrapper;
 use super::{FULL_SCALE, Samples};
 use crate::frame::{PULL_SAMPLES, SAMPLE_RATE_HZ, energy, energy_db};
 
-/// WebRTC's own but for two: it begins at +15 dB and moves by 6 dB a second, which lets a near voice shout for three seconds, and leaves a
-/// far one (-50 dB) 9 dB short after five.
+/// WebRTC's own but for three. It begins at +15 dB and moves by 6 dB a second, which lets a near voice shout for three seconds, and leaves a
+/// far one (-50 dB) 9 dB short after five. And 5 dB of headroom leave voices at -23 dB (bench/gain.py).
 const AGC2: AdaptiveDigitalConfig = AdaptiveDigitalConfig {
-    headroom_db: 5.0,
+    headroom_db: 3.0,
     max_gain_db: 50.0,
     initial_gain_db: 8.0,
     max_gain_change_db_per_second: 12.0,

@@ -8,12 +8,13 @@ use super::Samples;
 use super::bands::{BANDS, Bands};
 use crate::frame::PULL_SAMPLES;
 
-/// WebRTC's: a Wiener filter over noise that changes slowly, by 18 dB at most.
+/// WebRTC's: a Wiener filter over noise that changes slowly, by 12 dB at most. 18 and 21 dB lower no more of what is not steady, and cost a
+/// voice more (DNSMOS at 5 dB over four noises: 2.13, 2.09, 2.08).
 pub struct LightSuppressor(NoiseSuppressor);
 
 impl LightSuppressor {
     pub fn new() -> Self {
-        let config = NsConfig { target_level: SuppressionLevel::K18dB };
+        let config = NsConfig { target_level: SuppressionLevel::K12dB };
         Self(NoiseSuppressor::new_with_bands(config, BANDS))
     }
 
