@@ -110,8 +110,9 @@ class VoiceCall:
         self._driver.close()
         if self._tunnel is not None:
             self._tunnel.close()
-        if self.engine is not None:
-            await asyncio.to_thread(self.engine.close)
+        engine, self.engine = self.engine, None
+        if engine is not None:
+            await asyncio.to_thread(engine.close)
 
     def set_muted(self, muted: bool) -> None:
         """Takes effect with the next captured frame."""
