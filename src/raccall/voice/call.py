@@ -83,7 +83,6 @@ class VoiceCall:
         self._tunnel: Tunnel | None = None
         self.engine: Engine | None = None
         """None before Ready and after the end."""
-        self._flows = False  # as `started`, but not after the end
         self.started = False
         """Media flows (or did, until the end)."""
         self.sources: dict[Ssrc, str] = {}
@@ -108,7 +107,6 @@ class VoiceCall:
 
     async def close(self) -> None:
         """Nothing is heard any more. May be called twice."""
-        self._flows = False
         self._driver.close()
         if self._tunnel is not None:
             self._tunnel.close()
@@ -119,12 +117,12 @@ class VoiceCall:
     def set_muted(self, muted: bool) -> None:
         """Takes effect with the next captured frame."""
         self._muted = muted
-        if self.engine is not None and self._flows:
+        if self.engine is not None and self.started:
             self.engine.set_muted(muted)
 
     def apply_hearing(self) -> None:
         """Say it whenever `hearing` has changed."""
-        if self.engine is not None and self._flows:
+        if self.engine is not None and self.started:
             self.engine.set_deafened(self._hearing.deafened)
             for ssrc, user_id in self.sources.items():
                 if (gain_db := self._hearing.gains_db.get(user_id)) is not None:
@@ -133,12 +131,12 @@ class VoiceCall:
     def set_processing(self, processing: Processing) -> None:
         """What is done to the microphone's sound, from now on."""
         self._processing = processing
-        if self.engine is not None and self._flows:
+        if self.engine is not None and self.started:
             self.engine.set_processing(**asdict(processing))
 
     def set_pressed(self, pressed: bool) -> None:
         """The key of push-to-talk."""
-        if self.engine is not None and self._flows:
+        if self.engine is not None and self.started:
             self.engine.set_pressed(pressed)
 
     def expect(self, user_ids: Iterable[int]) -> None:
@@ -268,7 +266,7 @@ class VoiceCall:
             muted=self._muted,
             encryption=self._driver.mode,
         )
-        self.started = self._flows = True
+        self.started = True
         self._driver.run(self.engine)
         for source, user_id in self.sources.items():
             self._driver.set_owner(source, user_id)
