@@ -20,7 +20,8 @@ from raccall.recorder.events import read_events
 from raccall.recorder.recording import Recording
 from raccall.testing.discord import Channel
 from raccall.testing.discord.world import CHANGE_NICKNAME, SEND_MESSAGES
-from tests.discord.conftest import World, speak, until
+from raccall.voice.events import EncryptionChanged, GhostsChanged
+from tests.discord.conftest import World, can_speak, speak, until
 
 
 async def tape(world: World, channel: Channel | None = None) -> discord.VoiceChannel:
@@ -157,9 +158,34 @@ async def test_comings_goings_and_mutes_are_events(world: World, tmp_path: Path)
         kept.note("a line")
         await kept.finish()
     happened = [type(event).__name__ for event in read_events(tmp_path / "kept" / "events.jsonl").events]
-    assert [name for name in happened if name != "Source"] == [
+    assert [name for name in happened if name not in ("Source", "KeysChanged")] == [
         "Start", "MemberJoined", "Muted", "MemberLeft", "Note", "Stop",
     ]  # fmt: skip
+
+
+async def test_the_code_of_the_encryption_is_that_of_the_others(world: World, tmp_path: Path) -> None:
+    ears = await world.ears()
+    async with keep_channel(ears.voice, tmp_path / "kept") as kept:
+        _, berta = await world.speaker("anna"), await world.speaker("berta")
+        await can_speak(berta)
+        everyone = 3
+        await until(
+            lambda: any(isinstance(e, EncryptionChanged) and len(e.identities) == everyone for e in ears.events)
+        )
+        await kept.finish()
+    changes = [e for e in read_events(tmp_path / "kept" / "events.jsonl").events if isinstance(e, rec.KeysChanged)]
+    assert all(change.encrypted for change in changes)
+    assert changes[-1].code.replace(" ", "") == berta.voice_privacy_code.replace(" ", "")
+
+
+async def test_ghosts_are_an_alarm(world: World, tmp_path: Path) -> None:
+    alarms: list[rec.Alarm] = []
+    async with keep_channel(await connected(world), tmp_path / "kept", on_alarm=alarms.append) as kept:
+        for user_ids in (("7",), ()):
+            seen = len(alarms)
+            kept.on_event(GhostsChanged(user_ids))
+            await until(lambda: len(alarms) > seen)  # noqa: B023
+    assert [(alarm.kind, alarm.ended) for alarm in alarms] == [("ghost", False), ("ghost", True)]
 
 
 async def test_a_kick_ends_it_and_what_came_stays(world: World, packets: list[bytes], tmp_path: Path) -> None:

@@ -32,13 +32,15 @@ from raccall.recorder.keeper import Keeper, OnAlarm
 from raccall.recorder.space import Disk, Limits, check_space
 from raccall.units import Ssrc
 from raccall.voice.engine import PacketTap
-from raccall.voice.events import SourceKnown, VoiceConnected
+from raccall.voice.events import EncryptionChanged, GhostsChanged, SourceKnown, VoiceConnected
 from raccall.voice.tap import Tap, Tick, engine_tap
 
 LOOK_EVERY_S = 0.5
 """For people whose coming or going was not told; what is told is looked at at once."""
 TAPPED_WITHIN_S = 0.04
 """An engine that runs hands its packets out from its next tick of 20 ms on."""
+UNDECRYPTED = ("waiting", "expired", "overflowed", "unencrypted")
+"""Reasons why a frame is not decrypted, or not yet. A replayed one holds nothing new."""
 UNREAD = ("too_short", "malformed", "bad_seal", "payload_type", "too_many_sources")
 """Reasons to refuse a datagram that may have held a voice."""
 
@@ -70,6 +72,8 @@ class KeptChannel(Keeper):
         self._stay = stay
         self._taps: list[_Gated] = []
         self._connection = 0
+        self._encrypted = False
+        self._ghosts = 0
         self._outage = ""
         self._changed = asyncio.Event()
         self._over = asyncio.Event()
@@ -142,6 +146,10 @@ class KeptChannel(Keeper):
                     self._over.set()
                 else:
                     self.recorder.event(rec.Gap(now=self.recorder.now, packets=0, where="connection"))
+            case EncryptionChanged():
+                self._note_keys(event)
+            case GhostsChanged(user_ids=user_ids):
+                self._ghosts = len(user_ids)
             case Moved():
                 self.gate.open = False  # until the other channel was told
                 self._changed.set()
@@ -170,6 +178,9 @@ class KeptChannel(Keeper):
                 if self.gate.may_keep(self.voice.sources.get(source.ssrc, ""))
             ],
             refused=sum(stats.refused.get(reason, 0) for reason in UNREAD) if stats else 0,
+            decrypted=stats.encryption.decrypted + stats.encryption.plain if stats else 0,
+            undecrypted={reason: getattr(stats.encryption, reason) for reason in UNDECRYPTED} if stats else {},
+            ghosts=self._ghosts,
             kernel_drops=stats.kernel_drops if stats else 0,
             lost_in_reader=self.recorder.counts.lost_here,
             outage=self._outage,
@@ -252,6 +263,19 @@ class KeptChannel(Keeper):
         if self.gate.may_keep(user_id):
             name = self._people[user_id].name if user_id in self._people else ""
             self.recorder.event(rec.Source(now=self.recorder.now, ssrc=ssrc, user_id=user_id, name=name))
+
+    def _note_keys(self, change: EncryptionChanged) -> None:
+        """For reports of bugs, and to compare the code with what the others see. Nothing of calls in clear."""
+        if change.code or (self._encrypted and not change.encrypted):
+            keys = rec.KeysChanged(
+                now=self.recorder.now,
+                encrypted=change.encrypted,
+                epoch=change.epoch,
+                transition_id=change.transition_id,
+                code=change.code,
+            )
+            self.recorder.event(keys)
+        self._encrypted = change.encrypted
 
     def _note_drops(self) -> None:
         if (stats := self.voice.stats()) is not None:
