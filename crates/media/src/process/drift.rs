@@ -14,8 +14,11 @@ const NANOS_PER_SECOND: f64 = 1e9;
 
 const MOST_POINTS: usize = 30;
 
-/// Below that, wavering reports would be taken for drift.
+/// Below that, nobody knows how far the reports waver.
 const LEAST_POINTS: usize = 8;
+
+/// An answer that wavers more is none: a busy machine's reports do for longer.
+const MOST_ERROR_PPM: f64 = 15.0;
 
 /// Two clocks drift by 1.5 ms in a second at most: what jumps further is no clock.
 const JUMP_SECONDS: f64 = 0.006;
@@ -33,12 +36,14 @@ impl Drift {
     pub fn take(&mut self, played: (u64, Nanos), captured: (u64, Nanos)) {
         self.played.take(played);
         self.captured.take(captured);
-        if let (Some(played), Some(captured)) = (self.played.rate(), self.captured.rate()) {
-            self.ppm = ((1.0 + played) / (1.0 + captured) - 1.0) * 1e6;
+        if let (Some(played), Some(captured)) = (self.played.line(), self.captured.line())
+            && played.error.hypot(captured.error) * 1e6 < MOST_ERROR_PPM
+        {
+            self.ppm = ((1.0 + played.slope) / (1.0 + captured.slope) - 1.0) * 1e6;
         }
     }
 
-    /// 0 until it is known, some ten seconds after the beginning.
+    /// 0 until it is known: ten seconds after the beginning, later where a machine is busy.
     pub fn ppm(&self) -> f64 {
         self.ppm
     }
@@ -94,8 +99,8 @@ impl CardClock {
         *self = Self::default();
     }
 
-    /// Seconds gained in a second: the slope of the line that fits best.
-    fn rate(&self) -> Option<f64> {
+    /// The line that fits best, by least squares.
+    fn line(&self) -> Option<Line> {
         if self.points.len() < LEAST_POINTS {
             return None;
         }
@@ -107,8 +112,17 @@ impl CardClock {
             covariance += (time - mean_time) * (ahead - mean_ahead);
             variance += (time - mean_time) * (time - mean_time);
         }
-        Some(covariance / variance)
+        let slope = covariance / variance;
+        let beside: f64 =
+            self.points.iter().map(|(time, ahead)| (ahead - mean_ahead - slope * (time - mean_time)).powi(2)).sum();
+        Some(Line { slope, error: (beside / (count - 2.0) / variance).sqrt() })
     }
+}
+
+/// Seconds that a card gains in a second, and the standard error of that.
+struct Line {
+    slope: f64,
+    error: f64,
 }
 
 #[cfg(test)]
@@ -156,6 +170,17 @@ mod tests {
             assert!((soon - expected).abs() < 40.0, "{soon} ppm instead of {expected}");
             assert!((later - expected).abs() < 8.0, "{later} ppm instead of {expected}");
         }
+    }
+
+    #[test]
+    fn what_wavers_too_much_is_not_believed() {
+        let mut drift = Drift::default();
+        for tick in 0..2_000u64 {
+            let due = 1_000_000_000 + tick * 10_000_000;
+            let late = if tick % 1_000 < 500 { 5_000_000 } else { 0 }; // a machine that is busy for seconds
+            drift.take((tick * 480, due + late), (tick * 480, due));
+        }
+        assert_eq!(drift.ppm(), 0.0);
     }
 
     #[test]
