@@ -149,7 +149,8 @@ class VoiceLine:
                 own = self._passage.voice_pass
                 message["d"] |= {"server_id": str(own.room_id), "session_id": own.session_id, "token": own.token}
         if self._passage is not None and (newest := message["d"].get("seq_ack", NONE)) > 0:
-            message["d"]["seq_ack"] = self._passage.told[newest - 1]
+            told = self._passage.told  # discord.py goes on with the number of a former session at first
+            message["d"]["seq_ack"] = told[newest - 1] if newest <= len(told) else NONE
         return json.dumps(message)
 
     def _numbered(self, message: str | bytes) -> str | bytes:
