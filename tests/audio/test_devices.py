@@ -7,7 +7,7 @@ import pytest
 
 from raccall import _native
 from raccall.audio import devices
-from raccall.audio.backend import Context, is_alsa_card
+from raccall.audio.backend import Context, is_alsa_card, own_name
 from raccall.audio.devices import NULL_BACKEND, Device, DeviceChange, Kind, SoundCard, Watchdog, list_devices
 from raccall.clock import monotonic_now
 from raccall.errors import InputError
@@ -52,6 +52,13 @@ def test_alsa_plug_ins_are_no_devices() -> None:
         b"hw:1,0",
         b"default",
     ]
+
+
+def test_two_devices_of_one_name_are_told_apart() -> None:
+    taken: set[tuple[Kind, str]] = set()
+    microphones = [own_name(Kind.MICROPHONE, name, taken) for name in ("USB", "USB (2)", "USB", "USB")]
+    assert microphones == ["USB", "USB (2)", "USB (3)", "USB (4)"]
+    assert own_name(Kind.SPEAKER, "USB", taken) == "USB"
 
 
 def test_native_callbacks_come_every_10_ms() -> None:

@@ -35,7 +35,7 @@ class Device:
 
     kind: Kind
     name: str
-    """As the system calls it: for people, and to open it by."""
+    """As the system calls it: for people, and to open it by. Of several with one name the second is "NAME (2)"."""
     is_default: bool
     """The system's choice when none is named."""
 
@@ -65,13 +65,14 @@ class Context:
         result = lib.ma_context_get_devices(self._context, speakers, counts, microphones, counts + 1)
         if result != lib.MA_SUCCESS:
             raise InputError("no_sound_system", f"The sound system does not list its devices (miniaudio {result}).")
-        found = []
+        found: list[tuple[Device, Any]] = []
+        names: set[tuple[Kind, str]] = set()
         for kind, infos, count in ((Kind.MICROPHONE, microphones, counts[1]), (Kind.SPEAKER, speakers, counts[0])):
             for info in ffi.unpack(infos[0], count) if count else []:
                 alsa_id = ffi.string(ffi.cast("char *", ffi.addressof(info, "id")), 256)
                 if self._context.backend == lib.ma_backend_alsa and not is_alsa_card(alsa_id):
                     continue
-                name = ffi.string(info.name).decode(errors="replace")
+                name = own_name(kind, ffi.string(info.name).decode(errors="replace"), names)
                 # The list belongs to the context and is overwritten by the next call: copy the id.
                 found.append((Device(kind, name, bool(info.isDefault)), ffi.new("ma_device_id *", info.id)))
         return found
@@ -85,6 +86,16 @@ class Context:
     def __del__(self) -> None:
         if hasattr(self, "_context"):
             self.close()
+
+
+def own_name(kind: Kind, name: str, taken: set[tuple[Kind, str]]) -> str:
+    """`name`, or "name (2)" and so on: two headsets of one make have one name. Adds it to `taken`."""
+    own, number = name, 1
+    while (kind, own) in taken:
+        number += 1
+        own = f"{name} ({number})"
+    taken.add((kind, own))
+    return own
 
 
 def is_alsa_card(alsa_id: bytes) -> bool:

@@ -19,7 +19,17 @@ from raccall.audio.backend import NULL_BACKEND, Context, Device, Kind, Stream
 from raccall.errors import InputError
 from raccall.units import NANOS_PER_MS, Nanos
 
-__all__ = ["DEFAULT", "NULL_BACKEND", "Device", "DeviceChange", "Kind", "SoundCard", "Watchdog", "list_devices"]
+__all__ = [
+    "DEFAULT",
+    "NULL_BACKEND",
+    "Device",
+    "DeviceChange",
+    "Kind",
+    "SoundCard",
+    "Watchdog",
+    "cancels_echo",
+    "list_devices",
+]
 
 DEFAULT = ""
 """The name of "whatever the system prefers", also after it prefers another one."""
@@ -28,6 +38,15 @@ STALLED_MS = 500
 """No callback for so long: the device was unplugged or the sound server went away (miniaudio tells nobody)."""
 STARTING_MS = 3000
 """... but never so soon after opening: a headset or a sleeping sink takes two seconds, after one early callback."""
+
+
+CANCELLER_NAMES = ("echo-cancel", "echo cancel")
+"""How PulseAudio and PipeWire call the sources of their own cancellers."""
+
+
+def cancels_echo(microphone: str) -> bool:
+    """Whether the system's own echo canceller stands behind a microphone of this name."""
+    return any(name in microphone.casefold() for name in CANCELLER_NAMES)
 
 
 def list_devices(backend: Backend | None = None) -> list[Device]:

@@ -6,23 +6,21 @@ import contextlib
 import dataclasses
 import functools
 import json
-import os
-import signal
 import sys
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 
 import msgspec
 
+from raccall.audio.choice import SoundChoice, choose_sound, open_sound, with_remembered
 from raccall.audio.devices import SoundCard
 from raccall.audio.files import SoundWriter
 from raccall.cli import processing
 from raccall.cli.consent import CHOICES, ConsentDialogue, someone_can_answer
+from raccall.cli.devices import show_devices
 from raccall.cli.link_panel import call_summary, link_panel
 from raccall.cli.screen import LossMeter, Screen, status_line
 from raccall.cli.secrecy import Secrecy, lock_words
-from raccall.cli.sound import SoundChoice, choose_sound, open_sound, show_devices, with_remembered
 from raccall.cli.terminal.log import LogScreen
 from raccall.cli.terminal.memory import Memory
 from raccall.cli.terminal.view import HELP as DRAWN_HELP
@@ -32,6 +30,7 @@ from raccall.client.diagnosis import LinkWatch
 from raccall.client.identity import identity_key, load_secret, server_of
 from raccall.client.known_keys import KnownKeys
 from raccall.clock import monotonic_now
+from raccall.console import on_interrupt, typed_lines
 from raccall.errors import ConnectionFailed, InputError, StorageError
 from raccall.store.folder import default_data_folder
 from raccall.voice.engine import GateMode, Sound
@@ -76,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a line for each happening, no screen (as without a terminal)",
     )
-    parser.add_argument("--list-devices", action="store_true", help="show microphones and speakers, and end")
+    parser.add_argument("--list-devices", action="store_true", help="the same as `raccall devices`")
     parser.add_argument("--json", action="store_true", help="one JSON object per line; the last one is `ended`")
 
 
@@ -127,7 +126,7 @@ def _bitrate_bps(options: argparse.Namespace) -> int:
 
 async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen, memory: Memory) -> None:
     stop = asyncio.Event()
-    _on_signals(stop.set)
+    on_interrupt(stop.set)
     async with contextlib.AsyncExitStack() as open_things:
         sound, card = open_things.enter_context(open_sound(choice))
         server = server_of(parse_link(options.link))
@@ -298,7 +297,7 @@ async def _obey_lines(
 ) -> None:
     """Ends at /quit; the end of the input only ends the typing."""
     talking = False
-    async for line in _typed_lines():
+    async for line in typed_lines():
         if await answer(line):
             continue
         match line.split():
@@ -322,37 +321,3 @@ async def _obey_lines(
             case _:
                 await session.say(line.strip())
     await asyncio.Event().wait()
-
-
-async def _typed_lines() -> AsyncIterator[str]:
-    """Lines of the standard input. Read by a thread of its own, since no platform-independent way waits for them."""
-    loop = asyncio.get_running_loop()
-    lines: asyncio.Queue[str | None] = asyncio.Queue()
-
-    def hand_over(line: str | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads any more
-            loop.call_soon_threadsafe(lines.put_nowait, line)
-
-    def read() -> None:
-        # Not sys.stdin: a thread that waits inside its lock makes the interpreter abort at exit.
-        pending = b""
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # no standard input: nobody types
-            while data := os.read(sys.stdin.fileno(), 4096):
-                *whole, pending = (pending + data).split(b"\n")
-                for line in whole:
-                    hand_over(line.decode(errors="replace"))
-        if pending:
-            hand_over(pending.decode(errors="replace"))
-        hand_over(None)
-
-    threading.Thread(target=read, name="typed-lines", daemon=True).start()
-    while (line := await lines.get()) is not None:
-        yield line
-
-
-def _on_signals(stop: Callable[[], None]) -> None:
-    """Ctrl-C and a polite kill leave the call like /quit does."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels the main task instead
-            loop.add_signal_handler(number, stop)

@@ -17,6 +17,7 @@ COMMANDS = {
     "prune": ("raccall.cli.prune", "delete old recordings"),
     "top": ("raccall.cli.top", "show how a server does, for who runs it"),
     "doctor": ("raccall.cli.doctor", "look for what does not work, and say what to do"),
+    "devices": ("raccall.cli.devices", "list microphones and speakers"),
     "room": ("raccall.cli.room", "show or change a room: may it be recorded?"),
     "recover": ("raccall.cli.recover", "say what is left of a recording, and make its tracks"),
     "render": ("raccall.cli.render", "make a recording's tracks and mix again"),

@@ -4,6 +4,7 @@ hints = Hints()
 hints.look(stats, muted, now)   ─▶ the sentence that matters now, or None
 """
 
+from raccall.audio.devices import cancels_echo
 from raccall.units import NANOS_PER_SECOND, Nanos
 from raccall.voice.engine import EngineStats
 
@@ -26,8 +27,6 @@ CLIPPED = "Your microphone is too loud and distorts: lower its level, or move aw
 CANCELLED_TWICE = (
     "“{device}” cancels echo already; two cancellers make speech hollow: choose the microphone itself (F6)."
 )
-CANCELLER_NAMES = ("echo-cancel", "echo cancel")
-"""How PulseAudio and PipeWire call the sources of their own cancellers."""
 
 
 class Hints:
@@ -64,6 +63,6 @@ class Hints:
 
 def canceller_hint(microphone: str) -> str | None:
     """A sentence if the system's own echo canceller stands behind this microphone's name."""
-    if any(name in microphone.casefold() for name in CANCELLER_NAMES):
+    if cancels_echo(microphone):
         return CANCELLED_TWICE.format(device=microphone)
     return None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from raccall.cli.sound import choose_sound, open_sound
+from raccall.audio.choice import choose_sound, open_sound
 from raccall.errors import InputError
 
 

@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from raccall._native import Sound
 from raccall.audio.devices import DEFAULT, Kind, SoundCard, list_devices
 from raccall.audio.files import FORMATS, Samples, read_samples
-from raccall.cli.screen import Screen
 from raccall.clock import monotonic_now
 from raccall.errors import InputError
-from raccall.voice.engine import Sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +67,6 @@ def open_sound(choice: SoundChoice) -> Iterator[tuple[Sound, SoundCard | None]]:
         return
     with SoundCard(monotonic_now(), microphone=choice.microphone, speaker=choice.speaker) as card:
         yield card.sound, card
-
-
-def show_devices(screen: Screen) -> None:
-    """One line for each microphone and speaker; the default ones are marked. Raises InputError."""
-    for device in list_devices():
-        screen.line(f"{device.kind.value:10}  {device.name}{'  (default)' if device.is_default else ''}")
-        screen.record("device", kind=device.kind.value, name=device.name, is_default=device.is_default)
 
 
 def _is_path(text: str) -> bool:
