@@ -92,6 +92,12 @@ class DeviceChange:
     device: Device | None
     """Open now. None: nothing could be opened; it is tried again."""
 
+    @property
+    def sentence(self) -> str:
+        """For the person in front of it."""
+        name = self.device.name if self.device is not None else "gone; plug one in"
+        return f"The {self.kind.value} fell silent. Now: {name}."
+
 
 class SoundCard:
     """A microphone and a speaker on one Sound, whose native callbacks move the samples: Python never holds them up.

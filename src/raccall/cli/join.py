@@ -272,8 +272,7 @@ async def _watch(card: SoundCard, screen: Screen) -> None:
     while True:
         await asyncio.sleep(WATCH_EVERY_S)
         for change in await asyncio.to_thread(card.watch, monotonic_now()):
-            name = change.device.name if change.device is not None else "gone; plug one in"
-            screen.line(f"The {change.kind.value} fell silent. Now: {name}.")
+            screen.line(change.sentence)
 
 
 async def _write_playback(sound: Sound, writer: SoundWriter) -> None:

@@ -8,7 +8,7 @@ from raccall import __version__
 from raccall.errors import RaccallError
 
 # One module each, with `add_arguments(parser)` and `run(options) -> int`. Imported only when chosen, so that
-# `raccall --help` starts at once. The demo lives with the emulator it stages.
+# `raccall --help` starts at once. The demo and the echo live with the emulator they stage.
 COMMANDS = {
     "serve": ("raccall.cli.serve", "start a server"),
     "join": ("raccall.cli.join", "join a call by its invite link"),
@@ -18,6 +18,7 @@ COMMANDS = {
     "top": ("raccall.cli.top", "show how a server does, for who runs it"),
     "doctor": ("raccall.cli.doctor", "look for what does not work, and say what to do"),
     "devices": ("raccall.cli.devices", "list microphones and speakers"),
+    "echo": ("raccall.testing.echo", "hear yourself as others would"),
     "room": ("raccall.cli.room", "show or change a room: may it be recorded?"),
     "recover": ("raccall.cli.recover", "say what is left of a recording, and make its tracks"),
     "render": ("raccall.cli.render", "make a recording's tracks and mix again"),

@@ -1,0 +1,107 @@
+"""`raccall echo`: what goes into the microphone comes out of the loudspeaker, through every stage of a call."""
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raccall.audio.files import Samples, SoundWriter, read_samples
+from raccall.cli.main import EXIT_INPUT, main
+from raccall.testing.dialogue import OWN_SPEECH
+from raccall.testing.echo import EchoCall
+from raccall.testing.intelligibility import intelligibility
+from raccall.testing.stages import Stages, change
+from raccall.units import SAMPLE_RATE_HZ
+from raccall.voice.engine import Sound
+from raccall.voice.processing import OFF, NoiseSuppression
+
+LENGTH_S = 2
+RUN = "import sys; from raccall.cli.main import main; sys.exit(main())"
+
+
+@pytest.fixture
+def said() -> Samples:
+    return read_samples(OWN_SPEECH / "anna_1.flac")[: LENGTH_S * SAMPLE_RATE_HZ]
+
+
+@pytest.fixture
+def speech(said: Samples, tmp_path: Path) -> Path:
+    path = tmp_path / "speech.wav"
+    with SoundWriter(path) as writer:
+        writer.write(said)
+    return path
+
+
+def test_one_hears_what_one_said_as_late_as_asked(
+    speech: Path, said: Samples, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard = tmp_path / "heard.wav"
+    assert main(["echo", "--mic", str(speech), "--speaker", str(heard), "--delay-ms", "300", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["stages"]["processing"]["echo"] is False, "a file is left as it is"
+    assert told["stats"]["sources"][0]["lost"] == 0
+    played = read_samples(heard)
+    first = int(np.argmax(np.abs(played) > 0.02)) - int(np.argmax(np.abs(said) > 0.02))
+    assert 0.3 <= first / SAMPLE_RATE_HZ <= 0.5
+    assert intelligibility(said, played[int(0.25 * SAMPLE_RATE_HZ) :]) > 0.95
+
+
+async def test_loss_is_typed_and_heard(speech: Path, said: Samples, tmp_path: Path) -> None:
+    heard = tmp_path / "heard.wav"
+    words = ["echo", "--mic", speech, "--speaker", heard, "--delay-ms", "0"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RUN, *map(str, words), stdin=PIPE, stdout=PIPE, stderr=PIPE
+    )
+    output, errors = await process.communicate(b"/loss 90\n/loss all\n/gain\n/stats\n")
+    assert (process.returncode, errors) == (0, b"")
+    text = output.decode()
+    assert "loss 90 %" in text and "loss is 0 to 90 percent, and not 'all'." in text
+    assert text.count("Type /echo /noise") == 2, "at the beginning, and at what is no order"
+    assert intelligibility(said, read_samples(heard)) < 0.7
+
+
+async def test_a_change_loses_nothing_of_what_is_under_way(said: Samples) -> None:
+    sound = Sound.clocked(said, keep_playback=True)
+    async with EchoCall(sound, Stages(processing=OFF, delay_ms=600), seed=1) as call:
+        for word, value in (("bitrate", "64000"), ("gain", "0"), ("jitter-ms", "10")):
+            await asyncio.sleep(LENGTH_S / 4)
+            call.change(word, value)
+        while not sound.capture_done:  # noqa: ASYNC110 (a flag of a native thread)
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.9)
+        assert [source.ssrc for source in call.stats().sources][-1] == 3, "two of the changes took a new engine"
+    assert intelligibility(said, sound.read_playback()[SAMPLE_RATE_HZ // 2 :]) > 0.8
+
+
+def test_words_change_one_thing_each() -> None:
+    stages = Stages()
+    for word, value in (("noise", "neural"), ("echo", "off"), ("gain", "-6"), ("loss", "20"), ("bitrate", "16000")):
+        stages = change(stages, word, value)
+    processing = stages.processing
+    assert (processing.noise, processing.echo, processing.gain_db) == (NoiseSuppression.NEURAL, False, -6)
+    assert (processing.gain_control, processing.high_pass) == (True, True)
+    assert (stages.conditions.loss, stages.bitrate_bps, stages.jitter_ms) == (0.2, 16_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--loss", "91"], "stage_value"),
+        (["--gain", "nan"], "stage_value"),
+        (["--echo", "maybe"], "stage_value"),
+        (["--noise", "loud"], "stage_value"),
+        (["--bitrate", "5999"], "stage_value"),
+        (["--seconds", "0"], "seconds_out_of_range"),
+        (["--mic", "nothing.wav"], "unreadable_audio"),
+        (["--mic", "Built-in", "--speaker", "heard.wav"], "sound_mixed"),
+    ],
+)
+def test_a_mistake_is_one_sentence(words: list[str], code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["echo", *words]) == EXIT_INPUT
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert printed.err.endswith(f"[{code}]\n")
