@@ -4,11 +4,16 @@ use crate::frame::{FrameKey, SILENCE, generation_of};
 use crate::keys::{EpochKeys, Secret};
 use crate::ratchet::Ratchet;
 
-/// Encrypts with one epoch's key of ours at a time. Without one, or once the key's nonces are used up, nothing is encrypted, so nothing
-/// may be sent.
+/// Encrypts with one epoch's key of ours at a time. Without one, or once the nonces are used up, nothing is encrypted, so nothing may be
+/// sent.
+///
+/// Nonces go on when keys change. Whatever a server has us use, even former keys again, none is used twice with one key; all of them last
+/// for 994 days of speech.
 #[derive(Default)]
 pub struct Encryptor {
     sender: Option<Sender>,
+    /// Of the newest frame; the first one is 1, as libdave's.
+    nonce: u32,
 }
 
 struct Sender {
@@ -16,12 +21,10 @@ struct Sender {
     ratchet: Ratchet,
     key: FrameKey,
     generation: u32,
-    /// Of the newest frame; the first one is 1, as libdave's.
-    nonce: u32,
 }
 
 impl Encryptor {
-    /// Encrypts with these keys from now on. The same ones again do not begin anew: no nonce may repeat.
+    /// Encrypts with these keys from now on.
     pub fn use_keys(&mut self, keys: &EpochKeys) {
         let base = keys.secret(keys.own_user_id()).expect("we are a member");
         if self.sender.as_ref().is_some_and(|sender| sender.base == *base) {
@@ -29,7 +32,7 @@ impl Encryptor {
         }
         let mut ratchet = Ratchet::new(base);
         let key = FrameKey::new(&ratchet.turn_to(0));
-        self.sender = Some(Sender { base: *base, ratchet, key, generation: 0, nonce: 0 });
+        self.sender = Some(Sender { base: *base, ratchet, key, generation: 0 });
     }
 
     pub fn has_keys(&self) -> bool {
@@ -44,8 +47,8 @@ impl Encryptor {
             return true;
         }
         let Some(sender) = &mut self.sender else { return false };
-        let Some(nonce) = sender.nonce.checked_add(1) else { return false };
-        sender.nonce = nonce;
+        let Some(nonce) = self.nonce.checked_add(1) else { return false };
+        self.nonce = nonce;
         let generation = generation_of(nonce);
         if generation != sender.generation {
             sender.key = FrameKey::new(&sender.ratchet.turn_to(generation));
@@ -58,8 +61,6 @@ impl Encryptor {
     /// As if so many frames had been sent: to see, within a test, what takes 93 hours of speech.
     #[doc(hidden)]
     pub fn skip_to(&mut self, nonce: u32) {
-        if let Some(sender) = &mut self.sender {
-            sender.nonce = nonce;
-        }
+        self.nonce = nonce;
     }
 }

@@ -101,6 +101,21 @@ def test_transition_0_is_at_once() -> None:
     assert anna.sent_of(READY) == []
 
 
+def test_no_server_takes_a_call_back_to_former_keys() -> None:
+    anna, ben = Ours(1), Ours(2)
+    service = joined(anna, ben)
+    former = anna.code
+    anna.take(messages.PrepareTransition(protocol_version=1, transition_id=50))  # with the keys of now
+    anna.expect(1, 2, 3)
+    ben.expect(1, 2, 3)
+    carl = Ours(3).expect(1, 2, 3).described()
+    service.welcome_in(carl)
+    service.transition = -1
+    service.add(carl, execute=False)
+    anna.take(messages.ExecuteTransition(transition_id=50))
+    assert anna.code == carl.code != former
+
+
 def test_while_mls_works_messages_wait_in_their_order() -> None:
     anna, ben = Ours(1), Ours(2)
     service = joined(anna, ben)
@@ -231,6 +246,27 @@ def test_where_clear_is_not_allowed_no_server_gets_it() -> None:
     ben.drain()
     assert ben.last(Switched) == Switched(0, None, 0)
     assert ben.handshake.version == 0
+
+
+def test_a_call_that_may_not_be_in_clear_any_longer_is_silent_until_it_has_keys() -> None:
+    anna, ben = Ours(1), Ours(2)
+    service = joined(anna, ben)
+    for member in (anna, ben):
+        member.take(messages.PrepareTransition(protocol_version=0, transition_id=7))
+    ben.handshake.allow_clear(False)  # before it happens
+    for member in (anna, ben):
+        member.take(messages.ExecuteTransition(transition_id=7))
+    assert isinstance(ben.events[-1], ClearRefused)
+    assert ben.handshake.version == 1
+    assert anna.handshake.version == 0
+    anna.handshake.allow_clear(False)  # and after
+    anna.drain()
+    assert anna.last(Switched) == Switched(1, None, 0)
+    for member in (anna, ben):
+        member.take(messages.PrepareEpoch(protocol_version=1, epoch=1))
+    service.found(anna)
+    service.add(ben)
+    assert anna.code == ben.code
 
 
 # ---- what a dishonest or broken server does ----

@@ -145,6 +145,29 @@ fn the_same_keys_again_open_nothing_twice_and_encrypt_with_no_nonce_twice() {
 }
 
 #[test]
+fn a_server_that_has_former_keys_used_again_gets_no_nonce_twice() {
+    let mut alice = Encryptor::default();
+    let mut used = std::collections::HashSet::new();
+    for epoch in [1, 2, 1, 2, 2, 1] {
+        alice.use_keys(&keys(epoch, ALICE));
+        for _ in 0..3 {
+            let mut out = Vec::new();
+            assert!(alice.encrypt(b"said", &mut out));
+            assert!(used.insert((epoch, Frame::parse(&out).unwrap().nonce)));
+        }
+    }
+}
+
+#[test]
+fn new_keys_in_a_call_of_days_are_followed_from_the_generation_at_which_they_begin() {
+    let (mut alice, mut bob) = (Alice::new(1), bob(&[1]));
+    assert!(open(&mut bob, &alice.say(3 * GENERATION - 1), 0).is_ok());
+    alice.0.use_keys(&keys(2, ALICE));
+    bob.add_keys(keys(2, BOB), 0);
+    assert!(open(&mut bob, &alice.say(3 * GENERATION), 0).is_ok());
+}
+
+#[test]
 fn a_group_that_began_anew_is_told_from_its_former_one_of_the_same_number() {
     let mut bob = bob(&[7]);
     let again = EpochKeys::new(7, BOB, vec![(ALICE, [77; 16]), (BOB, [78; 16])]);

@@ -194,7 +194,7 @@ class Handshake:
 
     def describe_again(self, version: int, now: Nanos) -> None:
         """A further op 4: a new transport key, and perhaps the beginning of encryption in a call that was in clear."""
-        if version and not self.version and not self._taking_part:
+        if version and not self._taking_part and self._recover is None:
             self._inbox.append(messages.PrepareEpoch(protocol_version=version, epoch=1))
             self._advance(now)
 
@@ -221,10 +221,14 @@ class Handshake:
         self._advance(now)
 
     def allow_clear(self, allowed: bool) -> None:
-        """May the server take the call to version 0? What it wanted before it was allowed to happens now."""
+        """May the server take the call to version 0? What it wanted before it was allowed to happens now. A call in
+        clear that may not be so any longer sends nothing until there are keys."""
         self._clear_allowed = allowed
         if allowed and self._clear_wanted is not None:
             self._switch(Switched(0, None, self._clear_wanted))
+        elif not allowed and self.version == 0:
+            self.version, self._clear_wanted = DAVE_PROTOCOL_VERSION, 0
+            self._events.append(Switched(DAVE_PROTOCOL_VERSION, None, 0))
 
     def finish(self, outcome: Outcome, now: Nanos) -> None:
         """What the `Work` under way gave."""
@@ -318,9 +322,13 @@ class Handshake:
             return
         for earlier in list(self._pending):  # what was prepared before is void
             switched = self._pending.pop(earlier)
-            if earlier == transition_id:
+            if earlier != transition_id:
+                continue
+            if switched.version or self._clear_allowed:
                 self._switch(switched)
-                return
+            else:
+                self._refuse_clear(transition_id)
+            return
 
     def _on_proposals(self, message: binary.Proposals, now: Nanos) -> None:
         strangers = self._people.unknown(added_users(message.operation, message.proposals), now)
@@ -380,6 +388,7 @@ class Handshake:
 
     def _prepare(self, switched: Switched) -> None:
         if switched.transition_id == 0:
+            self._pending.clear()
             self._switch(switched)
             return
         self._pending.pop(switched.transition_id, None)
