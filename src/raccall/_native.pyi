@@ -549,6 +549,7 @@ class Engine:
         complexity: int = 9,
         expected_loss_pct: int = 10,
         deep_plc: bool = True,
+        dtx: bool = False,
         music: bool = False,
         muted: bool = False,
         encryption: str = "off",
@@ -558,7 +559,8 @@ class Engine:
         mode, key: from the session description; the key has 32 bytes.
         sound: None only listens: packets go to the taps, nothing is decoded, nothing but reports is sent.
         bitrate_bps: 6000 to 128000. complexity: 0 to 10. expected_loss_pct: 0 to 100, until reports tell.
-        deep_plc: conceal losses with libopus's neural network. encryption: as in `set_encryption`.
+        deep_plc: conceal losses with libopus's neural network. dtx: send next to nothing while nobody speaks; not with
+        `music`. encryption: as in `set_encryption`.
         ValueError for a number out of range or a Sound in use.
         """
 

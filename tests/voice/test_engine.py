@@ -77,6 +77,19 @@ def test_a_clocked_sound_is_sent_as_voice_packets_of_20_ms(relay: socket.socket,
     assert played.dtype == np.float32 and len(played) >= 960 * 3 and not played.any()
 
 
+def test_of_silence_next_to_nothing_is_sent_if_asked(relay: socket.socket) -> None:
+    sent = {}
+    for dtx in (False, True):
+        engine = Engine(relay.getsockname())
+        sound = Sound.clocked(np.zeros(960 * 40, dtype=np.float32), keep_playback=False)
+        engine.start(ssrc=77, mode=MODE, key=KEY, sound=sound, dtx=dtx)
+        wait_until(lambda sound=sound: sound.capture_done)
+        engine.close()
+        sent[dtx] = read_stats(engine).sent_packets
+    assert sent[False] == 41, "the last one says that nothing follows"
+    assert 1 <= sent[True] < 20
+
+
 def test_strange_datagrams_are_counted_by_reason_and_a_closed_tap_ends(relay: socket.socket, engine: Engine) -> None:
     tap = engine.open_tap()
     engine.start(ssrc=77, mode=MODE, key=KEY, sound=None)

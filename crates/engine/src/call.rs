@@ -47,6 +47,9 @@ const LOST: Nanos = 2000 * NANOS_PER_MS;
 /// Four packets missing in a row are more than jitter; the relay finds a listener again well within 200 ms.
 const SILENCE: Nanos = 80 * NANOS_PER_MS;
 
+/// Packets that tell how a silent talker's room sounds come in shorter runs, each 400 ms. They end by themselves.
+const TALK: Nanos = 100 * NANOS_PER_MS;
+
 /// What other threads ask for; taken at the next tick.
 pub enum Command {
     SetMuted(bool),
@@ -157,8 +160,8 @@ struct Thread {
     next_report: Nanos,
     next_stats: Nanos,
     hasty_reports: u32,
-    /// When the last voice packet came; None once its absence was noticed.
-    heard: Option<Nanos>,
+    /// When the first and the last voice packet of a run came; None once its end was noticed.
+    heard: Option<(Nanos, Nanos)>,
     deafened: bool,
     late_ticks: u64,
     stats: Stats,
@@ -245,14 +248,14 @@ impl Thread {
         match self.call.receive.push(datagram, arrival) {
             Pushed::Packet { plain, ssrc, extended_sequence, extended_timestamp } => {
                 self.stats.received_packets += 1;
-                self.heard = Some(arrival);
+                self.heard = prolonged(self.heard, arrival);
                 for tap in &mut self.call.taps {
                     tap.push(arrival, ssrc, extended_sequence, extended_timestamp, plain);
                 }
             }
             Pushed::Held => {
                 self.stats.received_packets += 1;
-                self.heard = Some(arrival);
+                self.heard = prolonged(self.heard, arrival);
                 self.release();
             }
             Pushed::Rtcp(plain) => {
@@ -286,10 +289,11 @@ impl Thread {
         }
     }
 
-    /// Whether everyone has just fallen silent, told once. Mostly a pause; but perhaps a NAT has given us another port, or
+    /// Whether everyone who talked has just fallen silent, told once. Mostly a pause; but perhaps a NAT has given us another port, or
     /// the network another address. Who only listens would be sought at the old one until the next report: so report.
     fn fell_silent(&mut self, now: Nanos) -> bool {
-        self.heard.take_if(|heard| now.saturating_sub(*heard) > SILENCE).is_some()
+        let run = self.heard.take_if(|(_, last)| now.saturating_sub(*last) > SILENCE);
+        run.is_some_and(|(first, last)| last.saturating_sub(first) >= TALK)
     }
 
     fn tick_until(&mut self, now: Nanos) {
@@ -446,6 +450,10 @@ fn send_frame(
     }
 }
 
+fn prolonged(run: Option<(Nanos, Nanos)>, arrival: Nanos) -> Option<(Nanos, Nanos)> {
+    Some((run.map_or(arrival, |(first, _)| first), arrival))
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
@@ -542,7 +550,7 @@ mod tests {
     #[test]
     fn a_listener_to_whom_all_falls_silent_reports_at_once_and_again() {
         let mut talker = SendChain::new(send_config(2)).unwrap();
-        let voice = talker.push(&[0.1; CAPTURE_FRAME], 0).unwrap().to_vec();
+        let mut voice = || talker.push(&[0.1; CAPTURE_FRAME], 0).unwrap().to_vec();
         let sound = Sound::clocked(None, false);
         let (mut thread, relay) = thread(&sound);
         let mut buffer = [0; 2048];
@@ -551,10 +559,16 @@ mod tests {
             std::iter::from_fn(|| relay.recv(&mut buffer).ok()).count()
         };
         reports_until(&mut thread, 100);
-        thread.receive(Route::Udp, &voice, START + 100 * NANOS_PER_MS);
-        assert_eq!(reports_until(&mut thread, 180), 0);
-        assert!(reports_until(&mut thread, 190) + reports_until(&mut thread, 200) >= 1, "where are you?");
-        assert!(reports_until(&mut thread, 260) >= 1, "a second one proves the new address");
+        for ms in [100, 120] {
+            thread.receive(Route::Udp, &voice(), START + ms * NANOS_PER_MS);
+        }
+        assert_eq!(reports_until(&mut thread, 300), 0, "a packet about a silent room, and the end of it");
+        for ms in (300..=400).step_by(20) {
+            thread.receive(Route::Udp, &voice(), START + ms * NANOS_PER_MS);
+        }
+        assert_eq!(reports_until(&mut thread, 480), 0);
+        assert!(reports_until(&mut thread, 490) + reports_until(&mut thread, 500) >= 1, "where are you?");
+        assert!(reports_until(&mut thread, 560) >= 1, "a second one proves the new address");
         let later = reports_until(&mut thread, 900);
         assert!(later <= HASTY_REPORTS as usize, "a pause of the others costs little: {later}");
     }

@@ -81,6 +81,8 @@ pub struct Session {
     pub complexity: u8,
     pub expected_loss_pct: u8,
     pub deep_plc: bool,
+    /// Send next to nothing while nobody speaks.
+    pub dtx: bool,
     pub music: bool,
     pub muted: bool,
     pub encryption: Encryption,
@@ -98,7 +100,7 @@ impl Session {
             complexity: self.complexity,
             expected_loss_pct: self.expected_loss_pct,
             lbrr: true,
-            dtx: false,
+            dtx: self.dtx,
             music: self.music,
             first_sequence: start as u16,
             first_timestamp: (start >> 32) as u32,

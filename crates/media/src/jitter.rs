@@ -14,6 +14,9 @@
 //! * **Stalls.** When a packet is overdue, what is there is played slower, pauses first: much of a stall passes before sound runs out.
 //! * **Pauses.** A packet that follows in sequence but not in time begins a new talk spurt. So does any packet after a payload that says
 //!   silence, or after two seconds of nothing. A spurt is anchored afresh: its first packet waits for its target delay.
+//! * **Rests.** A sender with discontinuous transmission (DTX) tells of a pause by a payload of at most two bytes, then sends a lone packet of
+//!   its room each 400 ms, followed by the same. Nothing is missing then, and the room may be heard on. The second packet of such a pair may
+//!   get lost, so the first is taken for all that comes, until another says otherwise.
 //! * **Bound.** Nothing is played more than two seconds late: older packets are skipped, and counted.
 //! * **Correction.** In between, the owner of the decoded sound shortens and lengthens it, as `surplus_ms` asks.
 
@@ -27,6 +30,12 @@ use crate::frame::{
 };
 
 const PLACES: u64 = 256;
+
+/// Up to this size a payload says "no new sound": TOC only, or with one byte (libopus, DTX).
+pub const MOST_DTX_BYTES: usize = 2;
+
+/// A sender that rests sends every 400 ms; two of those packets may get lost. After that it is gone.
+const REST_LIFE_NANOS: u64 = 1_250 * NANOS_PER_MS as u64;
 
 /// Packets that may still come before the first one that came.
 const OVERTAKEN: u64 = 16;
@@ -128,6 +137,8 @@ pub struct JitterBuffer {
     made_up: u64,
     packet_samples: u64,
     ends_in_silence: bool,
+    /// The sender pauses, but for packets that tell how its room sounds.
+    rests: bool,
     last_arrival: Nanos,
     arrived: Vec<Arrived>,
     delay: ArrivalDelay,
@@ -152,6 +163,7 @@ impl JitterBuffer {
             made_up: 0,
             packet_samples: 0,
             ends_in_silence: false,
+            rests: false,
             last_arrival: 0,
             arrived: Vec::with_capacity(PLACES as usize),
             delay: ArrivalDelay::default(),
@@ -247,6 +259,11 @@ impl JitterBuffer {
     pub fn is_overdue(&self, now: Nanos) -> bool {
         let expected = self.last_arrival + nanos(self.packet_samples as i64) as u64 + GRACE_NANOS;
         !self.is_fixed() && !self.ends_in_silence && !self.is_ready() && now > expected
+    }
+
+    /// Whether nothing comes because the sender has said so, while its room is still to be heard.
+    pub fn is_resting(&self, now: Nanos) -> bool {
+        self.rests && now.saturating_sub(self.last_arrival) <= REST_LIFE_NANOS
     }
 
     /// How much longer than wanted sound waits here, in ms; negative if shorter. Nothing between spurts.
@@ -390,10 +407,13 @@ impl JitterBuffer {
     fn play(&mut self, index: usize) -> Next<'_> {
         self.take(index);
         let place = &self.places[index];
+        let is_silence = place.payload == SILENCE_PAYLOAD;
+        let breaks_rest = self.rests && self.position.is_none();
+        self.rests = place.payload.len() <= MOST_DTX_BYTES || (breaks_rest && !is_silence);
         self.position = Some(place.media + place.samples);
         (self.waited, self.made_up) = (0, 0);
         self.packet_samples = place.samples;
-        self.ends_in_silence = place.payload.len() <= 2 || place.payload == SILENCE_PAYLOAD;
+        self.ends_in_silence = self.rests || is_silence;
         Next::Play { sequence: place.sequence, payload: &place.payload }
     }
 

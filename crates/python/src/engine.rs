@@ -63,7 +63,7 @@ impl Engine {
 
     #[pyo3(signature = (
         *, ssrc, mode, key, sound, bitrate_bps = 32000, complexity = 9, expected_loss_pct = 10, deep_plc = true,
-        music = false, muted = false, encryption = "off"
+        dtx = false, music = false, muted = false, encryption = "off"
     ))]
     #[expect(clippy::too_many_arguments, reason = "keywords of one Python call")]
     fn start(
@@ -77,13 +77,25 @@ impl Engine {
         complexity: u8,
         expected_loss_pct: u8,
         deep_plc: bool,
+        dtx: bool,
         music: bool,
         muted: bool,
         encryption: &str,
     ) -> PyResult<()> {
         let (mode, key, encryption) = (to_mode(mode)?, to_key(key)?, encryption_named(encryption)?);
-        let session =
-            Session { ssrc, mode, key, bitrate_bps, complexity, expected_loss_pct, deep_plc, music, muted, encryption };
+        let session = Session {
+            ssrc,
+            mode,
+            key,
+            bitrate_bps,
+            complexity,
+            expected_loss_pct,
+            deep_plc,
+            dtx,
+            music,
+            muted,
+            encryption,
+        };
         let end = sound.map(Sound::lend_end).transpose()?;
         py.detach(|| self.0.start(session, end)).map_err(to_python)
     }

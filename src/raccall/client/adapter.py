@@ -265,6 +265,7 @@ class Session:
         muted: bool = False,
         bitrate_bps: int = 32_000,
         music: bool = False,
+        dtx: bool | None = None,
         gate_mode: GateMode = GateMode.OPEN,
         processing: Processing | None = None,
         on_tap: Callable[[PacketTap], None] | None = None,
@@ -274,6 +275,7 @@ class Session:
         sound: where captured sound comes from and played sound goes; None: listen only, nothing is decoded.
         media_address: send media there instead of where the server says. bitrate_bps: of the own voice, 6000–128 000.
         music: encode whatever sounds close to the original, not speech to be understood: for 96 000 bits a second.
+        dtx: send next to nothing while nobody speaks, never with music; None: with a sound card, not with a file.
         gate_mode: when the microphone is heard.
         processing: what is done to its sound; None: everything for a sound card, nothing for a file or music.
         on_tap: gets a tap of every packet received, before the first one; again whenever the voice session had to be
@@ -291,6 +293,7 @@ class Session:
                 media_address=media_address,
                 bitrate_bps=bitrate_bps,
                 music=music,
+                dtx=dtx,
                 gate_mode=gate_mode,
                 on_tap=on_tap,
             ),

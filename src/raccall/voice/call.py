@@ -262,6 +262,7 @@ class VoiceCall:
             key=description.key,
             sound=settings.sound,
             bitrate_bps=settings.bitrate_bps,
+            dtx=settings.rests,
             music=settings.music,
             muted=self._muted,
             encryption=self._driver.mode,

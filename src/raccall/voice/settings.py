@@ -19,6 +19,8 @@ class VoiceSettings:
     bitrate_bps: int = 32_000
     music: bool = False
     """Encode whatever sounds, not speech."""
+    dtx: bool | None = None
+    """Send next to nothing while nobody speaks. None: with a sound card, not with a file; with music, never."""
     gate_mode: GateMode = GateMode.OPEN
     processing: Processing | None = None
     """None: everything for a sound card, nothing for a file or for music."""
@@ -26,6 +28,13 @@ class VoiceSettings:
     """Gets a tap of each voice session before its first packet."""
     announce: bool = False
     """Say whose the own SSRC is even if nothing is ever sent: before, Discord's servers send nothing either."""
+
+    @property
+    def rests(self) -> bool:
+        """What is meant by `dtx`."""
+        if self.dtx is None:
+            return self.sound is not None and not self.sound.is_clocked and not self.music
+        return self.dtx and not self.music
 
 
 @dataclass(slots=True)
