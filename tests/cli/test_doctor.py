@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from raccall.cli import doctor as command
 from raccall.cli.checks import Machine, certificate, here, there
 from raccall.cli.checks.findings import Status
 from raccall.cli.main import main
@@ -19,6 +20,12 @@ from raccall.voice import call as voice_call
 from raccall.voice.tunnel import Tunnel
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def no_sound_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They depend on the machine (test_doctor_sound.py)."""
+    monkeypatch.setattr(command, "SOUND", [])
 
 
 async def doctor(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:

@@ -29,6 +29,9 @@ class Kind(Enum):
     SPEAKER = "speaker"
 
 
+DEVICE_TYPES = {Kind.MICROPHONE: lib.ma_device_type_capture, Kind.SPEAKER: lib.ma_device_type_playback}
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """A microphone or speaker of this machine."""
@@ -77,6 +80,15 @@ class Context:
                 found.append((Device(kind, name, bool(info.isDefault)), ffi.new("ma_device_id *", info.id)))
         return found
 
+    def native_rate_hz(self, kind: Kind, device_id: Any) -> int | None:
+        """The highest rate of one of `devices`; None if it takes any, or the system does not tell."""
+        info = ffi.new("ma_device_info *")
+        if lib.ma_context_get_device_info(self._context, DEVICE_TYPES[kind], device_id, info) != lib.MA_SUCCESS:
+            return None
+        formats = ffi.unpack(info.nativeDataFormats, info.nativeDataFormatCount) if info.nativeDataFormatCount else []
+        rates = [int(native.sampleRate) for native in formats]
+        return max(rates) if rates and all(rates) else None
+
     def close(self) -> None:
         """Close the connection. Closing again does nothing."""
         if self._context is not None:
@@ -111,8 +123,7 @@ class Stream:
 
     def __init__(self, context: Context, kind: Kind, device_id: Any, callback_address: int) -> None:
         self._context = context
-        kinds = {Kind.MICROPHONE: lib.ma_device_type_capture, Kind.SPEAKER: lib.ma_device_type_playback}
-        config = lib.ma_device_config_init(kinds[kind])
+        config = lib.ma_device_config_init(DEVICE_TYPES[kind])
         config.sampleRate = SAMPLE_RATE_HZ
         config.periodSizeInMilliseconds = PERIOD_MS
         side = config.capture if kind is Kind.MICROPHONE else config.playback

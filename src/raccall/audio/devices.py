@@ -22,6 +22,7 @@ from raccall.units import NANOS_PER_MS, Nanos
 __all__ = [
     "DEFAULT",
     "NULL_BACKEND",
+    "Backend",
     "Device",
     "DeviceChange",
     "Kind",
@@ -29,6 +30,7 @@ __all__ = [
     "Watchdog",
     "cancels_echo",
     "list_devices",
+    "native_rate_hz",
 ]
 
 DEFAULT = ""
@@ -62,6 +64,19 @@ def list_devices(backend: Backend | None = None) -> list[Device]:
     if not found:
         raise InputError("no_sound_device", "No microphone and no speaker was found: plug one in, or use sound files.")
     return sorted(found, key=lambda device: (device.kind.value, not device.is_default))
+
+
+def native_rate_hz(kind: Kind, backend: Backend | None = None) -> int | None:
+    """Samples a second of the default microphone or speaker itself; None if it takes any, or the system does not tell.
+
+    Raises InputError `no_sound_system`.
+    """
+    context = Context(backend)
+    try:
+        chosen = next((i for device, i in context.devices() if device.kind is kind and device.is_default), None)
+        return context.native_rate_hz(kind, chosen) if chosen is not None else None
+    finally:
+        context.close()
 
 
 class Watchdog:

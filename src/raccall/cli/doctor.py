@@ -2,16 +2,18 @@
 
 Without LINK: this machine, for who runs or will run a server on it. With LINK: that server from here, as a client
 reaches it; with an invite link also whether UDP comes through, for which a silent member named "doctor" joins the call
-for some seconds. Exit code: 0 nothing is broken (there may be warnings), 1 something is.
+for some seconds. Both look at microphone and loudspeaker, too. Exit code: 0 nothing is broken (there may be warnings),
+1 something is.
 """
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
 
 from raccall.cli.api import add_data, place
-from raccall.cli.checks import HERE, THERE, Finding, Machine, Status
+from raccall.cli.checks import HERE, SOUND, THERE, Finding, Machine, Status
 from raccall.cli.screen import printable
 from raccall.units import DEFAULT_PORT
 
@@ -35,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         link = place(options.server)
         findings = (finding for check in THERE for finding in check(link, options.server))
-    told = list(findings) if options.json else list(_print_each(findings))
+    everything = itertools.chain(findings, (finding for check in SOUND for finding in check()))
+    told = list(everything) if options.json else list(_print_each(everything))
     broken = any(finding.status is Status.PROBLEM for finding in told)
     if options.json:
         print(json.dumps({"ok": not broken, "findings": [asdict(finding) for finding in told]}))
