@@ -46,7 +46,7 @@ run: setup
 test: rust-test py-test
 
 rust-test: setup
-	cargo test --quiet --release --workspace --exclude raccall-python
+	PROPTEST_RNG_SEED=1 cargo test --quiet --release --workspace --exclude raccall-python # `make fuzz` takes any
 
 py-test: setup
 	$(BIN)/python -m pytest

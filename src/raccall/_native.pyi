@@ -521,7 +521,8 @@ class PacketTap:
 class Engine:
     """One native thread with one UDP socket: a member's voice. It never takes the GIL while it runs.
 
-    Methods may be called from any thread. RuntimeError after `close`, or in the wrong order.
+    Methods may be called from any thread. What is asked before `start` holds for the first packet. RuntimeError after
+    `close`, or in the wrong order.
     """
 
     def __init__(self, address: tuple[str, int], *, receive_buffer_bytes: int = 4 << 20) -> None:

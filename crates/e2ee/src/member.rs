@@ -151,8 +151,11 @@ fn no_group() -> DaveError {
 }
 
 fn key_pair(private: &[u8]) -> Result<SigningKeyPair, DaveError> {
-    let key = SigningKey::from_slice(private)
-        .map_err(|_| DaveError::new(Reason::BadKey, "an identity key is a private P-256 key of 32 bytes"))?;
+    // Exactly so many: the library fills shorter ones up.
+    let key = Some(private)
+        .filter(|private| private.len() == 32)
+        .and_then(|private| SigningKey::from_slice(private).ok())
+        .ok_or_else(|| DaveError::new(Reason::BadKey, "an identity key is a private P-256 key of 32 bytes"))?;
     let public = key.verifying_key().to_encoded_point(false).as_bytes().to_vec();
     Ok(SigningKeyPair { private: private.to_vec(), public })
 }

@@ -23,6 +23,9 @@ use crate::tap::{TapReader, TapWriter, tap};
 
 /// Commands that can wait for the next tick. A caller beyond that waits for it too.
 const COMMANDS: usize = 64;
+
+/// Commands kept for an engine that is not started yet: keys, and the owners of a big room's Sources.
+const EARLY_COMMANDS: usize = 2048;
 const NEXT_TICK: Duration = Duration::from_millis(5);
 
 /// What the jitter buffer may aim at: 20 ms is one packet; beyond 200 ms people talk over each other.
@@ -49,7 +52,7 @@ impl std::fmt::Display for EngineError {
         match self {
             Self::Closed => f.write_str("the engine is closed"),
             Self::AlreadyStarted => f.write_str("the engine is running already; discover and start come once, before"),
-            Self::NotStarted => f.write_str("the engine is not started yet"),
+            Self::NotStarted => f.write_str("too much is asked of an engine that is not started yet"),
             Self::NoTunnel => f.write_str("no tunnel was opened"),
             Self::Media(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
@@ -120,7 +123,7 @@ impl Session {
 }
 
 enum State {
-    Open { socket: UdpSocket, tunnel: Option<UdpSocket>, route: Route, taps: Vec<TapWriter> },
+    Open { socket: UdpSocket, tunnel: Option<UdpSocket>, route: Route, taps: Vec<TapWriter>, early: Vec<Command> },
     Running { commands: Producer<Command>, thread: JoinHandle<()> },
     Closed,
 }
@@ -139,7 +142,13 @@ impl Engine {
         let (socket, receive_buffer_bytes) = socket::connect(address, receive_buffer_bytes)?;
         Ok(Self {
             local_address: socket.local_addr()?,
-            state: Mutex::new(State::Open { socket, tunnel: None, route: Route::Udp, taps: Vec::new() }),
+            state: Mutex::new(State::Open {
+                socket,
+                tunnel: None,
+                route: Route::Udp,
+                taps: Vec::new(),
+                early: Vec::new(),
+            }),
             closing: AtomicBool::new(false),
             published: Arc::default(),
             receive_buffer_bytes,
@@ -203,13 +212,14 @@ impl Engine {
         let mut receive = ReceiveChain::new(session.receive_config());
         receive.set_decoding(sound.is_some());
         receive.set_encryption(session.encryption, clock::monotonic_now());
-        let State::Open { socket, tunnel, route, taps } = std::mem::replace(&mut *state, State::Closed) else {
+        let State::Open { socket, tunnel, route, taps, early } = std::mem::replace(&mut *state, State::Closed) else {
             unreachable!("checked above, under the same lock")
         };
         let (udp, receiver) = socket::split(socket)?;
         let (tunnel, tunnel_receiver) = tunnel.map(socket::split).transpose()?.unzip();
         let link = Link::new(udp, tunnel, route, clock::monotonic_now());
-        let (commands, taken) = RingBuffer::new(COMMANDS);
+        let (mut commands, taken) = RingBuffer::new(early.len() + COMMANDS);
+        early.into_iter().for_each(|command| push(&mut commands, command)); // the thread takes them before all else
         let published = self.published.clone();
         let call = Call {
             ssrc: session.ssrc,
@@ -240,9 +250,13 @@ impl Engine {
         Ok(reader)
     }
 
-    /// Hands a command to the running thread.
+    /// Hands a command to the thread; before `start`, it takes effect before the first packet.
     pub fn command(&self, command: Command) -> Result<(), EngineError> {
         match &mut *self.state() {
+            State::Open { early, .. } if early.len() < EARLY_COMMANDS => {
+                early.push(command);
+                Ok(())
+            }
             State::Open { .. } => Err(EngineError::NotStarted),
             State::Running { commands, .. } => {
                 push(commands, command);

@@ -179,11 +179,24 @@ fn mute_stops_packets_and_unmute_starts_them() {
 }
 
 #[test]
+fn what_is_asked_before_the_start_holds_for_the_first_packet() {
+    let peer = Peer::start();
+    let engine = peer.engine();
+    engine.command(Command::SetMuted(true)).unwrap();
+    let speech = Sound::clocked(Some(vec![0.1; 48_000]), false);
+    engine.start(session(7), speech.lend_end()).unwrap();
+    thread::sleep(Duration::from_millis(150));
+    assert_eq!(engine.stats().sent_packets, 0);
+    let other = peer.engine();
+    let refused = (0..10_000).find_map(|_| other.command(Command::SetMuted(true)).err());
+    assert!(matches!(refused, Some(EngineError::NotStarted)), "what waits has a limit");
+}
+
+#[test]
 fn discovery_comes_before_the_start_and_nothing_after_the_end() {
     let peer = Peer::start();
     let engine = peer.engine();
     assert_eq!(engine.discover(7, Duration::from_secs(5), Route::Udp).unwrap(), engine.local_address());
-    assert!(matches!(engine.command(Command::SetMuted(true)), Err(EngineError::NotStarted)));
     engine.start(session(7), None).unwrap();
     assert!(matches!(engine.start(session(7), None), Err(EngineError::AlreadyStarted)));
     assert!(matches!(engine.discover(7, Duration::ZERO, Route::Udp), Err(EngineError::AlreadyStarted)));

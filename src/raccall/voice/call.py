@@ -123,10 +123,13 @@ class VoiceCall:
     def apply_hearing(self) -> None:
         """Say it whenever `hearing` has changed."""
         if self.engine is not None and self.started:
-            self.engine.set_deafened(self._hearing.deafened)
-            for ssrc, user_id in self.sources.items():
-                if (gain_db := self._hearing.gains_db.get(user_id)) is not None:
-                    self.engine.set_gain_db(ssrc, gain_db)
+            self._apply_hearing(self.engine)
+
+    def _apply_hearing(self, engine: Engine) -> None:
+        engine.set_deafened(self._hearing.deafened)
+        for ssrc, user_id in self.sources.items():
+            if (gain_db := self._hearing.gains_db.get(user_id)) is not None:
+                engine.set_gain_db(ssrc, gain_db)
 
     def set_processing(self, processing: Processing) -> None:
         """What is done to the microphone's sound, from now on."""
@@ -256,6 +259,16 @@ class VoiceCall:
             await self._carrier.flush()  # whose voice it is should be known before it is heard
         if settings.on_tap is not None:
             settings.on_tap(self.engine.open_tap())
+        # Before the start, so that it holds for the first packet: keys above all.
+        self._driver.run(self.engine)
+        for source, user_id in self.sources.items():
+            self._driver.set_owner(source, user_id)
+        if self._hearing != Hearing():
+            self._apply_hearing(self.engine)
+        if self._processing != OFF:
+            self.engine.set_processing(**asdict(self._processing))
+        if settings.gate_mode is not GateMode.OPEN:
+            self.engine.set_gate_mode(settings.gate_mode)
         self.engine.start(
             ssrc=self._ready.ssrc,
             mode=description.mode,
@@ -268,15 +281,6 @@ class VoiceCall:
             encryption=self._driver.mode,
         )
         self.started = True
-        self._driver.run(self.engine)
-        for source, user_id in self.sources.items():
-            self._driver.set_owner(source, user_id)
-        if self._hearing != Hearing():
-            self.apply_hearing()
-        if self._processing != OFF:
-            self.engine.set_processing(**asdict(self._processing))
-        if settings.gate_mode is not GateMode.OPEN:
-            self.engine.set_gate_mode(settings.gate_mode)
 
     def _tell_connected(self) -> None:
         assert self._ready is not None and self._description is not None
