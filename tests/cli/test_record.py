@@ -23,7 +23,6 @@ from raccall.recorder.health import HealthReport
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.voice.engine import Sound
-from raccall.wire.control import EncryptionPolicy
 
 TONE = 0.1 * np.sin(np.arange(24_000) * 0.05).astype(np.float32)
 
@@ -70,9 +69,7 @@ class Call:
 
 @pytest.fixture
 async def call(tmp_path: Path) -> AsyncIterator[Call]:
-    """In clear, so that packets can be counted: on a busy machine an engine runs some ms before its first keys come,
-    and sends nothing then."""
-    settings = ServerSettings(host="127.0.0.1", port=0, data=tmp_path / "data", encryption=EncryptionPolicy.OFF)
+    settings = ServerSettings(host="127.0.0.1", port=0, data=tmp_path / "data")
     async with RunningServer(settings) as server:
         yield Call(server, tmp_path / "call")
 

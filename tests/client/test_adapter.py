@@ -183,6 +183,7 @@ async def test_join_describes_speaks_and_leaves() -> None:
         assert joined == events.VoiceConnected(77, "aead_aes256_gcm_rtpsize", MEDIA)
         (engine,) = NotedEngine.made
         assert engine.calls == [
+            ("processing", asdict(Processing())),
             (
                 "start",
                 {
@@ -197,7 +198,6 @@ async def test_join_describes_speaks_and_leaves() -> None:
                     "encryption": "off",
                 },
             ),
-            ("processing", asdict(Processing())),
         ]
         assert taps == ["tap"]
         assert await wait_for(session, events.SourceKnown) == events.SourceKnown("2", 88)
