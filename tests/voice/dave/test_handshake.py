@@ -3,6 +3,7 @@
 import pytest
 
 from raccall.voice.dave.handshake import (
+    CLEAR_WAIT_MS,
     FIRST_WAIT_MS,
     MAX_WAITING,
     SETTLE_WAIT_MS,
@@ -231,11 +232,14 @@ def test_who_came_while_the_call_was_in_clear_is_described_again_when_it_is_not(
 
 def test_where_clear_is_not_allowed_no_server_gets_it() -> None:
     anna = Ours(1, clear_allowed=False).described(0)
-    assert [type(event) for event in anna.events] == [Switched, ClearRefused, Settled]
+    assert [type(event) for event in anna.events] == [Switched, Settled]
+    anna.pass_ms(CLEAR_WAIT_MS)
+    assert [type(event) for event in anna.events] == [Switched, Settled, ClearRefused]
     assert anna.handshake.version == 1
     ben, carl = Ours(2, clear_allowed=False), Ours(3)
     joined(ben, carl)
     ben.take(messages.PrepareTransition(protocol_version=0, transition_id=7))
+    ben.pass_ms(CLEAR_WAIT_MS)
     assert isinstance(ben.events[-1], ClearRefused)
     assert READY(transition_id=7) not in ben.sent
     ben.take(messages.ExecuteTransition(transition_id=7))
@@ -248,6 +252,19 @@ def test_where_clear_is_not_allowed_no_server_gets_it() -> None:
     assert ben.handshake.version == 0
 
 
+def test_that_clear_is_allowed_may_arrive_a_moment_after_the_server_wants_it() -> None:
+    anna, ben = Ours(1, clear_allowed=False), Ours(2)
+    joined(anna, ben)
+    anna.take(messages.PrepareTransition(protocol_version=0, transition_id=7))
+    anna.pass_ms(CLEAR_WAIT_MS - 1)
+    assert anna.handshake.version == 1
+    anna.handshake.allow_clear(True)
+    anna.drain()
+    assert anna.last(Switched) == Switched(0, None, 7)
+    anna.pass_ms(CLEAR_WAIT_MS)
+    assert not [event for event in anna.events if isinstance(event, ClearRefused)]
+
+
 def test_a_call_that_may_not_be_in_clear_any_longer_is_silent_until_it_has_keys() -> None:
     anna, ben = Ours(1), Ours(2)
     service = joined(anna, ben)
@@ -256,6 +273,7 @@ def test_a_call_that_may_not_be_in_clear_any_longer_is_silent_until_it_has_keys(
     ben.handshake.allow_clear(False)  # before it happens
     for member in (anna, ben):
         member.take(messages.ExecuteTransition(transition_id=7))
+    ben.pass_ms(CLEAR_WAIT_MS)
     assert isinstance(ben.events[-1], ClearRefused)
     assert ben.handshake.version == 1
     assert anna.handshake.version == 0

@@ -30,6 +30,9 @@ STRANGER_WAIT_MS = 5_000
 """How long one whom the group has before people are shown them may take: two connections tell of it."""
 SETTLE_WAIT_MS = 5_000
 """After that a call goes on without keys: it listens, and sends nothing."""
+CLEAR_WAIT_MS = 1_000
+"""Before somebody is told that the server wants a call in clear where that is not allowed: that the owner allowed it
+may arrive a moment later, on another connection. Nothing is sent in clear meanwhile."""
 MAX_WAITING = 256
 """Messages behind a step of MLS. More are dropped, the newest first, and the group is entered anew."""
 MAX_PENDING = 16
@@ -165,6 +168,7 @@ class Handshake:
         self._group: Group | None = None
         self._pending: dict[int, Switched] = {}
         self._clear_wanted: int | None = None  # transition by which the server wanted it, and was refused
+        self._clear_told_at: Nanos | None = None  # when somebody is to be told of that
         self._recover: tuple[int, Nanos] | None = None
         self._recovered_at: Nanos | None = None
         self._recent_recoveries = 0
@@ -184,7 +188,7 @@ class Handshake:
         self._settle_by = after_ms(now, SETTLE_WAIT_MS)
         self._events.append(Switched(self.version, None, 0))
         if self.version != version:
-            self._refuse_clear(0)
+            self._refuse_clear(0, now)
         if version:
             self._inbox.appendleft(messages.PrepareEpoch(protocol_version=version, epoch=1))  # it asks for the same
         else:
@@ -245,6 +249,7 @@ class Handshake:
             self._recover[1] if self._recover and self._then is None else None,
             self._people.next_change() if self._group else None,
             None if self._settled else self._settle_by,
+            self._clear_told_at,
         ]
         return min((timer for timer in timers if timer is not None), default=None)
 
@@ -254,6 +259,9 @@ class Handshake:
             self._settle()
         if self._recover is not None and now >= self._recover[1] and self._then is None:
             self._begin_anew(self._recover[0])
+        if self._clear_told_at is not None and now >= self._clear_told_at:
+            self._clear_told_at = None
+            self._events.append(ClearRefused())
         self._look(now)
         self._advance(now)
 
@@ -293,9 +301,9 @@ class Handshake:
                 else:
                     self.counts["epoch_ignored"] += 1
             case messages.PrepareTransition():
-                self._on_prepare(message)
+                self._on_prepare(message, now)
             case messages.ExecuteTransition(transition_id=transition_id):
-                self._on_execute(transition_id)
+                self._on_execute(transition_id, now)
             case _ if not (self._taking_part and self._has_sender):
                 self.counts["uncalled"] += 1
             case binary.Proposals():
@@ -305,7 +313,7 @@ class Handshake:
             case binary.Welcome(transition_id=transition_id, welcome=welcome):
                 self._start(_welcome(welcome), lambda outcome, now: self._on_welcome(outcome, transition_id, now))
 
-    def _on_prepare(self, message: messages.PrepareTransition) -> None:
+    def _on_prepare(self, message: messages.PrepareTransition, now: Nanos) -> None:
         if message.protocol_version > DAVE_PROTOCOL_VERSION:
             self.counts["version_ignored"] += 1
         elif message.protocol_version:
@@ -314,9 +322,9 @@ class Handshake:
             self._events.append(ClearAhead())
             self._prepare(Switched(0, None, message.transition_id))
         else:
-            self._refuse_clear(message.transition_id)
+            self._refuse_clear(message.transition_id, now)
 
-    def _on_execute(self, transition_id: int) -> None:
+    def _on_execute(self, transition_id: int, now: Nanos) -> None:
         if transition_id not in self._pending:
             self.counts["transition_ignored"] += 1
             return
@@ -327,7 +335,7 @@ class Handshake:
             if switched.version or self._clear_allowed:
                 self._switch(switched)
             else:
-                self._refuse_clear(transition_id)
+                self._refuse_clear(transition_id, now)
             return
 
     def _on_proposals(self, message: binary.Proposals, now: Nanos) -> None:
@@ -397,12 +405,11 @@ class Handshake:
             del self._pending[next(iter(self._pending))]
         self._outgoing.append(messages.TransitionReady(transition_id=switched.transition_id))
 
-    def _refuse_clear(self, transition_id: int) -> None:
-        self._clear_wanted = transition_id
-        self._events.append(ClearRefused())
+    def _refuse_clear(self, transition_id: int, now: Nanos) -> None:
+        self._clear_wanted, self._clear_told_at = transition_id, after_ms(now, CLEAR_WAIT_MS)
 
     def _switch(self, switched: Switched) -> None:
-        self.version, self._clear_wanted = switched.version, None
+        self.version, self._clear_wanted, self._clear_told_at = switched.version, None, None
         if not switched.version:
             self._group, self._taking_part, self._recover = None, False, None
         self._events.append(switched)
@@ -412,7 +419,7 @@ class Handshake:
 
     def _begin_anew(self, transition_id: int | None = None) -> None:
         """Leave the group, if there is one. transition_id: of the commit or welcome that could not be used."""
-        self._group, self._recover, self._clear_wanted = None, None, None
+        self._group, self._recover, self._clear_wanted, self._clear_told_at = None, None, None, None
         self._pending.clear()
         if transition_id is not None:
             self._outgoing.append(messages.InvalidCommitWelcome(transition_id=transition_id))
