@@ -210,13 +210,14 @@ class SendChain:
         lbrr: bool,
         dtx: bool,
         music: bool,
+        channels: int,
         first_sequence: int,
         first_timestamp: int,
     ) -> None:
         """ValueError for an unknown mode, a key that has not 32 bytes, a number that the encoder refuses."""
 
     def push(self, frame: NDArray[np.float32], now: int) -> bytes | None:
-        """One frame of shape (960, 1) or (960,). ValueError for another shape."""
+        """One frame of shape (960, channels), for mono also (960,). ValueError for another shape."""
 
     def more(self, now: int) -> bytes | None: ...
     @property
@@ -447,7 +448,9 @@ class RelayCore:
 
 @final
 class Sound:
-    """The sound's end of one Engine: 48 kHz, mono, float32. Keep it until the device is closed.
+    """The sound's end of one Engine: 48 kHz, float32, mono; a clocked one may speak in stereo.
+
+    Keep it until the device is closed.
 
     When its Engine is closed another one may have it; it goes on where it stopped.
     """
@@ -465,7 +468,8 @@ class Sound:
     def clocked(capture: NDArray[np.float32] | None, *, keep_playback: bool) -> Sound:
         """A Sound without a card, clocked by the Engine's own timer: bots, tests, benchmarks.
 
-        capture: shape (n,), spoken once from the start; then no packets are sent. None: no microphone.
+        capture: shape (n,), or (n, 2) to be sent in stereo, as it is: `set_processing` leaves two channels alone.
+        Spoken once from the start; then no packets are sent. None: no microphone. ValueError for another shape.
         keep_playback: keep what is played, for `read_playback`; the last 60 s, older samples are dropped and counted.
         """
 

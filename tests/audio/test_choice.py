@@ -27,6 +27,17 @@ def test_files(speech: str, tmp_path: Path) -> None:
         assert len(sound.read_playback()) == 0
 
 
+def test_two_channels_stay_two_where_asked_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "stereo.wav")
+    soundfile.write(path, np.tile(np.float32([0.5, -0.25]), (441, 1)), 44_100)
+    assert not choose_sound(path, None).is_stereo
+    choice = choose_sound(path, None, keep_stereo=True)
+    assert choice.is_stereo and choice.speech is not None and choice.speech.shape == (480, 2)
+    assert np.median(choice.speech, axis=0) == pytest.approx([0.5, -0.25], abs=0.01)
+    with open_sound(choice) as (sound, _):
+        assert not sound.capture_done
+
+
 def test_one_file_is_enough_to_leave_the_sound_card_alone(speech: str) -> None:
     assert choose_sound(speech, None).uses_files
     listening = choose_sound(None, "heard.wav")

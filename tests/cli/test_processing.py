@@ -44,6 +44,12 @@ def test_a_gain_out_of_range_is_told(gain: str) -> None:
         options("--mic-gain", gain)
 
 
+def test_two_channels_are_kept_in_music_to_which_nothing_is_done() -> None:
+    assert processing.keeps_stereo(options("--music"))
+    for words in ([], ["--music", "--mic-gain", "6"], ["--music", "--noise", "light"]):
+        assert not processing.keeps_stereo(options(*words))
+
+
 def test_music_is_left_as_it_is() -> None:
     assert processing.chosen(options("--music"), Sound.device()) == OFF
     assert processing.chosen(options("--music", "--mic-gain", "6"), Sound.device()).gain_db == 6.0

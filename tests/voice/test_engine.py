@@ -15,9 +15,10 @@ import soundfile
 import soxr
 
 import raccall.testing
-from raccall._native import Relay
+from raccall._native import Cipher, Relay
 from raccall.clock import monotonic_now
 from raccall.voice.engine import Engine, Sound, read_stats
+from raccall.wire.packet import Packet
 
 KEY = bytes(range(32))
 MODE = "aead_aes256_gcm_rtpsize"
@@ -75,6 +76,28 @@ def test_a_clocked_sound_is_sent_as_voice_packets_of_20_ms(relay: socket.socket,
     assert sound.capture_done
     played = sound.read_playback()
     assert played.dtype == np.float32 and len(played) >= 960 * 3 and not played.any()
+
+
+@pytest.mark.parametrize(("channels", "stereo_bit"), [(1, 0), (2, 4)])
+def test_a_clocked_sound_is_sent_in_its_channels(
+    relay: socket.socket, engine: Engine, channels: int, stereo_bit: int
+) -> None:
+    noise = np.random.default_rng(1).uniform(-0.3, 0.3, (960 * 5, channels)).astype(np.float32)
+    sound = Sound.clocked(noise, keep_playback=False)
+    engine.start(ssrc=77, mode=MODE, key=KEY, sound=sound, bitrate_bps=128_000, music=True)
+    cipher, payloads = Cipher(MODE, KEY), []
+    while len(payloads) < 6:
+        datagram = relay.recv(2000)
+        if datagram[1] & 0x7F == 120:
+            payloads.append(Packet.parse(cipher.open(datagram)).payload)
+    assert {payload[0] & 4 for payload in payloads[1:5]} == {stereo_bit}
+    assert payloads[5] == b"\xf8\xff\xfe", "spoken once, whatever the channels"
+
+
+def test_sound_of_another_shape_is_refused() -> None:
+    for shape in ((960, 3), (2, 2, 2)):
+        with pytest.raises(ValueError, match="shape"):
+            Sound.clocked(np.zeros(shape, np.float32), keep_playback=False)
 
 
 def test_of_silence_next_to_nothing_is_sent_if_asked(relay: socket.socket) -> None:

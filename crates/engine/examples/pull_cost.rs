@@ -34,6 +34,7 @@ fn sender(ssrc: usize) -> SendChain {
         lbrr: true,
         dtx: false,
         music: false,
+        channels: 1,
         first_sequence: 0,
         first_timestamp: 0,
     })

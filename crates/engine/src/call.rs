@@ -370,13 +370,18 @@ impl Thread {
                 }
             }
             Some(SoundEnd::Clocked(clocked)) => {
+                let mut both = [0.0; 2 * CAPTURE_FRAME];
+                let is_mono = clocked.channels() == 1;
+                let frame = if is_mono { &mut frame[..] } else { &mut both[..] };
                 // All was spoken: timestamps go on, as for a muted microphone.
-                if !clocked.capture(&mut frame) {
+                if !clocked.capture(frame) {
                     frame.fill(0.0);
                     send.set_muted(true);
                 }
-                frame.as_chunks_mut::<PLAYBACK_FRAME>().0.iter_mut().for_each(|half| processor.capture(half));
-                send_frame(send, link, &frame, now, &mut self.stats.first_sent);
+                if is_mono {
+                    frame.as_chunks_mut::<PLAYBACK_FRAME>().0.iter_mut().for_each(|half| processor.capture(half));
+                }
+                send_frame(send, link, frame, now, &mut self.stats.first_sent);
             }
         }
     }
@@ -431,13 +436,7 @@ fn is_due(next: &mut Nanos, now: Nanos, interval: Nanos) -> bool {
     due
 }
 
-fn send_frame(
-    send: &mut SendChain,
-    link: &mut Link,
-    frame: &[f32; CAPTURE_FRAME],
-    now: Nanos,
-    first: &mut Option<Nanos>,
-) {
+fn send_frame(send: &mut SendChain, link: &mut Link, frame: &[f32], now: Nanos, first: &mut Option<Nanos>) {
     let mut datagram = send.push(frame, now);
     loop {
         if datagram.is_some_and(|datagram| link.send(datagram)) {
@@ -482,6 +481,7 @@ mod tests {
             lbrr: false,
             dtx: false,
             music: false,
+            channels: 1,
             first_sequence: 65_530,
             first_timestamp: 0,
         }

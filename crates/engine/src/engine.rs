@@ -93,7 +93,7 @@ pub struct Session {
 
 impl Session {
     /// Numbers start anywhere (RFC 3550 section 5.1), so that no packet is mistaken for one of an earlier session.
-    fn send_config(&self) -> SendConfig {
+    fn send_config(&self, channels: usize) -> SendConfig {
         let start = RandomState::new().build_hasher().finish();
         SendConfig {
             ssrc: self.ssrc,
@@ -105,6 +105,7 @@ impl Session {
             lbrr: true,
             dtx: self.dtx,
             music: self.music,
+            channels: channels as u8,
             first_sequence: start as u16,
             first_timestamp: (start >> 32) as u32,
         }
@@ -207,7 +208,8 @@ impl Engine {
             State::Running { .. } => return Err(EngineError::AlreadyStarted),
             State::Closed => return Err(EngineError::Closed),
         }
-        let mut send = SendChain::new(session.send_config())?;
+        let channels = sound.as_ref().map_or(1, |sound| sound.channels());
+        let mut send = SendChain::new(session.send_config(channels))?;
         send.set_encryption(session.encryption);
         let mut receive = ReceiveChain::new(session.receive_config());
         receive.set_decoding(sound.is_some());

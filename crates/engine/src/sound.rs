@@ -1,4 +1,5 @@
-//! The sound's end of an engine: where captured frames come from and played frames go. 48 kHz, mono, float32.
+//! The sound's end of an engine: where captured frames come from and played frames go. 48 kHz, float32, mono; only a recording that is spoken may
+//! have two channels.
 //!
 //! Two kinds. A device Sound is clocked by a sound card: its two native callbacks and the engine thread meet in two
 //! rings, one for each direction. A clocked Sound has no card: the engine's own timer takes 20 ms of a recording and
@@ -125,10 +126,15 @@ impl Sound {
 
     /// A Sound without a card: speaks `capture` once, then is silent. Without `capture` it has no microphone.
     pub fn clocked(capture: Option<Vec<f32>>, keep_playback: bool) -> Self {
+        Self::clocked_in_channels(capture, 1, keep_playback)
+    }
+
+    /// The same with `channels`, 1 or 2, in `capture`, interleaved.
+    pub fn clocked_in_channels(capture: Option<Vec<f32>>, channels: usize, keep_playback: bool) -> Self {
         let state = Arc::new(ClockedState::default());
         let capture = capture.unwrap_or_default();
         state.capture_done.store(capture.is_empty(), Relaxed);
-        let end = ClockedEnd { capture, position: 0, keep_playback, state: state.clone() };
+        let end = ClockedEnd { capture, channels, position: 0, keep_playback, state: state.clone() };
         Self { kind: Kind::Clocked { state }, end: home(SoundEnd::Clocked(end)) }
     }
 
@@ -192,6 +198,16 @@ impl Sound {
 pub enum SoundEnd {
     Device(DeviceEnd),
     Clocked(ClockedEnd),
+}
+
+impl SoundEnd {
+    /// Of what is captured.
+    pub fn channels(&self) -> usize {
+        match self {
+            SoundEnd::Device(_) => 1,
+            SoundEnd::Clocked(clocked) => clocked.channels(),
+        }
+    }
 }
 
 /// A Sound's end in the hands of an engine; goes back to its Sound when dropped.
@@ -311,20 +327,26 @@ impl DeviceEnd {
 /// Owned by the engine thread.
 pub struct ClockedEnd {
     capture: Vec<f32>,
+    channels: usize,
     position: usize,
     keep_playback: bool,
     state: Arc<ClockedState>,
 }
 
 impl ClockedEnd {
-    /// Fills `frame` with the next 20 ms of the recording (the last one padded with zeros); false when all was spoken.
-    pub fn capture(&mut self, frame: &mut [f32; CAPTURE_FRAME]) -> bool {
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Fills `frame` with the next 20 ms of the recording, `CAPTURE_FRAME` times its channels (the last one padded with zeros); false when all was
+    /// spoken.
+    pub fn capture(&mut self, frame: &mut [f32]) -> bool {
         let rest = &self.capture[self.position..];
         if rest.is_empty() {
             self.state.capture_done.store(true, Relaxed);
             return false;
         }
-        let taken = rest.len().min(CAPTURE_FRAME);
+        let taken = rest.len().min(frame.len());
         frame[..taken].copy_from_slice(&rest[..taken]);
         frame[taken..].fill(0.0);
         self.position += taken;

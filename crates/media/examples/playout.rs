@@ -33,6 +33,7 @@ fn encode(speech: &[f32], packets: usize) -> Vec<Vec<u8>> {
         lbrr: true,
         dtx: false,
         music: false,
+        channels: 1,
         first_sequence: 0,
         first_timestamp: FIRST_TIMESTAMP,
     })

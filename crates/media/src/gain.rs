@@ -13,13 +13,20 @@ pub struct Gain {
     now: f32,
     target: f32,
     step: f32,
+    /// Of all channels together.
+    ramp_samples: usize,
     ramp_left: usize,
 }
 
 impl Gain {
     /// Starts at `factor` (1 = unchanged) without a ramp.
     pub fn new(factor: f32) -> Self {
-        Self { now: factor, target: factor, step: 0.0, ramp_left: 0 }
+        Self::for_channels(factor, 1)
+    }
+
+    /// The same for interleaved samples.
+    pub fn for_channels(factor: f32, channels: usize) -> Self {
+        Self { now: factor, target: factor, step: 0.0, ramp_samples: RAMP_SAMPLES * channels, ramp_left: 0 }
     }
 
     /// Moves to `gain_db`, clamped to [`GAIN_RANGE_DB`]; a value that is not a number changes nothing.
@@ -33,8 +40,8 @@ impl Gain {
 
     pub fn set_factor(&mut self, factor: f32) {
         self.target = factor;
-        self.ramp_left = RAMP_SAMPLES;
-        self.step = (factor - self.now) / RAMP_SAMPLES as f32;
+        self.ramp_left = self.ramp_samples;
+        self.step = (factor - self.now) / self.ramp_samples as f32;
     }
 
     /// Jumps to silence, so that what comes next is faded in.

@@ -10,6 +10,10 @@
 //! spectral density estimation based on optimal smoothing and minimum statistics", 2001), because even fast talkers pause that often.
 //! Two frames 9 dB above it, or one 15 dB above, are a voice; 6 dB above keep it going. Until one second was heard the gate is open: what is
 //! not known to be the room may be a word.
+//!
+//! Of two channels, interleaved, their middle is listened to.
+
+use std::ops::Range;
 
 use crate::frame::{SEND_SAMPLES, energy_db};
 
@@ -58,7 +62,8 @@ pub enum Passing {
 pub struct Gate {
     mode: GateMode,
     pressed: bool,
-    frames: [[f32; SEND_SAMPLES]; KEPT_FRAMES],
+    channels: usize,
+    frames: Vec<f32>,
     /// Of `frames`, and how many of them hold something.
     newest: usize,
     kept: usize,
@@ -70,12 +75,14 @@ pub struct Gate {
     last_sample: f32,
 }
 
-impl Default for Gate {
-    fn default() -> Self {
+impl Gate {
+    /// `channels`: 1 or 2.
+    pub fn new(channels: usize) -> Self {
         Self {
             mode: GateMode::Open,
             pressed: false,
-            frames: [[0.0; SEND_SAMPLES]; KEPT_FRAMES],
+            channels,
+            frames: vec![0.0; KEPT_FRAMES * SEND_SAMPLES * channels],
             newest: 0,
             kept: 0,
             left: 0,
@@ -85,9 +92,7 @@ impl Default for Gate {
             last_sample: 0.0,
         }
     }
-}
 
-impl Gate {
     pub fn set_mode(&mut self, mode: GateMode) {
         self.mode = mode;
     }
@@ -102,11 +107,12 @@ impl Gate {
         self.open
     }
 
-    /// Takes the next 20 ms. Always listens, whatever the mode, so that it knows the room when it is asked.
-    pub fn push(&mut self, frame: &[f32; SEND_SAMPLES]) -> Passing {
+    /// Takes the next 20 ms, all channels. Always listens, whatever the mode, so that it knows the room when it is asked.
+    pub fn push(&mut self, frame: &[f32]) -> Passing {
         self.newest = (self.newest + 1) % KEPT_FRAMES;
         self.kept = (self.kept + 1).min(KEPT_FRAMES);
-        self.frames[self.newest] = *frame;
+        let place = self.place(self.newest);
+        self.frames[place].copy_from_slice(frame);
         let voiced = self.is_voice(frame);
         let (reason, before, after) = match self.mode {
             GateMode::Open => (true, 0, 0),
@@ -125,8 +131,13 @@ impl Gate {
     }
 
     /// A frame by its age: 0 is the newest.
-    pub fn frame(&self, age: usize) -> &[f32; SEND_SAMPLES] {
-        &self.frames[(self.newest + KEPT_FRAMES - age) % KEPT_FRAMES]
+    pub fn frame(&self, age: usize) -> &[f32] {
+        &self.frames[self.place((self.newest + KEPT_FRAMES - age) % KEPT_FRAMES)]
+    }
+
+    fn place(&self, number: usize) -> Range<usize> {
+        let length = SEND_SAMPLES * self.channels;
+        number * length..(number + 1) * length
     }
 
     /// Nothing of what was captured until now may ever be sent: the microphone was muted.
@@ -136,9 +147,10 @@ impl Gate {
         self.open = false;
     }
 
-    fn is_voice(&mut self, frame: &[f32; SEND_SAMPLES]) -> bool {
+    fn is_voice(&mut self, frame: &[f32]) -> bool {
         let mut sum = 0.0;
-        for &sample in frame {
+        for samples in frame.chunks_exact(self.channels) {
+            let sample = samples.iter().sum::<f32>() / samples.len() as f32;
             let difference = sample - self.last_sample;
             sum += difference * difference;
             self.last_sample = sample;
@@ -198,7 +210,7 @@ mod tests {
     }
 
     fn gate(mode: GateMode) -> Gate {
-        let mut gate = Gate::default();
+        let mut gate = Gate::new(1);
         gate.set_mode(mode);
         gate
     }
@@ -235,6 +247,17 @@ mod tests {
         let fan: Vec<_> = (0..250).map(|number| gate.push(&noise(number, 0.02))).collect();
         assert!(matches!(fan[0], Passing::Open(_)) && fan[249] == Passing::Closed);
         assert!(matches!(gate.push(&noise(1, 0.3)), Passing::Open(_)), "and a voice stands out from that one, too");
+    }
+
+    #[test]
+    fn of_two_channels_both_pass_and_one_that_speaks_is_enough() {
+        let mut gate = Gate::new(2);
+        gate.set_mode(GateMode::Voice);
+        let left_of = |number, loud| noise(number, loud).iter().flat_map(|&left| [left, 0.001]).collect::<Vec<_>>();
+        (0..100).for_each(|number| _ = gate.push(&left_of(number, 0.002)));
+        assert!(!gate.is_open());
+        assert_eq!(gate.push(&left_of(100, 0.1)), Passing::Open(1 + VOICE_BEFORE));
+        assert_eq!(gate.frame(0), left_of(100, 0.1));
     }
 
     #[test]

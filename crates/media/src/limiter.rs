@@ -4,6 +4,8 @@
 //! smaller of both neighbours' and moves in a straight line between borders, so inside a frame no sample can pass the ceiling. It falls at
 //! once, stays for 10 ms (half a period of the lowest voice, so that it does not ripple with the wave) and recovers slowly (about 100 ms). No look-ahead, hence no delay; the price is that a peak in the very first piece of a frame meets
 //! a gain that is still on its way down. Those few samples, 0.5 ms at most, are clamped.
+//!
+//! Channels, interleaved, get the same gain, so that nothing moves from one side to the other.
 
 use crate::frame::SAMPLES_PER_MS;
 
@@ -19,6 +21,7 @@ const HOLD_PIECES: u32 = 20;
 
 #[derive(Debug, Clone)]
 pub struct Limiter {
+    piece_samples: usize,
     gain: f32,
     /// Pieces since the gain was needed.
     unneeded: u32,
@@ -26,23 +29,27 @@ pub struct Limiter {
 
 impl Default for Limiter {
     fn default() -> Self {
-        Self { gain: 1.0, unneeded: 0 }
+        Self::for_channels(1)
     }
 }
 
 impl Limiter {
+    pub fn for_channels(channels: usize) -> Self {
+        Self { piece_samples: PIECE_SAMPLES * channels, gain: 1.0, unneeded: 0 }
+    }
+
     /// Limits one frame in place. Values that are not finite become silence.
     pub fn apply(&mut self, samples: &mut [f32]) {
         if self.gain == 1.0 && samples.iter().all(|sample| sample.abs() <= CEILING) {
             return;
         }
-        let pieces = samples.len().div_ceil(PIECE_SAMPLES);
-        let first_end = PIECE_SAMPLES.min(samples.len());
+        let pieces = samples.len().div_ceil(self.piece_samples);
+        let first_end = self.piece_samples.min(samples.len());
         let mut wanted = wanted_gain(&mut samples[..first_end]);
         for piece in 0..pieces {
-            let start = piece * PIECE_SAMPLES;
-            let end = (start + PIECE_SAMPLES).min(samples.len());
-            let following_end = (end + PIECE_SAMPLES).min(samples.len());
+            let start = piece * self.piece_samples;
+            let end = (start + self.piece_samples).min(samples.len());
+            let following_end = (end + self.piece_samples).min(samples.len());
             let following = &mut samples[end..following_end];
             let next = if following.is_empty() { wanted } else { wanted_gain(following) };
             let goal = self.recovered().min(wanted).min(next);

@@ -53,6 +53,8 @@ pub struct SendConfig {
     pub dtx: bool,
     /// Whatever sounds, close to the original, instead of speech that is understood: no LBRR, no DTX.
     pub music: bool,
+    /// 1, or 2 interleaved.
+    pub channels: u8,
     pub first_sequence: u16,
     pub first_timestamp: u32,
 }
@@ -84,12 +86,14 @@ pub struct SendChain {
     gain: Gain,
     limiter: Limiter,
     gate: Gate,
-    captured: [f32; SEND_SAMPLES],
+    /// Of all channels in 20 ms.
+    push_samples: usize,
+    captured: Vec<f32>,
     level_db: f32,
     /// The newest frames that the gate let through and that are not packed yet.
     unsent: usize,
-    /// What waits for the rest of its packet, `framed` samples, the first of them with `frame_timestamp`.
-    frame: [f32; MOST_FRAME_SAMPLES],
+    /// What waits for the rest of its packet, `framed` samples of all channels, the first of them with `frame_timestamp`.
+    frame: Vec<f32>,
     framed: usize,
     frame_timestamp: u32,
     frame_samples: usize,
@@ -119,7 +123,8 @@ pub struct SendChain {
 impl SendChain {
     pub fn new(config: SendConfig) -> Result<Self, MediaError> {
         let application = if config.music { Application::Audio } else { Application::Voip };
-        let mut encoder = Encoder::new(SAMPLE_RATE_HZ, 1, application)?;
+        let mut encoder = Encoder::new(SAMPLE_RATE_HZ, config.channels, application)?;
+        let channels = usize::from(config.channels);
         encoder.set_bitrate(config.bitrate_bps)?;
         encoder.set_complexity(config.complexity)?;
         encoder.set_expected_loss(config.expected_loss_pct)?;
@@ -129,16 +134,17 @@ impl SendChain {
             cipher: Cipher::new(config.mode, &config.key),
             nonces: ClientNonces::new(),
             encoder,
-            gain: Gain::new(1.0),
-            limiter: Limiter::default(),
-            gate: Gate::default(),
-            captured: [0.0; SEND_SAMPLES],
+            gain: Gain::for_channels(1.0, channels),
+            limiter: Limiter::for_channels(channels),
+            gate: Gate::new(channels),
+            push_samples: SEND_SAMPLES * channels,
+            captured: vec![0.0; SEND_SAMPLES * channels],
             level_db: energy_db(0.0),
             unsent: 0,
-            frame: [0.0; MOST_FRAME_SAMPLES],
+            frame: vec![0.0; MOST_FRAME_SAMPLES * channels],
             framed: 0,
             frame_timestamp: config.first_timestamp,
-            frame_samples: SEND_SAMPLES,
+            frame_samples: SEND_SAMPLES * channels,
             payload: [0; PAYLOAD_BYTES],
             encryption: Encryption::Off,
             encryptor: Encryptor::default(),
@@ -163,10 +169,10 @@ impl SendChain {
         })
     }
 
-    /// Takes 20 ms of sound. Gives the datagram to send at once, or nothing: the gate is closed, the packet is longer than that and not
+    /// Takes 20 ms of sound, all channels interleaved. Gives the datagram to send at once, or nothing: the gate is closed, the packet is longer than that and not
     /// full, muted, silent under DTX, held back because it would only wait, or the key's nonces are used up. Then ask for `more`.
     pub fn push(&mut self, frame: &[f32], now: Nanos) -> Option<&[u8]> {
-        assert_eq!(frame.len(), SEND_SAMPLES, "a push is 20 ms");
+        assert_eq!(frame.len(), self.push_samples, "a push is 20 ms");
         let timestamp = self.timestamp;
         self.timestamp = self.timestamp.wrapping_add(SEND_SAMPLES as u32);
         self.last_push = now;
@@ -201,17 +207,17 @@ impl SendChain {
         }
         if self.framed == 0 {
             self.frame_timestamp = self.timestamp.wrapping_sub((self.unsent * SEND_SAMPLES) as u32);
-            self.frame_samples = self.rate.choice().frame_ms * SAMPLES_PER_MS;
+            self.frame_samples = self.rate.choice().frame_ms / 20 * self.push_samples;
         }
         self.unsent -= 1;
-        self.frame[self.framed..self.framed + SEND_SAMPLES].copy_from_slice(self.gate.frame(self.unsent));
-        self.framed += SEND_SAMPLES;
+        self.frame[self.framed..self.framed + self.push_samples].copy_from_slice(self.gate.frame(self.unsent));
+        self.framed += self.push_samples;
         if self.framed < self.frame_samples {
             return None;
         }
         self.framed = 0;
         if self.rate.holds(now) {
-            self.held_frames += (self.frame_samples / SEND_SAMPLES) as u64;
+            self.held_frames += (self.frame_samples / self.push_samples) as u64;
             self.paused = true;
             return None;
         }

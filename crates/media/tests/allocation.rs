@@ -76,6 +76,7 @@ fn taken(keys_of: Option<&dyn Fn(u64) -> Arc<EpochKeys>>) -> Taken {
                 lbrr: true,
                 dtx: false,
                 music: false,
+                channels: 1,
                 first_sequence: 0,
                 first_timestamp: 0,
             })

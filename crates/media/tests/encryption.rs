@@ -376,6 +376,7 @@ fn nothing_leaves_in_clear_and_all_is_heard_at_the_other_end() {
         lbrr: false,
         dtx: false,
         music: false,
+        channels: 1,
         first_sequence: 0,
         first_timestamp: 0,
     })

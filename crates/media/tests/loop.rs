@@ -24,6 +24,7 @@ fn sender_in(mode: Mode, ssrc: u32) -> SendChain {
         lbrr: true,
         dtx: false,
         music: false,
+        channels: 1,
         first_sequence: 65_530,
         first_timestamp: u32::MAX - 3000,
     })

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use numpy::{PyArray1, PyReadonlyArray1};
+use numpy::{PyArray1, PyReadonlyArrayDyn};
 use pyo3::exceptions::{PyConnectionError, PyOSError, PyRuntimeError, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -278,9 +278,15 @@ impl Sound {
 
     #[staticmethod]
     #[pyo3(signature = (capture, *, keep_playback))]
-    fn clocked(capture: Option<PyReadonlyArray1<'_, f32>>, keep_playback: bool) -> Self {
-        let capture = capture.map(|samples| samples.as_array().to_vec());
-        Self(Mutex::new(sound::Sound::clocked(capture, keep_playback)))
+    fn clocked(capture: Option<PyReadonlyArrayDyn<'_, f32>>, keep_playback: bool) -> PyResult<Self> {
+        let shape = capture.as_ref().map_or(vec![0], |samples| samples.as_array().shape().to_vec());
+        let channels = match shape[..] {
+            [_] | [_, 1] => 1,
+            [_, 2] => 2,
+            _ => return Err(PyValueError::new_err(format!("sound has the shape (n,) or (n, 2), this one {shape:?}"))),
+        };
+        let capture = capture.map(|samples| samples.as_array().iter().copied().collect());
+        Ok(Self(Mutex::new(sound::Sound::clocked_in_channels(capture, channels, keep_playback))))
     }
 
     #[getter]

@@ -38,12 +38,15 @@ type Link = (f32, Option<f32>, f32, Option<u16>, Option<Queue>, Option<f32>);
 const KEPT_RTCP: usize = 64;
 
 #[pyclass(frozen)]
-struct SendChain(Mutex<raccall_media::SendChain>);
+struct SendChain {
+    chain: Mutex<raccall_media::SendChain>,
+    channels: usize,
+}
 
 #[pymethods]
 impl SendChain {
     #[new]
-    #[pyo3(signature = (ssrc, mode, key, *, bitrate_bps, complexity, expected_loss_pct, lbrr, dtx, music, first_sequence, first_timestamp))]
+    #[pyo3(signature = (ssrc, mode, key, *, bitrate_bps, complexity, expected_loss_pct, lbrr, dtx, music, channels, first_sequence, first_timestamp))]
     #[allow(clippy::too_many_arguments)] // keywords in Python
     fn new(
         ssrc: u32,
@@ -55,6 +58,7 @@ impl SendChain {
         lbrr: bool,
         dtx: bool,
         music: bool,
+        channels: u8,
         first_sequence: u16,
         first_timestamp: u32,
     ) -> PyResult<Self> {
@@ -68,11 +72,12 @@ impl SendChain {
             lbrr,
             dtx,
             music,
+            channels,
             first_sequence,
             first_timestamp,
         };
         let chain = raccall_media::SendChain::new(config).map_err(|error| PyValueError::new_err(error.to_string()))?;
-        Ok(Self(Mutex::new(chain)))
+        Ok(Self { chain: Mutex::new(chain), channels: usize::from(channels) })
     }
 
     fn push<'py>(
@@ -82,100 +87,106 @@ impl SendChain {
         now: u64,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let shape = frame.as_array().shape().to_vec();
-        if !matches!(shape[..], [SEND_SAMPLES] | [SEND_SAMPLES, 1]) {
+        let channels = self.channels;
+        let is_right = match shape[..] {
+            [SEND_SAMPLES] => channels == 1,
+            [SEND_SAMPLES, given] => channels == given,
+            _ => false,
+        };
+        if !is_right {
             return Err(PyValueError::new_err(format!(
-                "a frame has the shape ({SEND_SAMPLES}, 1), this one {shape:?}"
+                "a frame has the shape ({SEND_SAMPLES}, {channels}), this one {shape:?}"
             )));
         }
         // A copy: the array may be written to while the GIL is released.
         let samples: Vec<f32> = frame.as_array().iter().copied().collect();
-        let datagram = py.detach(|| lock(&self.0).push(&samples, now).map(<[u8]>::to_vec));
+        let datagram = py.detach(|| lock(&self.chain).push(&samples, now).map(<[u8]>::to_vec));
         Ok(datagram.map(|datagram| PyBytes::new(py, &datagram)))
     }
 
     fn more<'py>(&self, py: Python<'py>, now: u64) -> Option<Bound<'py, PyBytes>> {
-        let datagram = py.detach(|| lock(&self.0).more(now).map(<[u8]>::to_vec));
+        let datagram = py.detach(|| lock(&self.chain).more(now).map(<[u8]>::to_vec));
         datagram.map(|datagram| PyBytes::new(py, &datagram))
     }
 
     #[getter]
     fn has_more(&self) -> bool {
-        lock(&self.0).has_more()
+        lock(&self.chain).has_more()
     }
 
     fn set_gate_mode(&self, mode: &str) -> PyResult<()> {
         let mode = gate_mode(mode)?;
-        lock(&self.0).set_gate_mode(mode);
+        lock(&self.chain).set_gate_mode(mode);
         Ok(())
     }
 
     fn set_pressed(&self, pressed: bool) {
-        lock(&self.0).set_pressed(pressed);
+        lock(&self.chain).set_pressed(pressed);
     }
 
     fn set_muted(&self, muted: bool) {
-        lock(&self.0).set_muted(muted);
+        lock(&self.chain).set_muted(muted);
     }
 
     fn set_encryption(&self, mode: &str) -> PyResult<()> {
         let mode = encryption_named(mode)?;
-        lock(&self.0).set_encryption(mode);
+        lock(&self.chain).set_encryption(mode);
         Ok(())
     }
 
     fn use_keys(&self, keys: &EpochKeys) {
-        lock(&self.0).use_keys(&keys.0);
+        lock(&self.chain).use_keys(&keys.0);
     }
 
     #[getter]
     fn encryption_counts(&self) -> (u64, u64) {
-        lock(&self.0).encryption_counts()
+        lock(&self.chain).encryption_counts()
     }
 
     fn set_gain_db(&self, gain_db: f32) {
-        lock(&self.0).set_gain_db(gain_db);
+        lock(&self.chain).set_gain_db(gain_db);
     }
 
     fn set_level_extension(&self, on: bool) {
-        lock(&self.0).set_level_extension(on);
+        lock(&self.chain).set_level_extension(on);
     }
 
     fn apply(&self, report: Link, now: u64) {
-        lock(&self.0).apply(&link_from(report), now);
+        lock(&self.chain).apply(&link_from(report), now);
     }
 
     fn take_rtcp(&self, rtcp: &[u8], now: u64) -> Option<Link> {
-        lock(&self.0).take_rtcp(rtcp, now).map(link_to)
+        lock(&self.chain).take_rtcp(rtcp, now).map(link_to)
     }
 
     fn report_datagram<'py>(&self, py: Python<'py>, blocks: Vec<Block>, now: u64) -> Option<Bound<'py, PyBytes>> {
         let blocks: Vec<_> = blocks.into_iter().map(block_from).collect();
-        lock(&self.0).report_datagram(&blocks, now).map(|datagram| PyBytes::new(py, datagram))
+        lock(&self.chain).report_datagram(&blocks, now).map(|datagram| PyBytes::new(py, datagram))
     }
 
     #[getter]
     fn sent_packets(&self) -> u64 {
-        lock(&self.0).sent_packets()
+        lock(&self.chain).sent_packets()
     }
 
     #[getter]
     fn sent_bytes(&self) -> u64 {
-        lock(&self.0).sent_bytes()
+        lock(&self.chain).sent_bytes()
     }
 
     #[getter]
     fn bitrate_bps(&self) -> i32 {
-        lock(&self.0).bitrate_bps()
+        lock(&self.chain).bitrate_bps()
     }
 
     #[getter]
     fn frame_ms(&self) -> usize {
-        lock(&self.0).frame_ms()
+        lock(&self.chain).frame_ms()
     }
 
     #[getter]
     fn held_frames(&self) -> u64 {
-        lock(&self.0).held_frames()
+        lock(&self.chain).held_frames()
     }
 }
 

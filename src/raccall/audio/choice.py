@@ -17,7 +17,7 @@ class SoundChoice:
     """What `--mic` and `--speaker` mean. One file is enough to leave the sound card alone."""
 
     speech: Samples | None = None
-    """Of a --mic file: 48 kHz mono."""
+    """Of a --mic file: 48 kHz, mono, or stereo if that was asked for."""
     recording: Path | None = None
     """The --speaker file."""
     microphone: str = DEFAULT
@@ -25,16 +25,22 @@ class SoundChoice:
     """Names of devices."""
 
     @property
+    def is_stereo(self) -> bool:
+        return self.speech is not None and self.speech.ndim == 2
+
+    @property
     def uses_files(self) -> bool:
         return self.speech is not None or self.recording is not None
 
 
-def choose_sound(mic: str | None, speaker: str | None) -> SoundChoice:
+def choose_sound(mic: str | None, speaker: str | None, *, keep_stereo: bool = False) -> SoundChoice:
     """Read `--mic` and `--speaker`: what looks like a path is a file, all else is a device's name.
+
+    keep_stereo: a --mic file with two channels is spoken with both.
 
     Raises InputError: unreadable file, unknown format, a file on one side and a named device on the other.
     """
-    speech = read_samples(mic) if mic and _is_path(mic) else None
+    speech = read_samples(mic, keep_stereo=keep_stereo) if mic and _is_path(mic) else None
     recording = Path(speaker) if speaker and _is_path(speaker) else None
     if recording is not None and recording.suffix.lower() not in FORMATS:
         raise InputError("unknown_audio_format", f"{recording} does not end in one of {', '.join(FORMATS)}.")

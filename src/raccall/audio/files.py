@@ -1,4 +1,4 @@
-"""Sound files: read whatever people have as mono float32, write 48 kHz as it comes."""
+"""Sound files: read whatever people have as float32, mono or stereo, write 48 kHz as it comes."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from raccall.errors import InputError, StorageError
 from raccall.units import SAMPLE_RATE_HZ
 
 Samples = NDArray[np.float32]
-"""Mono, shape (n,), within ±1."""
+"""Mono, shape (n,); stereo where that is said, (n, 2); within ±1."""
 
 BLOCK_FRAMES = 1 << 16  # of reading: memory beside the result stays small, whatever the file's channels and rate
 
@@ -27,18 +27,21 @@ FORMATS = {
 """What SoundWriter writes, by the name's ending: libsndfile's container and encoding."""
 
 
-def read_samples(path: str | os.PathLike[str], sample_rate_hz: int = SAMPLE_RATE_HZ) -> Samples:
-    """Read a sound file (WAV, FLAC, Ogg Opus and what else libsndfile knows) as mono at `sample_rate_hz`.
+def read_samples(
+    path: str | os.PathLike[str], sample_rate_hz: int = SAMPLE_RATE_HZ, *, keep_stereo: bool = False
+) -> Samples:
+    """Read a sound file (WAV, FLAC, Ogg Opus and what else libsndfile knows) at `sample_rate_hz`, mono or stereo.
 
-    Channels are averaged; another rate is converted by soxr's high quality; values are cut to ±1, and what is no number
-    (a broken float file) is silence.
+    Channels are averaged, but for those of a file with two where `keep_stereo` is asked for; another rate is converted
+    by soxr's high quality; values are cut to ±1, and what is no number (a broken float file) is silence.
 
     Raises InputError `unreadable_audio` if there is no such file, it is no sound, is damaged, or holds no sound.
     """
     path = Path(path)
     try:
         with path.open("rb") as opened, soundfile.SoundFile(opened) as file:
-            blocks = _mono_blocks(file, sample_rate_hz)
+            channels = 2 if keep_stereo and file.channels == 2 else 1
+            blocks = _blocks(file, channels, sample_rate_hz)
     except OSError as error:
         raise InputError("unreadable_audio", f"{path} cannot be opened: {_reason(error)}.") from error
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name ending in .raw says nothing of the rate
@@ -50,17 +53,19 @@ def read_samples(path: str | os.PathLike[str], sample_rate_hz: int = SAMPLE_RATE
     return samples
 
 
-def _mono_blocks(file: soundfile.SoundFile, sample_rate_hz: int) -> list[Samples]:
+def _blocks(file: soundfile.SoundFile, channels: int, sample_rate_hz: int) -> list[Samples]:
     convert = None
     if file.samplerate != sample_rate_hz:
-        convert = soxr.ResampleStream(file.samplerate, sample_rate_hz, 1, dtype="float32", quality="HQ")
+        convert = soxr.ResampleStream(file.samplerate, sample_rate_hz, channels, dtype="float32", quality="HQ")
     blocks = []
     last = False
     while not last:
         frames = file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
         last = len(frames) < BLOCK_FRAMES
-        mono = np.nan_to_num(frames, nan=0.0, posinf=1.0, neginf=-1.0).mean(axis=1, dtype=np.float32)
-        block = mono if convert is None else convert.resample_chunk(mono, last=last)
+        sound = np.nan_to_num(frames, nan=0.0, posinf=1.0, neginf=-1.0)
+        if channels == 1:
+            sound = sound.mean(axis=1, dtype=np.float32)
+        block = sound if convert is None else convert.resample_chunk(sound, last=last)
         blocks.append(np.clip(block, -1.0, 1.0))
     return blocks
 

@@ -35,7 +35,7 @@ from raccall.errors import ConnectionFailed, InputError, StorageError
 from raccall.store.folder import default_data_folder
 from raccall.voice.engine import GateMode, Sound
 
-SPEECH_BPS, MUSIC_BPS = 32_000, 96_000
+SPEECH_BPS, MUSIC_BPS, STEREO_BPS = 32_000, 96_000, 128_000
 STATUS_EVERY_S = 0.5
 PLAYBACK_EVERY_S = 0.25
 WATCH_EVERY_S = 0.2
@@ -59,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=float, metavar="N", help="leave after this long")
     parser.add_argument("--until-end", action="store_true", help="leave when the --mic file has been sent")
-    parser.add_argument("--bitrate", type=int, metavar="BPS", help="6000 to 128000, default 32000, with --music 96000")
+    parser.add_argument(
+        "--bitrate", type=int, metavar="BPS", help="6000 to 128000, default 32000, with --music 96000, in stereo 128000"
+    )
     parser.add_argument(
         "--mode",
         choices=[mode.value for mode in GateMode],
@@ -89,7 +91,8 @@ def run(options: argparse.Namespace) -> int:
     can_draw = someone_can_answer(as_json=options.json) and sys.stderr.isatty()  # Textual draws there
     drawn = LogScreen() if can_draw and not options.plain else None
     memory = Memory.load(_memory_file()) if drawn is not None else Memory()
-    choice = with_remembered(choose_sound(options.mic, options.speaker), memory.microphone, memory.speaker)
+    chosen = choose_sound(options.mic, options.speaker, keep_stereo=processing.keeps_stereo(options))
+    choice = with_remembered(chosen, memory.microphone, memory.speaker)
     if options.until_end and choice.speech is None:
         raise InputError("until_end_needs_mic", "--until-end needs a --mic file that can end.")
     try:
@@ -113,14 +116,16 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("name_missing", "Who are you? Give --name.")
     if options.seconds is not None and not options.seconds > 0:
         raise InputError("seconds_out_of_range", "--seconds must be more than 0.")
-    if not 6000 <= _bitrate_bps(options) <= 128_000:
+    if options.bitrate is not None and not 6000 <= options.bitrate <= 128_000:
         raise InputError("bitrate_out_of_range", "--bitrate must be from 6000 to 128000.")
     processing.check(options)
 
 
-def _bitrate_bps(options: argparse.Namespace) -> int:
+def _bitrate_bps(options: argparse.Namespace, choice: SoundChoice) -> int:
     if options.bitrate is not None:
         return int(options.bitrate)
+    if choice.is_stereo:
+        return STEREO_BPS
     return MUSIC_BPS if options.music else SPEECH_BPS
 
 
@@ -138,7 +143,7 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
         await session.join(
             sound,
             muted=options.muted,
-            bitrate_bps=_bitrate_bps(options),
+            bitrate_bps=_bitrate_bps(options, choice),
             music=options.music,
             gate_mode=gate_mode,
             processing=processing.chosen(options, sound),

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--music",
         action="store_true",
-        help="send whatever sounds as it is, in mono: nothing is taken for noise or echo",
+        help="send whatever sounds as it is: nothing is taken for noise or echo; a file with two channels in stereo",
     )
     parser.add_argument(
         "--no-echo-cancel", action="store_true", help="let the others hear what your loudspeaker plays (headphones)"
@@ -34,6 +34,11 @@ def check(options: argparse.Namespace) -> None:
     least, most = MICROPHONE_GAIN_RANGE_DB
     if options.mic_gain is not None and not least <= options.mic_gain <= most:
         raise InputError("mic_gain_out_of_range", f"--mic-gain must be from {least:.0f} to {most:.0f}.")
+
+
+def keeps_stereo(options: argparse.Namespace) -> bool:
+    """Whether a file's two channels may be sent as they are: as music, to which nothing is done."""
+    return bool(options.music) and options.noise is None and options.mic_gain is None
 
 
 def chosen(options: argparse.Namespace, sound: Sound) -> Processing:

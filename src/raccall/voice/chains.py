@@ -81,7 +81,8 @@ class SendChain:
     expected_loss_pct: the least assumed; `apply` raises it up to 30.
     lbrr: each frame a second time, coarser, in the packet after it: a single lost packet costs nothing audible.
     dtx: send nothing while nobody speaks. music: whatever sounds, close to the original, without LBRR and DTX; best
-    from 96 000 bits a second on. first_sequence, first_timestamp: where the counters start; any value will do.
+    from 96 000 bits a second on. channels: 1, or 2 for stereo, which wants a third more; encoding it costs about twice
+    as much. first_sequence, first_timestamp: where the counters start; any value will do.
 
     Raises ValueError for an unknown mode, a key of another length, or a number out of range.
     """
@@ -98,6 +99,7 @@ class SendChain:
         lbrr: bool = True,
         dtx: bool = False,
         music: bool = False,
+        channels: int = 1,
         first_sequence: int = 0,
         first_timestamp: int = 0,
     ) -> None:
@@ -111,12 +113,13 @@ class SendChain:
             lbrr=lbrr,
             dtx=dtx,
             music=music,
+            channels=channels,
             first_sequence=first_sequence,
             first_timestamp=first_timestamp,
         )
 
     def push(self, frame: Frame, now: Nanos) -> bytes | None:
-        """Hand over 20 ms: float32, shape (960, 1) or (960,), 48 kHz.
+        """Hand over 20 ms: float32, shape (960, channels), for mono also (960,), 48 kHz.
 
         Returns the datagram to send at once. None: the packet is longer and not full (`frame_ms`), muted, silent under
         `dtx`, held back because it would only wait, or the key's nonces are used up.
