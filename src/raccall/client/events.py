@@ -1,6 +1,6 @@
 """What happens in a session, as a program that uses `raccall.client` sees it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from raccall.voice.events import ClearRefused as ClearRefused
 from raccall.voice.events import EncryptionBroken as EncryptionBroken
@@ -149,7 +149,7 @@ class VoiceServerGiven:
     room_id: str
     endpoint: str
     """host:port."""
-    token: str
+    token: str = field(repr=False)
     session_id: str
     recording: RecordingState
     """To be told to the user before anything is said."""

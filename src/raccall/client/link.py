@@ -5,7 +5,7 @@ https://HOST[:PORT]/join/TOKEN[#SHA256 of the certificate, 64 hexadecimal digits
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from raccall.errors import InputError
@@ -25,7 +25,7 @@ class InviteLink:
     host: str
     """Name or IP address, without brackets."""
     port: int
-    token: str
+    token: str = field(repr=False)
     """What the server signed."""
     fingerprint: bytes | None = None
     """SHA-256 of the one certificate to accept, 32 bytes; None: whatever the system's authorities vouch for."""

@@ -62,7 +62,7 @@ class VoicePass:
     """Lets one user open a voice session in one room. A newer one replaces it."""
 
     session_id: str
-    token: str
+    token: str = field(repr=False)
     user_id: int
     room_id: int
 
@@ -75,14 +75,14 @@ class VoiceSession:
     """What the relay calls it."""
     voice_pass: VoicePass
     ssrc: int
-    key: bytes
+    key: bytes = field(repr=False)
     link: VoiceLink | None
     """None while the connection is lost."""
     mode: str = OFFERED_MODES[0]
     connected: bool = False
     speaking: int | None = None
     """What the client said last; None before it spoke."""
-    described_key: bytes = b""
+    described_key: bytes = field(default=b"", repr=False)
     """The key that the client was told last."""
     dave_version: int
     """The newest of end-to-end encryption that the client speaks; 0: none."""

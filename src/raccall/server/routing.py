@@ -6,7 +6,7 @@ plan(voices) -> table and diff(old, new) -> commands are pure; `apply` hands the
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 KEY_BYTES = 32
@@ -31,7 +31,7 @@ class Voice:
     room_id: int
     ssrc: int
     mode: str
-    key: bytes
+    key: bytes = field(repr=False)
     connected: bool
     """It has its key. Before, the relay knows it for IP discovery only."""
     records: bool
@@ -50,7 +50,7 @@ class Entry:
 
     ssrc: int
     mode: str
-    key: bytes
+    key: bytes = field(repr=False)
     room_id: int
     hears_all: bool
     """Not only the loudest: what is kept must be whole."""
@@ -70,7 +70,7 @@ class AddSession:
     session_id: int
     ssrc: int
     mode: str
-    key: bytes
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class EndToEnd:
 
     channel_id: int
     """The group's: the room's."""
-    identity_key: bytes | None = None
+    identity_key: bytes | None = field(default=None, repr=False)
     """Private P-256 key, 32 bytes, by which others recognise us; None: made for this voice session alone."""
     clear_allowed: bool = True
     """The server may have the call in clear; else nothing is ever sent unencrypted."""

@@ -52,8 +52,14 @@ def _snake(name: str) -> str:
     return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
 
 
+_NEVER_SHOWN = ("token",)
+
+
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=_snake):
-    pass
+    def __repr__(self) -> str:
+        """Without what lets somebody in, for it may end up in a log."""
+        shown = [f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in _NEVER_SHOWN]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class MemberInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

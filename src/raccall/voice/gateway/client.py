@@ -13,7 +13,7 @@ and ask `get_timer` again, before the next one.
 import enum
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from raccall.units import NANOS_PER_MS, Nanos, Ssrc
 from raccall.voice.dave import handshake as dave
@@ -64,7 +64,7 @@ class VoiceIdentity:
     """The room (Discord: the guild)."""
     user_id: str
     session_id: str
-    token: str
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class SessionDescription:
 
     mode: str
     """The transport mode in use."""
-    key: bytes
+    key: bytes = field(repr=False)
     """32 bytes, for both directions."""
     dave_version: int = 0
     """Of end-to-end encryption; 0: the call is in clear."""
@@ -99,7 +99,7 @@ class KeyChanged:
 
     mode: str
     """The transport mode in use."""
-    key: bytes
+    key: bytes = field(repr=False)
     """32 bytes, for both directions."""
 
 

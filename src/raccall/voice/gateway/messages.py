@@ -27,8 +27,16 @@ NO_SEQ = -1
 """What a client sends as `seq_ack` before it got a numbered message."""
 
 
+_NEVER_SHOWN = ("token", "secret_key")
+
+
 class _Message(msgspec.Struct, frozen=True, kw_only=True):
     opcode: ClassVar[Opcode]
+
+    def __repr__(self) -> str:
+        """Without what opens something, for it may end up in a log."""
+        shown = [f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in _NEVER_SHOWN]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 # ---- client to server ----

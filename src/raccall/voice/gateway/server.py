@@ -16,7 +16,7 @@ command, drain `next_event` and `to_send`, then look at `close_code` and `get_ti
 
 import ipaddress
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from raccall.units import NANOS_PER_MS, Nanos
@@ -93,7 +93,7 @@ class Identified:
     server_id: str
     user_id: str
     session_id: str
-    token: str
+    token: str = field(repr=False)
     dave_version: int = 0
     """The newest of end-to-end encryption that the client speaks; 0: none."""
 
@@ -104,7 +104,7 @@ class ResumeRequested:
 
     server_id: str
     session_id: str
-    token: str
+    token: str = field(repr=False)
     seq_ack: int
 
 
