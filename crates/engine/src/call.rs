@@ -359,6 +359,7 @@ impl Thread {
                     processor.reset();
                 }
                 while device.capture(&mut frame) {
+                    send.catch_up(now);
                     let (halves, _) = frame.as_chunks_mut::<PLAYBACK_FRAME>();
                     for (half, to_come) in halves.iter_mut().zip([PLAYBACK_FRAME, 0]) {
                         let mut far = [0.0; PLAYBACK_FRAME];

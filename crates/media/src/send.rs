@@ -24,6 +24,10 @@ const PAYLOAD_BYTES: usize = 1276;
 /// A report block count has five bits.
 const BLOCKS_PER_REPORT: usize = 31;
 
+/// What a push holds, and so many of them missing before a microphone counts as having been away: no sound card's period is as long.
+const FRAME_NS: Nanos = 20 * NANOS_PER_MS as Nanos;
+const AWAY_FRAMES: u64 = 10;
+
 /// The longest packet that is sent, 60 ms.
 const MOST_FRAME_SAMPLES: usize = 3 * SEND_SAMPLES;
 
@@ -167,6 +171,18 @@ impl SendChain {
             payload_bytes: 0,
             config,
         })
+    }
+
+    /// To be called before a `push` of what a sound card captured. When it gave nothing for 200 ms or more (it was unplugged, the machine
+    /// stood still), timestamps go on by as much: else all that follows would seem to have queued so long on the way.
+    pub fn catch_up(&mut self, now: Nanos) {
+        let away = now.saturating_sub(self.last_push) / FRAME_NS;
+        if self.last_push == 0 || away < AWAY_FRAMES {
+            return;
+        }
+        self.timestamp = self.timestamp.wrapping_add((away - 1) as u32 * SEND_SAMPLES as u32);
+        self.framed = 0;
+        self.gate.forget();
     }
 
     /// Takes 20 ms of sound, all channels interleaved. Gives the datagram to send at once, or nothing: the gate is closed, the packet is longer than that and not

@@ -260,3 +260,17 @@ fn the_delay_rises_with_the_jitter_and_falls_again() {
     let (calm, rough, after) = (delays[12], delays[28], delays[58]);
     assert!(calm < 50.0 && rough > 85.0 && after < 50.0, "{delays:?}");
 }
+
+#[test]
+fn timestamps_go_on_while_a_microphone_is_away() {
+    let (mut send, mut receive) = (sender(1), receiver());
+    let mut timestamps = Vec::new();
+    for (number, at) in [1000, 1020, 1150, 3150, 3150, 3170].into_iter().enumerate() {
+        send.catch_up(at * MS);
+        let datagram = send.push(&tone(number, 0.3), at * MS).unwrap();
+        let Pushed::Packet { extended_timestamp, .. } = receive.push(datagram, at * MS) else { panic!("no packet") };
+        timestamps.push(extended_timestamp);
+    }
+    let steps: Vec<_> = timestamps.windows(2).map(|pair| (pair[1] - pair[0]) / 960).collect();
+    assert_eq!(steps, [1, 1, 100, 1, 1], "a late callback is none; two seconds are");
+}
