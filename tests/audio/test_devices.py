@@ -174,3 +174,21 @@ def test_a_silent_microphone_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> 
         assert card.devices == []
         monkeypatch.setattr(Context, "devices", listed)
         assert card.watch(ms(17_000)) == [DeviceChange(Kind.MICROPHONE, NULL_MICROPHONE)]
+
+
+def test_a_named_microphone_is_taken_again_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "Sound", SilentSound)
+    with SoundCard(ms(0), microphone="null", speaker=None, backend=NULL_BACKEND) as card:
+        listed = Context.devices
+        other = Device(Kind.MICROPHONE, "Built-in", True)
+        monkeypatch.setattr(Context, "devices", lambda self: [(other, None)])
+        assert card.watch(ms(2900)) == []
+        assert card.watch(ms(3400)) == [DeviceChange(Kind.MICROPHONE, other)]
+        assert card.watch(ms(5500)) == []  # not yet
+        monkeypatch.setattr(Context, "devices", listed)
+        assert card.watch(ms(5600)) == []  # looked for every two seconds
+        vars(card.sound)["capture_callbacks"] += 1  # the other one is well
+        (change,) = card.watch(ms(7500))
+        assert change == DeviceChange(Kind.MICROPHONE, NULL_MICROPHONE, is_back=True)
+        assert change.sentence == "The microphone is back: NULL Capture Device."
+        assert card.watch(ms(10_000)) == []

@@ -40,6 +40,8 @@ STALLED_MS = 500
 """No callback for so long: the device was unplugged or the sound server went away (miniaudio tells nobody)."""
 STARTING_MS = 3000
 """... but never so soon after opening: a headset or a sleeping sink takes two seconds, after one early callback."""
+LOOK_AGAIN_MS = 2000
+"""So often it is looked whether a named device is back, while the default one takes its place."""
 
 
 CANCELLER_NAMES = ("echo-cancel", "echo cancel")
@@ -101,15 +103,19 @@ class Watchdog:
 
 @dataclass(frozen=True, slots=True)
 class DeviceChange:
-    """What `SoundCard.watch` did about a device that had fallen silent."""
+    """What `SoundCard.watch` did about a device that had fallen silent, or come back."""
 
     kind: Kind
     device: Device | None
     """Open now. None: nothing could be opened; it is tried again."""
+    is_back: bool = False
+    """It is the one that was asked for, plugged in again after another had taken its place."""
 
     @property
     def sentence(self) -> str:
         """For the person in front of it."""
+        if self.is_back and self.device is not None:
+            return f"The {self.kind.value} is back: {self.device.name}."
         name = self.device.name if self.device is not None else "gone; plug one in"
         return f"The {self.kind.value} fell silent. Now: {name}."
 
@@ -155,7 +161,8 @@ class SoundCard:
         return [end.device for end in self._ends if end.device is not None]
 
     def watch(self, now: Nanos) -> list[DeviceChange]:
-        """Open anew what has not called for 500 ms: the named device, else the default one. Usually returns [].
+        """Open anew what has not called for 500 ms: the named device, else the default one, and the named one again
+        when it is back. Usually returns [].
 
         May wait for the system while it opens, so call it from a thread (`asyncio.to_thread`), every 100 ms or so.
         """
@@ -204,6 +211,20 @@ class _Opener:
             context.close()
             raise
 
+    def is_there(self) -> bool:
+        """Whether the named device could be opened now."""
+        try:
+            context = Context(self.backend)
+        except InputError:
+            return False
+        try:
+            self._choose(context, self.name)
+        except InputError:
+            return False
+        finally:
+            context.close()
+        return True
+
     def _choose(self, context: Context, name: str) -> tuple[Device, Any]:
         found = [(device, device_id) for device, device_id in context.devices() if device.kind is self.kind]
         if not found:
@@ -229,6 +250,8 @@ class _End:
         self._opener = opener
         self._callbacks = callbacks
         self._watchdog = Watchdog(now)
+        self._is_substitute = False
+        self._looked = now
         self.device: Device | None
         self._stream: Stream | None
         self.device, self._stream = opener.open(opener.name)
@@ -242,6 +265,7 @@ class _End:
         self.close()  # first: some systems give a device to one user at a time, and both would fill one ring
         try:
             self.device, self._stream = self._opener.open(name)
+            self._is_substitute = False
             return self.device
         except InputError:
             self._opener = former
@@ -252,18 +276,27 @@ class _End:
             self._watchdog.opened_anew(now)
 
     def watch(self, now: Nanos) -> DeviceChange | None:
-        if not self._watchdog.stalled(self._callbacks(), now):
-            return None
-        was_open = self.device is not None
+        if self._watchdog.stalled(self._callbacks(), now):
+            was_open = self.device is not None
+            self._open_anew(now)
+            return DeviceChange(self.kind, self.device) if was_open or self.device is not None else None
+        if self._is_substitute and now - self._looked >= LOOK_AGAIN_MS * NANOS_PER_MS:
+            self._looked = now
+            if self._opener.is_there():
+                self._open_anew(now)
+                return DeviceChange(self.kind, self.device, is_back=not self._is_substitute)
+        return None
+
+    def _open_anew(self, now: Nanos) -> None:
+        """The named device, else the default one; if not even that, it is tried again when the watchdog barks again."""
         self.close()
         for name in dict.fromkeys((self._opener.name, DEFAULT)):
-            try:
+            with suppress(InputError):
                 self.device, self._stream = self._opener.open(name)
+                self._is_substitute = name != self._opener.name
                 break
-            except InputError:
-                continue  # unplugged: take the default one; not even that: try again when the watchdog barks again
+        self._looked = now
         self._watchdog.opened_anew(now)
-        return DeviceChange(self._opener.kind, self.device) if was_open or self.device is not None else None
 
     def close(self) -> None:
         if self._stream is not None:
