@@ -9,11 +9,20 @@ import pytest
 from raccall.discord.keep import keep_channel
 from raccall.recorder.recording import Recording
 from raccall.testing.discord import Way
+from raccall.testing.discord.voice import VoiceLine
 from raccall.testing.network import NetworkConditions
+from raccall.voice.events import EncryptionBroken
 from tests.discord.conftest import World, speak, until
 
 COMMIT_WELCOME, TRANSITION_READY = 28, 23
-PROPOSALS, WELCOME = 27, 30
+EXTERNAL_SENDER, PROPOSALS, ANNOUNCE_COMMIT, WELCOME = 25, 27, 29, 30
+
+
+async def say(line: VoiceLine, message: bytes) -> None:
+    """A binary message with the number that is due: one with a former number would be passed over."""
+    passage = line._passage
+    assert passage is not None
+    await line.inject(line._numbered(passage.told[-1].to_bytes(2, "big") + message))
 
 
 async def test_unknown_opcodes_and_noise_are_ignored(world: World, packets: list[bytes]) -> None:
@@ -38,7 +47,7 @@ async def test_unknown_opcodes_and_noise_are_ignored(world: World, packets: list
 async def test_oversized_binary_messages_are_ignored(world: World, packets: list[bytes]) -> None:
     ears, anna = await world.ears(), await world.speaker("anna")
     for opcode in (PROPOSALS, WELCOME, 99):
-        await world.lines["tape"].inject(bytes([0, 0, opcode]) + bytes(500_000))
+        await say(world.lines["tape"], bytes([opcode]) + bytes(500_000))
     await speak(anna, packets)
     assert await ears.payloads(len(packets)) == packets
 
@@ -50,6 +59,27 @@ async def test_a_message_beyond_every_limit_costs_one_connection(world: World, p
     await until(lambda: world.lines["tape"] is not former)
     await speak(anna, packets)
     assert await ears.payloads(len(packets)) == packets
+
+
+@pytest.mark.parametrize(
+    ("forged", "told"),
+    [(EXTERNAL_SENDER, ""), (PROPOSALS, ""), (ANNOUNCE_COMMIT, "not_proposed"), (WELCOME, "in_group")],
+)
+async def test_forged_messages_of_the_group_cost_no_later_frame(
+    world: World, packets: list[bytes], forged: int, told: str
+) -> None:
+    """After a commit or welcome that cannot be used the group is entered anew."""
+    ears, anna = await world.ears(), await world.speaker("anna")
+    await speak(anna, packets[:20])
+    await ears.payloads(20)
+    line, code = world.lines["tape"], anna.voice_privacy_code
+    await say(line, bytes([forged, 0, 9]) + b"no message of MLS" * 10)
+    if told:
+        assert (await ears.until(EncryptionBroken)).reason == told
+        await until(lambda: anna.voice_privacy_code not in (code, None))
+    await speak(anna, packets[20:])
+    assert await ears.payloads(len(packets)) == packets
+    assert world.lines["tape"] is line
 
 
 async def test_a_member_who_never_answers_holds_up_nobody_for_long(world: World, packets: list[bytes]) -> None:
