@@ -366,6 +366,18 @@ def test_a_ghost_is_never_let_in_and_everyone_is_told() -> None:
     assert anna.last(Ghosts) == Ghosts(frozenset())
 
 
+def test_a_ghost_is_one_though_the_server_says_that_it_has_just_left() -> None:
+    anna, ben, ghost = Ours(1), Ours(2), Theirs(9)
+    service = joined(anna, ben)
+    for member in (anna, ben):
+        member.take(messages.ClientsConnect(user_ids=["9"]), messages.ClientDisconnect(user_id="9"))
+    service.welcome_in(ghost)
+    answers = service.propose(service.sender.add(service.epoch, ghost.key_package))
+    assert answers == {}
+    anna.pass_ms(STRANGER_WAIT_MS)
+    assert anna.last(Ghosts) == Ghosts(frozenset({9}))
+
+
 def test_who_has_left_and_listens_on_becomes_a_ghost() -> None:
     anna, ben, carl = Ours(1), Ours(2), Ours(3)
     service = joined(anna, ben, carl)

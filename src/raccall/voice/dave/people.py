@@ -45,10 +45,15 @@ class People:
         self._listed = True
 
     def disconnect(self, user_id: str, now: Nanos) -> None:
-        """The voice gateway says that this one has left the call. Raises ValueError for what is no user id."""
+        """The voice gateway says that this one has left the call. Raises ValueError for what is no user id.
+
+        Where people are shown who is in the room, that says when somebody has left; else a server could let a ghost in
+        by telling that it has just gone.
+        """
         gone = user_number(user_id)
+        if gone in self._connected and self._told is None:
+            self._part({gone}, now)
         self._connected.discard(gone)
-        self._part({gone}, now)
 
     def unknown(self, user_ids: Iterable[int], now: Nanos) -> frozenset[int]:
         """Those of `user_ids` who are not here and have not just been."""
