@@ -55,6 +55,8 @@ class Person:
         """Somebody drags them into another channel."""
         assert self.voice is not None
         former = self.voice.ws
+        world.lines[self.name].network.wake()
+        await asyncio.sleep(FRAME_S)  # its reading thread's time to notice
         await world.move(self.name, channel)
         await until(lambda: self.voice.ws is not former and self.voice.is_connected())
         await self.voice.ws.speak(SPEAKING_MICROPHONE)
