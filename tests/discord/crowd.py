@@ -57,8 +57,6 @@ class Person:
         """Somebody drags them into another channel."""
         assert self.voice is not None
         former = self.voice.ws
-        world.lines[self.name].network.wake()
-        await asyncio.sleep(FRAME_S)  # its reading thread's time to notice
         await world.move(self.name, channel)
         asking = asyncio.create_task(self._ask_again())
         try:

@@ -21,14 +21,6 @@ class VoiceNetwork(BadNetwork):
     def _spared(self, datagram: bytes) -> bool:
         return len(datagram) == DISCOVERY_BYTES
 
-    def wake(self) -> None:
-        """A datagram to the client that means nothing.
-
-        discord.py 2.7.1 reads in a thread that waits for one socket for up to 30 s. Where nobody speaks it may still
-        wait for the former one after a move, and never sees the answer to its IP discovery.
-        """
-        self._to_client(bytes(NONCE_BYTES))
-
 
 class DecoratedNetwork(VoiceNetwork):
     """From the server to the client each packet gets 0 to 4 words of extension and 0 to 15 bytes of padding.
