@@ -266,8 +266,10 @@ class ReceiveChain:
         min_target_ms: int,
         max_target_ms: int,
         source_timeout_ms: int,
+        channels: int,
     ) -> None:
-        """ValueError for an unknown mode, a key that has not 32 bytes, a least target above the largest."""
+        """ValueError for an unknown mode, a key that has not 32 bytes, a least target above the largest, other than one
+        or two channels."""
 
     def push(self, datagram: bytes, now: int) -> tuple[int, int, int, bytes] | None:
         """A fresh packet: ssrc, extended_sequence, extended_timestamp, rtp_packet. None: RTCP, refused (counted), or
@@ -287,10 +289,10 @@ class ReceiveChain:
         """The opened RTCP packets since the last call, the newest 64."""
 
     def pull(self, now: int) -> NDArray[np.float32]:
-        """The next 10 ms of everyone, shape (480, 1), within ±1."""
+        """The next 10 ms of everyone, shape (480, channels), within ±1."""
 
     def pull_each(self, now: int) -> dict[int, NDArray[np.float32]]:
-        """The next 10 ms of each source by SSRC, each of shape (480, 1), not limited."""
+        """The next 10 ms of each source by SSRC, each of shape (480, channels), not limited."""
 
     def set_decoding(self, decoding: bool) -> None: ...
     def set_gain_db(self, ssrc: int, gain_db: float) -> None: ...

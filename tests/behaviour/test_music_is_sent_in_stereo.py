@@ -1,4 +1,4 @@
-"""Two channels go out, are kept as they are, and come out in a recording; who listens live hears their middle."""
+"""Two channels go out, are kept as they are, and come out in a recording; one loudspeaker plays their middle."""
 
 import json
 from pathlib import Path

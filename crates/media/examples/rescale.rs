@@ -4,24 +4,26 @@
 
 use std::io::{self, Read, Write};
 
-use raccall_media::{Change, Follower, LONGEST_PERIOD, PULL_SAMPLES};
+use raccall_media::{Change, Follower, LONGEST_PERIOD, PULL_SAMPLES, Planes};
 
 fn rescale(speech: &[f32], factor: f32) -> Vec<f32> {
     let mut follower = Follower::default();
-    let mut queue = Vec::new();
+    let mut queue = Planes::default();
     let mut result = Vec::with_capacity((speech.len() as f32 * factor) as usize + LONGEST_PERIOD);
     let mut taken = 0;
     loop {
         let wanted = (PULL_SAMPLES + 2 * LONGEST_PERIOD).saturating_sub(queue.len()).min(speech.len() - taken);
-        queue.extend_from_slice(&speech[taken..taken + wanted]);
+        queue.extend_middle(&speech[taken..taken + wanted]);
         taken += wanted;
         if queue.len() < PULL_SAMPLES {
-            result.append(&mut queue);
+            result.extend_from_slice(&queue.all()[0]);
             return result;
         }
         let played = (taken - queue.len()) as f32;
         let surplus_ms = (result.len() as f32 - played * factor) / 48.0;
-        match follower.wanted(&queue[..PULL_SAMPLES], surplus_ms) {
+        let energy =
+            queue.all()[0][..PULL_SAMPLES].iter().map(|sample| sample * sample).sum::<f32>() / PULL_SAMPLES as f32;
+        match follower.wanted(energy, surplus_ms) {
             Some(change @ Change::Shorten(_)) if queue.len() >= PULL_SAMPLES + LONGEST_PERIOD => {
                 follower.change(&mut queue, change);
             }
@@ -29,8 +31,10 @@ fn rescale(speech: &[f32], factor: f32) -> Vec<f32> {
             _ => {}
         }
         let length = PULL_SAMPLES.min(queue.len());
-        follower.played(&queue[..length]);
-        result.extend(queue.drain(..length));
+        let frame = &queue.all()[0][..length];
+        follower.played(&[frame]);
+        result.extend_from_slice(frame);
+        queue.cut(0, length);
     }
 }
 

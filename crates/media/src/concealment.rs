@@ -8,7 +8,7 @@ const STOP_STEP: f32 = 1.0 / (10 * SAMPLES_PER_MS) as f32;
 const RETURN_STEP: f32 = 1.0 / (5 * SAMPLES_PER_MS) as f32;
 
 /// Starts silent, so that a Source's first packet is faded in.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Concealment {
     level: f32,
     run: usize,

@@ -1,9 +1,11 @@
 //! The voice path without a network: SendChain, ReceiveChain and what they are made of.
 //!
-//! Pure: no clock, no socket, no thread. The caller says what time it is and owns the chain. Frames are float32, mono, 48 kHz, within ±1.
+//! Pure: no clock, no socket, no thread. The caller says what time it is and owns the chain. Frames are float32, 48 kHz, within ±1; two channels
+//! are interleaved.
 
 mod clock;
 mod concealment;
+mod decoding;
 mod delay;
 mod depth;
 mod encryption;
@@ -15,6 +17,8 @@ mod held;
 mod jitter;
 mod level;
 mod limiter;
+mod mix;
+mod planes;
 mod process;
 mod rate;
 mod receive;
@@ -32,6 +36,7 @@ pub use gain::{GAIN_RANGE_DB, Gain};
 pub use gate::GateMode;
 pub use jitter::{Incoming, JitterBuffer, Next, Pushed as Insertion};
 pub use limiter::{CEILING, Limiter};
+pub use planes::Planes;
 pub use process::{
     Drift, EchoReference, MICROPHONE_GAIN_RANGE_DB, NoiseSuppression, ProcessReport, Processing, Processor, Samples,
 };

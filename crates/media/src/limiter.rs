@@ -21,7 +21,7 @@ const HOLD_PIECES: u32 = 20;
 
 #[derive(Debug, Clone)]
 pub struct Limiter {
-    piece_samples: usize,
+    channels: usize,
     gain: f32,
     /// Pieces since the gain was needed.
     unneeded: u32,
@@ -35,21 +35,31 @@ impl Default for Limiter {
 
 impl Limiter {
     pub fn for_channels(channels: usize) -> Self {
-        Self { piece_samples: PIECE_SAMPLES * channels, gain: 1.0, unneeded: 0 }
+        Self { channels, gain: 1.0, unneeded: 0 }
     }
 
     /// Limits one frame in place. Values that are not finite become silence.
     pub fn apply(&mut self, samples: &mut [f32]) {
+        self.limit(samples, self.channels);
+    }
+
+    /// The same for a frame that has two channels, whatever those before it had.
+    pub fn apply_to_pairs(&mut self, samples: &mut [f32]) {
+        self.limit(samples, 2);
+    }
+
+    fn limit(&mut self, samples: &mut [f32], channels: usize) {
         if self.gain == 1.0 && samples.iter().all(|sample| sample.abs() <= CEILING) {
             return;
         }
-        let pieces = samples.len().div_ceil(self.piece_samples);
-        let first_end = self.piece_samples.min(samples.len());
+        let piece_samples = PIECE_SAMPLES * channels;
+        let pieces = samples.len().div_ceil(piece_samples);
+        let first_end = piece_samples.min(samples.len());
         let mut wanted = wanted_gain(&mut samples[..first_end]);
         for piece in 0..pieces {
-            let start = piece * self.piece_samples;
-            let end = (start + self.piece_samples).min(samples.len());
-            let following_end = (end + self.piece_samples).min(samples.len());
+            let start = piece * piece_samples;
+            let end = (start + piece_samples).min(samples.len());
+            let following_end = (end + piece_samples).min(samples.len());
             let following = &mut samples[end..following_end];
             let next = if following.is_empty() { wanted } else { wanted_gain(following) };
             let goal = self.recovered().min(wanted).min(next);

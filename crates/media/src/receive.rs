@@ -18,7 +18,7 @@ use self::source::{Source, find_or_add, rewritten};
 use crate::encryption::{Decryption, Encryption, EncryptionCounts, Opened};
 use crate::frame::{NANOS_PER_MS, PULL_SAMPLES};
 use crate::held::Numbers;
-use crate::limiter::Limiter;
+use crate::mix::{Mix, interleave};
 use crate::report::{ReceiveReport, Refusal, Refusals};
 
 /// Sources heard at once. One more takes the place of the one that has been silent longest, if that one has timed out; else it is refused.
@@ -86,7 +86,8 @@ pub struct ReceiveChain {
     decoding: bool,
     sources: Vec<Source>,
     gains_db: HashMap<u32, f32>,
-    limiter: Limiter,
+    mix: Mix,
+    channels: usize,
     refused: Refusals,
     plain: Vec<u8>,
     encryption: Decryption,
@@ -113,7 +114,8 @@ impl ReceiveChain {
             decoding: true,
             sources: Vec::with_capacity(MAX_SOURCES),
             gains_db: HashMap::new(),
-            limiter: Limiter::default(),
+            mix: Mix::default(),
+            channels: 1,
             refused: Refusals::default(),
             plain: Vec::with_capacity(2048),
             encryption: Decryption::new(),
@@ -132,6 +134,13 @@ impl ReceiveChain {
         if !decoding {
             self.sources.iter_mut().for_each(|source| source.voice = None);
         }
+    }
+
+    /// What the listener hears: 1 channel (at first) or 2. In 2, who sends stereo is heard in stereo from their next packet on; in 1, whoever it is
+    /// by the middle of their channels.
+    pub fn set_channels(&mut self, channels: usize) {
+        assert!(channels == 1 || channels == 2, "mono or stereo");
+        self.channels = channels;
     }
 
     /// A new key, or mode, from now on; the former one opens for ten seconds more.
@@ -211,21 +220,27 @@ impl ReceiveChain {
         }
     }
 
-    /// The next 10 ms of everyone: `out` holds `PULL_SAMPLES`. Never allocates or fails.
+    /// The next 10 ms of everyone: `out` holds `PULL_SAMPLES` of each channel, interleaved. Never allocates or fails.
     pub fn pull(&mut self, now: Nanos, out: &mut [f32]) {
-        assert_eq!(out.len(), PULL_SAMPLES, "a pull is 10 ms");
-        out.fill(0.0);
-        self.pull_each(now, |_, frame| {
-            out.iter_mut().zip(frame).for_each(|(sum, sample)| *sum += sample);
-        });
-        self.limiter.apply(out);
+        assert_eq!(out.len(), PULL_SAMPLES * self.channels, "a pull is 10 ms");
+        self.mix.begin();
+        for voice in self.sources.iter_mut().filter_map(|source| source.voice.as_mut()) {
+            self.mix.add(voice.pull(now));
+        }
+        self.mix.finish(out);
     }
 
     /// The next 10 ms of each Source before the mix, its gain applied, not limited. Takes the place of `pull`: both advance the time.
     pub fn pull_each(&mut self, now: Nanos, mut each: impl FnMut(u32, &[f32])) {
         for source in &mut self.sources {
-            if let Some(voice) = &mut source.voice {
-                each(source.reception.ssrc, voice.pull(now));
+            let Some(voice) = &mut source.voice else { continue };
+            let frame = voice.pull(now);
+            if self.channels == 1 {
+                each(source.reception.ssrc, frame.middle());
+            } else {
+                let mut pairs = [0.0; 2 * PULL_SAMPLES];
+                interleave(frame.middle(), frame.side(), &mut pairs);
+                each(source.reception.ssrc, &pairs);
             }
         }
     }
@@ -302,7 +317,7 @@ impl ReceiveChain {
                 .accept(packet.sequence, packet.timestamp, now)
                 .map_err(|verdict| if verdict == Verdict::TooOld { Refusal::TooOld } else { Refusal::Duplicate })?;
         let numbers = Numbers { ssrc: packet.ssrc, extended_sequence, extended_timestamp };
-        let voices = self.decoding.then_some((&self.config, &self.gains_db));
+        let voices = self.decoding.then_some((&self.config, &self.gains_db, self.channels == 2));
         match self.encryption.open(&mut source.owner, packet.payload, now) {
             Opened::Plain if source.is_stuck && !source.held.is_empty() => {
                 source.plain_waits = true;

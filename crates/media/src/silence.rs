@@ -1,7 +1,5 @@
 //! Where nobody speaks: there the delay may follow its target unheard.
 
-use crate::frame::energy;
-
 /// A frame 25 dB below the loudest of the last seconds is silence between words.
 const QUIET: f32 = 0.003;
 
@@ -17,9 +15,8 @@ pub struct Pauses {
 }
 
 impl Pauses {
-    /// Whether this frame is a pause. Asked once per frame played.
-    pub fn is_quiet(&mut self, frame: &[f32]) -> bool {
-        let energy = energy(frame);
+    /// Whether a frame of this energy (mean square) is a pause. Asked once per frame played.
+    pub fn is_quiet(&mut self, energy: f32) -> bool {
         self.loudest = (self.loudest * FORGET).max(energy);
         energy <= self.loudest * QUIET || energy <= ALWAYS_QUIET
     }
@@ -32,9 +29,10 @@ mod tests {
     #[test]
     fn a_pause_is_quiet_against_the_speech_around_it() {
         let mut pauses = Pauses::default();
-        assert!(pauses.is_quiet(&[0.0; 480]));
-        assert!(!pauses.is_quiet(&[0.1; 480]));
-        assert!(pauses.is_quiet(&[0.004; 480]));
-        assert!(!pauses.is_quiet(&[0.02; 480]));
+        let mut is_quiet = |amplitude: f32| pauses.is_quiet(amplitude * amplitude);
+        assert!(is_quiet(0.0));
+        assert!(!is_quiet(0.1));
+        assert!(is_quiet(0.004));
+        assert!(!is_quiet(0.02));
     }
 }

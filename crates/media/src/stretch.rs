@@ -6,6 +6,7 @@
 //! that a² + b² + 2 r a b = 1.
 
 use crate::frame::{SAMPLES_PER_MS, energy};
+use crate::planes::MOST_PLANES;
 
 /// 400 Hz down to 67 Hz: the pitch of a child and of a deep voice.
 pub const SHORTEST_PERIOD: usize = 5 * SAMPLES_PER_MS / 2;
@@ -45,14 +46,17 @@ impl Splice {
 
 /// The best splice of at most `longest` samples around `middle`: what lies before it repeats after it. Nothing if no period is to be heard.
 ///
-/// `sound[..middle]` is the earlier side. Both sides have to hold what is compared.
-pub fn find(sound: &[f32], middle: usize, longest: usize) -> Option<Splice> {
-    let side = middle.min(sound.len().saturating_sub(middle)).min(LONGEST_PERIOD);
+/// `sound`: a slice for each plane, equally long; what is found is best for all of them together. In each, `[..middle]` is the earlier side. Both
+/// sides have to hold what is compared.
+pub fn find(sound: &[&[f32]], middle: usize, longest: usize) -> Option<Splice> {
+    let side = middle.min(sound[0].len().saturating_sub(middle)).min(LONGEST_PERIOD);
     let longest = longest.min(side);
     if longest < SHORTEST_PERIOD {
         return None;
     }
-    let near = &sound[middle - side..middle + side];
+    let mut near: [&[f32]; MOST_PLANES] = [&[]; MOST_PLANES];
+    near.iter_mut().zip(sound).for_each(|(near, sound)| *near = &sound[middle - side..middle + side]);
+    let near = &near[..sound.len()];
     let coarse = coarse_period(near, side, longest)?;
     let lowest = (coarse - COARSE).max(SHORTEST_PERIOD);
     let highest = (coarse + COARSE).min(longest);
@@ -84,27 +88,36 @@ pub fn lengthen(queue: &mut Vec<f32>, played: &[f32], splice: Splice) {
 }
 
 /// The lag, a multiple of `COARSE`, at which both sides resemble each other most.
-fn coarse_period(near: &[f32], side: usize, longest: usize) -> Option<usize> {
-    let mut means = [0.0; COARSE_LENGTH];
+fn coarse_period(near: &[&[f32]], side: usize, longest: usize) -> Option<usize> {
+    let mut means = [[0.0; COARSE_LENGTH]; MOST_PLANES];
     let first = side % COARSE;
-    let chunks = near[first..].chunks_exact(COARSE);
-    let count = chunks.len().min(COARSE_LENGTH);
-    means.iter_mut().zip(chunks).for_each(|(mean, chunk)| *mean = chunk.iter().sum::<f32>() / COARSE as f32);
+    let count = ((near[0].len() - first) / COARSE).min(COARSE_LENGTH);
+    for (means, near) in means.iter_mut().zip(near) {
+        let chunks = near[first..].chunks_exact(COARSE);
+        means.iter_mut().zip(chunks).for_each(|(mean, chunk)| *mean = chunk.iter().sum::<f32>() / COARSE as f32);
+    }
+    let means = means.each_ref().map(|means| &means[..count]);
+    let means = &means[..near.len()];
     let middle = side / COARSE;
     let lags = SHORTEST_PERIOD.div_ceil(COARSE)..=longest / COARSE;
-    lags.map(|lag| (lag * COARSE, likeness(&means[..count], middle, lag, COARSE)))
+    lags.map(|lag| (lag * COARSE, likeness(means, middle, lag, COARSE)))
         .max_by(|(_, one), (_, other)| one.total_cmp(other))
         .map(|(lag, _)| lag)
 }
 
-/// Normalised correlation of the `lag` samples before `middle` with the `lag` after it; of a longer window around, if the lag is short.
-fn likeness(sound: &[f32], middle: usize, lag: usize, step: usize) -> f32 {
+/// Normalised correlation, over all planes, of the `lag` samples before `middle` with the `lag` after it; of a longer window around, if the lag is short.
+fn likeness(sound: &[&[f32]], middle: usize, lag: usize, step: usize) -> f32 {
     let window = lag.max(LEAST_WINDOW / step);
     let start = (middle - lag).saturating_sub((window - lag) / 2);
-    let length = window.min(sound.len() - start - lag);
-    let (one, other) = (&sound[start..start + length], &sound[start + lag..start + lag + length]);
-    let product: f32 = one.iter().zip(other).map(|(a, b)| a * b).sum();
-    let power = energy(one) * energy(other);
+    let length = window.min(sound[0].len() - start - lag);
+    let (mut product, mut before, mut after) = (0.0, 0.0, 0.0);
+    for sound in sound {
+        let (one, other) = (&sound[start..start + length], &sound[start + lag..start + lag + length]);
+        product += one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
+        before += energy(one);
+        after += energy(other);
+    }
+    let power = before * after;
     if power > 0.0 { product / length as f32 / power.sqrt() } else { 0.0 }
 }
 
@@ -139,7 +152,7 @@ mod tests {
         for pitch_hz in [80.0, 120.0, 200.0, 320.0] {
             let period = (48_000.0 / pitch_hz) as usize;
             let sound = vowel(pitch_hz, 4 * LONGEST_PERIOD);
-            let splice = find(&sound[..2 * LONGEST_PERIOD], LONGEST_PERIOD, LONGEST_PERIOD).expect("a period");
+            let splice = find(&[&sound[..2 * LONGEST_PERIOD]], LONGEST_PERIOD, LONGEST_PERIOD).expect("a period");
             assert!(splice.samples.is_multiple_of(period) && splice.likeness > 0.98, "{pitch_hz} Hz: {splice:?}");
             let mut queue = sound.clone();
             shorten(&mut queue, LONGEST_PERIOD, splice);
@@ -155,11 +168,11 @@ mod tests {
 
     #[test]
     fn what_has_no_period_is_left_alone() {
-        assert_eq!(find(&noise(2 * LONGEST_PERIOD), LONGEST_PERIOD, LONGEST_PERIOD), None);
+        assert_eq!(find(&[&noise(2 * LONGEST_PERIOD)], LONGEST_PERIOD, LONGEST_PERIOD), None);
         let mut onset = vec![0.0; LONGEST_PERIOD];
         onset.extend(vowel(120.0, LONGEST_PERIOD));
-        assert_eq!(find(&onset, LONGEST_PERIOD, LONGEST_PERIOD), None);
-        assert_eq!(find(&[0.0; 100], 50, LONGEST_PERIOD), None, "too short for any period");
+        assert_eq!(find(&[&onset], LONGEST_PERIOD, LONGEST_PERIOD), None);
+        assert_eq!(find(&[&[0.0; 100]], 50, LONGEST_PERIOD), None, "too short for any period");
     }
 
     #[test]
@@ -174,7 +187,7 @@ mod tests {
     #[test]
     fn no_splice_is_longer_than_asked_for() {
         let sound = vowel(320.0, 2 * LONGEST_PERIOD);
-        let splice = find(&sound, LONGEST_PERIOD, 200).expect("a period");
+        let splice = find(&[&sound], LONGEST_PERIOD, 200).expect("a period");
         assert_eq!(splice.samples, 150);
     }
 }

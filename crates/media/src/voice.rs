@@ -1,18 +1,20 @@
-//! The sound of one Source: jitter buffer, decoder, concealment, gain.
+//! The sound of one Source: jitter buffer, decoder, concealment, gain. In one channel or, once it is stereo, two (`planes`): both go every step together.
 //!
 //! While its sender rests (DTX), the room that they speak in goes on: libopus's decoder has learnt its noise, level and colour, and makes more of it
 //! when asked for what was not sent. A noise of our own would have to be matched to that, and a dead line makes people ask whether anyone is
 //! there. It is made by the classic concealment: a neural network would make up words, at seventeen times the cost.
 
-use raccall_opus::{DEEP_PLC_COMPLEXITY, Decoder, Error, packet_has_lbrr, packet_samples};
+use raccall_opus::{DEEP_PLC_COMPLEXITY, Decoder, Error, packet_has_lbrr, packet_is_stereo, packet_samples};
 use raccall_wire::Nanos;
 use raccall_wire::level::VOICE_DB;
 
 use crate::concealment::Concealment;
+use crate::decoding::VoiceDecoder;
 use crate::follow::{Change, Follower};
-use crate::frame::{LONGEST_PACKET_SAMPLES, PULL_SAMPLES, SAMPLE_RATE_HZ, energy, energy_db};
+use crate::frame::{LONGEST_PACKET_SAMPLES, PULL_SAMPLES, SAMPLE_RATE_HZ, energy_db};
 use crate::gain::Gain;
 use crate::jitter::{Incoming, JitterBuffer, MOST_DTX_BYTES, Next};
+use crate::planes::{PlaneFrame, Planes, energy_of};
 use crate::stretch::LONGEST_PERIOD;
 
 /// By that much at most each 10 ms of sound is lengthened while a packet is overdue.
@@ -26,16 +28,16 @@ const LEVEL_WEIGHT: f32 = 0.2;
 
 pub struct Voice {
     jitter: JitterBuffer,
-    decoder: Decoder,
+    decoder: VoiceDecoder,
     /// Of the decoder, while its sender talks.
     complexity: u8,
     concealment: Concealment,
     gain: Gain,
     follower: Follower,
     /// Decoded and not yet played.
-    queue: Vec<f32>,
+    queue: Planes,
     /// The frame that was played last, its delay and media time.
-    played: [f32; PULL_SAMPLES],
+    played: PlaneFrame,
     level: f32,
     delay_ms: f32,
     playing: Option<u64>,
@@ -84,9 +86,9 @@ impl Default for VoiceFigures {
 
 impl Voice {
     pub fn new(deep_plc: bool, min_target_ms: u32, max_target_ms: u32, gain_db: f32) -> Result<Self, Error> {
-        let mut decoder = Decoder::new(SAMPLE_RATE_HZ, 1)?;
+        let mut decoder = VoiceDecoder::new()?;
         let complexity = if deep_plc { DEEP_PLC_COMPLEXITY } else { CLASSIC_PLC_COMPLEXITY };
-        decoder.set_complexity(complexity)?;
+        decoder.set_complexity(complexity);
         let mut gain = Gain::new(0.0);
         gain.set_db(gain_db);
         Ok(Self {
@@ -96,8 +98,8 @@ impl Voice {
             concealment: Concealment::default(),
             gain,
             follower: Follower::default(),
-            queue: Vec::with_capacity(2 * LONGEST_PACKET_SAMPLES + 3 * LONGEST_PERIOD),
-            played: [0.0; PULL_SAMPLES],
+            queue: Planes::with_capacity(2 * LONGEST_PACKET_SAMPLES + 3 * LONGEST_PERIOD),
+            played: PlaneFrame::default(),
             level: 0.0,
             delay_ms: 0.0,
             playing: None,
@@ -107,10 +109,13 @@ impl Voice {
         })
     }
 
-    /// Hands over one fresh packet.
-    pub fn push(&mut self, sequence: u64, timestamp: u64, payload: &[u8], now: Nanos) {
+    /// Hands over one fresh packet. With `hears_stereo`, a stereo one makes this voice stereo, for good.
+    pub fn push(&mut self, sequence: u64, timestamp: u64, payload: &[u8], hears_stereo: bool, now: Nanos) {
         match packet_samples(payload, SAMPLE_RATE_HZ) {
             Ok(samples) => {
+                if hears_stereo && packet_is_stereo(payload) {
+                    self.decoder.reserve_stereo(&mut self.queue).expect("libopus makes a 48 kHz stereo decoder");
+                }
                 let lbrr = packet_has_lbrr(payload).unwrap_or(false);
                 self.jitter.push(Incoming { sequence, timestamp, samples, lbrr, payload }, now);
             }
@@ -119,7 +124,7 @@ impl Voice {
     }
 
     /// The next 10 ms. Does not allocate.
-    pub fn pull(&mut self, now: Nanos) -> &[f32; PULL_SAMPLES] {
+    pub fn pull(&mut self, now: Nanos) -> &PlaneFrame {
         self.jitter.tick(now);
         let made_up = self.concealed_samples;
         self.fill(now);
@@ -128,13 +133,14 @@ impl Voice {
         }
         self.delay_ms = self.jitter.delay_ms(now, self.queue.len()).unwrap_or(0.0);
         self.playing = self.jitter.position().map(|position| position.saturating_sub(self.queue.len() as u64));
-        self.played.copy_from_slice(&self.queue[..PULL_SAMPLES]);
-        self.follower.played(&self.played);
-        let rest = self.queue.len() - PULL_SAMPLES;
-        self.queue.copy_within(PULL_SAMPLES.., 0);
-        self.queue.truncate(rest);
-        self.gain.apply(&mut self.played);
-        self.level += (energy(&self.played) - self.level) * LEVEL_WEIGHT;
+        self.queue.take(&mut self.played);
+        self.follower.played(self.played.all());
+        let gain = self.gain.clone();
+        for plane in self.played.all_mut() {
+            self.gain = gain.clone();
+            self.gain.apply(plane);
+        }
+        self.level += (energy_of(self.played.all()) - self.level) * LEVEL_WEIGHT;
         &self.played
     }
 
@@ -182,28 +188,27 @@ impl Voice {
             Next::Wait => self.stop(now),
             Next::Play { payload, .. } => {
                 let is_noise = payload.len() <= MOST_DTX_BYTES;
-                set_complexity(&mut self.decoder, if is_noise { CLASSIC_PLC_COMPLEXITY } else { self.complexity });
-                self.queue.resize(queued + LONGEST_PACKET_SAMPLES, 0.0);
-                match self.decoder.decode_f32(payload, &mut self.queue[queued..]) {
-                    Ok(samples) => {
-                        self.queue.truncate(queued + samples);
-                        self.concealment.real(&mut self.queue[queued..]);
-                    }
+                self.decoder.set_complexity(if is_noise { CLASSIC_PLC_COMPLEXITY } else { self.complexity });
+                if packet_is_stereo(payload) {
+                    self.decoder.expect_stereo(&mut self.queue);
+                }
+                let decode = |decoder: &mut Decoder, out: &mut [f32]| decoder.decode_f32(payload, out);
+                match self.decoder.append(&mut self.queue, LONGEST_PACKET_SAMPLES, decode) {
+                    Ok(_) => self.shape(queued, Concealment::real),
                     Err(_) => {
                         let samples = packet_samples(payload, SAMPLE_RATE_HZ).unwrap_or(PULL_SAMPLES);
-                        self.queue.truncate(queued);
                         self.undecodable += 1;
                         self.conceal(samples);
                     }
                 }
             }
             Next::Recover { payload, samples, skip } => {
-                self.queue.resize(queued + samples, 0.0);
-                // An error leaves zeros: the packet's own decoding will count it.
-                let _ = self.decoder.decode_lbrr_f32(payload, &mut self.queue[queued..]);
-                self.queue.copy_within(queued + skip.., queued);
-                self.queue.truncate(queued + samples - skip);
-                self.concealment.real(&mut self.queue[queued..]);
+                let decode = |decoder: &mut Decoder, out: &mut [f32]| decoder.decode_lbrr_f32(payload, out);
+                if self.decoder.append(&mut self.queue, samples, decode).is_err() {
+                    self.queue.grow(samples); // silence: the packet's own decoding will count the error
+                }
+                self.queue.cut(queued, skip);
+                self.shape(queued, Concealment::real);
                 self.recovered += 1;
             }
             Next::Conceal { samples } => self.conceal(samples),
@@ -213,7 +218,16 @@ impl Voice {
     fn conceal(&mut self, samples: usize) {
         let queued = self.make_up(samples);
         self.concealed_samples += samples as u64;
-        self.concealment.concealed(&mut self.queue[queued..]);
+        self.shape(queued, Concealment::concealed);
+    }
+
+    /// Gives what was appended from `start` on the loudness that it should have, both planes alike.
+    fn shape(&mut self, start: usize, shape: fn(&mut Concealment, &mut [f32])) {
+        let concealment = self.concealment;
+        for plane in self.queue.all_mut() {
+            self.concealment = concealment;
+            shape(&mut self.concealment, &mut plane[start..]);
+        }
     }
 
     /// Fills up the frame although nobody talks.
@@ -223,24 +237,20 @@ impl Voice {
         }
         let rests = self.jitter.is_resting(now);
         if rests {
-            set_complexity(&mut self.decoder, CLASSIC_PLC_COMPLEXITY);
+            self.decoder.set_complexity(CLASSIC_PLC_COMPLEXITY);
         }
         let queued = self.make_up(PULL_SAMPLES);
-        if rests {
-            self.concealment.real(&mut self.queue[queued..]);
-        } else {
-            self.concealment.stopped(&mut self.queue[queued..]);
-        }
+        self.shape(queued, if rests { Concealment::real } else { Concealment::stopped });
         self.queue.truncate(PULL_SAMPLES);
     }
 
     /// Appends PLC, or zeros if none of it would be heard. Returns where it begins.
     fn make_up(&mut self, samples: usize) -> usize {
         let queued = self.queue.len();
-        self.queue.resize(queued + samples, 0.0);
-        if !self.concealment.is_silent() {
-            // Fails only for lengths off the 2.5 ms grid; the zeros are then what is heard.
-            let _ = self.decoder.conceal_f32(&mut self.queue[queued..]);
+        let conceal = |decoder: &mut Decoder, out: &mut [f32]| decoder.conceal_f32(out);
+        // Fails only for lengths off the 2.5 ms grid; silence is then what is heard.
+        if self.concealment.is_silent() || self.decoder.append(&mut self.queue, samples, conceal).is_err() {
+            self.queue.grow(samples);
         }
         queued
     }
@@ -249,15 +259,13 @@ impl Voice {
     fn follow(&mut self, now: Nanos) {
         let Some(surplus_ms) = self.jitter.surplus_ms(now, self.queue.len()) else { return };
         let surplus_ms = if self.jitter.is_overdue(now) { -SLOW_DOWN_MS } else { surplus_ms };
-        let Some(change) = self.follower.wanted(&self.queue[..PULL_SAMPLES], surplus_ms) else { return };
+        let count = self.queue.all().len();
+        let energy = energy_of(&self.queue.views(0..PULL_SAMPLES)[..count]);
+        let Some(change) = self.follower.wanted(energy, surplus_ms) else { return };
         if let Change::Shorten(_) = change {
             self.look_ahead(now, 2 * LONGEST_PERIOD);
         }
         self.follower.change(&mut self.queue, change);
         self.fill(now);
     }
-}
-
-fn set_complexity(decoder: &mut Decoder, complexity: u8) {
-    decoder.set_complexity(complexity).expect("0 to 10");
 }

@@ -42,15 +42,17 @@ fn counted(action: impl FnOnce()) -> usize {
 #[test]
 fn pulling_and_sending_take_no_memory() {
     assert_eq!(counted(|| drop(std::hint::black_box(Box::new(7)))), 1, "the count works");
-    let Taken { pulling, sending, .. } = taken(None);
-    assert_eq!((pulling, sending), (0, 0));
+    for channels in [1, 2] {
+        let Taken { pulling, sending, .. } = taken(None, channels, 150);
+        assert_eq!((pulling, sending), (0, 0), "a listener with {channels} channels");
+    }
 }
 
 #[test]
 fn encrypting_and_decrypting_take_none_either() {
     let keys = |own| Arc::new(EpochKeys::new(1, own, (0..6).map(|user_id| (user_id, [user_id as u8; 16])).collect()));
-    let encrypted = taken(Some(&keys));
-    assert_eq!(encrypted, Taken { pulling: 0, sending: 0, receiving: taken(None).receiving });
+    let encrypted = taken(Some(&keys), 1, NEVER);
+    assert_eq!(encrypted, Taken { pulling: 0, sending: 0, receiving: taken(None, 1, NEVER).receiving });
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -61,36 +63,41 @@ struct Taken {
     receiving: usize,
 }
 
-fn taken(keys_of: Option<&dyn Fn(u64) -> Arc<EpochKeys>>) -> Taken {
-    let key = [1; 32];
-    let mode = Mode::Aes256GcmRtpSize;
-    let mut senders: Vec<_> = (1..6)
-        .map(|ssrc| {
-            SendChain::new(SendConfig {
-                ssrc,
-                mode,
-                key,
-                bitrate_bps: 32_000,
-                complexity: 0,
-                expected_loss_pct: 20,
-                lbrr: true,
-                dtx: false,
-                music: false,
-                channels: 1,
-                first_sequence: 0,
-                first_timestamp: 0,
-            })
-            .unwrap()
-        })
-        .collect();
+const KEY: [u8; 32] = [1; 32];
+const MODE: Mode = Mode::Aes256GcmRtpSize;
+
+fn sender(ssrc: u32, channels: u8, first_frame: u16) -> SendChain {
+    SendChain::new(SendConfig {
+        ssrc,
+        mode: MODE,
+        key: KEY,
+        bitrate_bps: 32_000,
+        complexity: 0,
+        expected_loss_pct: 20,
+        lbrr: true,
+        dtx: false,
+        music: false,
+        channels,
+        first_sequence: first_frame,
+        first_timestamp: u32::from(first_frame) * SEND_SAMPLES as u32,
+    })
+    .unwrap()
+}
+
+const NEVER: u64 = u64::MAX;
+
+/// For a listener with so many channels. Of five talkers the fourth sends stereo, the fifth from frame number `later` on.
+fn taken(keys_of: Option<&dyn Fn(u64) -> Arc<EpochKeys>>, channels: usize, later: u64) -> Taken {
+    let mut senders: Vec<_> = (1..6).map(|ssrc| sender(ssrc, if ssrc == 4 { 2 } else { 1 }, 0)).collect();
     let mut receive = ReceiveChain::new(ReceiveConfig {
-        mode,
-        key,
+        mode: MODE,
+        key: KEY,
         deep_plc: true,
         min_target_ms: 20,
         max_target_ms: 200,
         source_timeout_ms: 10_000,
     });
+    receive.set_channels(channels);
     if let Some(keys_of) = keys_of {
         receive.set_encryption(Encryption::On, 0);
         receive.use_keys(&keys_of(0), 0);
@@ -104,10 +111,16 @@ fn taken(keys_of: Option<&dyn Fn(u64) -> Arc<EpochKeys>>) -> Taken {
         let now = number * 20 * MS;
         let frame: [f32; SEND_SAMPLES] = std::array::from_fn(|i| 0.5 * ((i as u64 + number * 960) as f32 * 0.02).sin());
         let loud = if number % 50 < 40 { frame } else { [0.0; SEND_SAMPLES] };
+        let pairs = loud.map(|sample| [sample, 0.2 * sample]);
+        if number == later {
+            senders[4] = sender(5, 2, later as u16);
+        }
         for (i, send) in senders.iter_mut().enumerate() {
+            let is_stereo = i == 3 || i == 4 && number >= later;
+            let frame = if is_stereo { pairs.as_flattened() } else { &loud };
             let mut datagram = None;
-            let taken = counted(|| datagram = send.push(&loud, now));
-            all.sending += if number > 0 { taken } else { 0 };
+            let taken = counted(|| datagram = send.push(frame, now));
+            all.sending += if number > 0 && number != later { taken } else { 0 };
             // Losses, jitter and pauses: every way through the jitter buffer.
             let lost = (number * 7 + i as u64 * 3) % 11 < 2;
             if let Some(datagram) = datagram.filter(|_| !lost) {
@@ -118,9 +131,10 @@ fn taken(keys_of: Option<&dyn Fn(u64) -> Arc<EpochKeys>>) -> Taken {
                 all.receiving += if number > 50 { taken } else { 0 };
             }
         }
-        let mut out = [0.0; PULL_SAMPLES];
-        all.pulling += counted(|| receive.pull(now + 10 * MS, &mut out));
-        all.pulling += counted(|| receive.pull(now + 20 * MS, &mut out));
+        let mut out = [0.0; 2 * PULL_SAMPLES];
+        let out = &mut out[..channels * PULL_SAMPLES];
+        all.pulling += counted(|| receive.pull(now + 10 * MS, out));
+        all.pulling += counted(|| receive.pull(now + 20 * MS, out));
     }
     let report = receive.report();
     assert!(report.sources.iter().all(|source| source.concealed > 0 && source.recovered > 0), "{report:?}");

@@ -67,6 +67,11 @@ pub fn packet_has_lbrr(payload: &[u8]) -> Result<bool, Error> {
     Error::check(unsafe { sys::opus_packet_has_lbrr(payload.as_ptr(), length) }).map(|found| found != 0)
 }
 
+/// Whether `payload` codes two channels (RFC 6716 section 3.1); the encoder may choose for each anew.
+pub fn packet_is_stereo(payload: &[u8]) -> bool {
+    payload.first().is_some_and(|toc| toc & 0x04 != 0)
+}
+
 fn checked_rate(sample_rate_hz: u32) -> Result<i32, Error> {
     if !SAMPLE_RATES_HZ.contains(&sample_rate_hz) {
         return Err(Error::BAD_ARGUMENT);

@@ -193,13 +193,14 @@ impl SendChain {
 #[pyclass(frozen)]
 struct ReceiveChain {
     chain: Mutex<raccall_media::ReceiveChain>,
+    channels: usize,
     rtcp: Mutex<VecDeque<Vec<u8>>>,
 }
 
 #[pymethods]
 impl ReceiveChain {
     #[new]
-    #[pyo3(signature = (mode, key, *, deep_plc, min_target_ms, max_target_ms, source_timeout_ms))]
+    #[pyo3(signature = (mode, key, *, deep_plc, min_target_ms, max_target_ms, source_timeout_ms, channels))]
     fn new(
         mode: &str,
         key: &[u8],
@@ -207,7 +208,11 @@ impl ReceiveChain {
         min_target_ms: u32,
         max_target_ms: u32,
         source_timeout_ms: u32,
+        channels: usize,
     ) -> PyResult<Self> {
+        if channels != 1 && channels != 2 {
+            return Err(PyValueError::new_err(format!("a listener has 1 or 2 channels, not {channels}")));
+        }
         if min_target_ms > max_target_ms {
             return Err(PyValueError::new_err("min_target_ms is larger than max_target_ms"));
         }
@@ -219,7 +224,9 @@ impl ReceiveChain {
             max_target_ms,
             source_timeout_ms,
         };
-        Ok(Self { chain: Mutex::new(raccall_media::ReceiveChain::new(config)), rtcp: Mutex::default() })
+        let mut chain = raccall_media::ReceiveChain::new(config);
+        chain.set_channels(channels);
+        Ok(Self { chain: Mutex::new(chain), channels, rtcp: Mutex::default() })
     }
 
     fn push<'py>(&self, py: Python<'py>, datagram: &[u8], now: u64) -> Option<Fresh<'py>> {
@@ -276,9 +283,9 @@ impl ReceiveChain {
     }
 
     fn pull<'py>(&self, py: Python<'py>, now: u64) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let mut frame = vec![0.0; PULL_SAMPLES];
+        let mut frame = vec![0.0; PULL_SAMPLES * self.channels];
         py.detach(|| lock(&self.chain).pull(now, &mut frame));
-        PyArray1::from_vec(py, frame).reshape([PULL_SAMPLES, 1])
+        PyArray1::from_vec(py, frame).reshape([PULL_SAMPLES, self.channels])
     }
 
     fn pull_each<'py>(&self, py: Python<'py>, now: u64) -> PyResult<Bound<'py, PyDict>> {
@@ -286,7 +293,7 @@ impl ReceiveChain {
         py.detach(|| lock(&self.chain).pull_each(now, |ssrc, frame| frames.push((ssrc, frame.to_vec()))));
         let by_source = PyDict::new(py);
         for (ssrc, frame) in frames {
-            by_source.set_item(ssrc, PyArray1::from_vec(py, frame).reshape([PULL_SAMPLES, 1])?)?;
+            by_source.set_item(ssrc, PyArray1::from_vec(py, frame).reshape([PULL_SAMPLES, self.channels])?)?;
         }
         Ok(by_source)
     }

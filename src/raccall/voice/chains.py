@@ -230,8 +230,11 @@ class ReceiveChain:
     deep_plc: conceal losses with the neural network; better, and 17 times the work per lost frame.
     min_target_ms, max_target_ms: limits of the jitter buffer's delay above the fastest packet. A larger least delay
         survives sudden stalls, a smaller largest one keeps a conversation brisk on a bad link, with more gaps.
+    channels: of the frames that come out. With 2, who sends stereo is heard in stereo, from their first stereo packet
+        on; who does not costs no more than with 1, where left and right are heard by halves.
 
-    Raises ValueError for an unknown mode, a key of another length, or limits in the wrong order.
+    Raises ValueError for an unknown mode, a key of another length, limits in the wrong order, or other than one or two
+    channels.
     """
 
     def __init__(
@@ -243,6 +246,7 @@ class ReceiveChain:
         min_target_ms: int = 0,
         max_target_ms: int = 500,
         source_timeout_ms: int = 10_000,
+        channels: int = 1,
     ) -> None:
         self._native = _native.ReceiveChain(
             mode,
@@ -251,6 +255,7 @@ class ReceiveChain:
             min_target_ms=min_target_ms,
             max_target_ms=max_target_ms,
             source_timeout_ms=source_timeout_ms,
+            channels=channels,
         )
 
     def push(self, datagram: bytes, now: Nanos) -> TappedPacket | None:
@@ -298,14 +303,15 @@ class ReceiveChain:
         return self._native.take_rtcp()
 
     def pull(self, now: Nanos) -> Frame:
-        """The next 10 ms of everyone: shape (480, 1). Call it every 10 ms of `now`.
+        """The next 10 ms of everyone: shape (480, channels). Call it every 10 ms of `now`.
 
         Missing speech is concealed; with no speaker the frame is zeros. Never fails.
         """
         return self._native.pull(now)
 
     def pull_each(self, now: Nanos) -> dict[Ssrc, Frame]:
-        """The same 10 ms before the mix, one frame per Source, not limited: bots, live transcription.
+        """The same 10 ms before the mix, one frame per Source of the same shape, not limited: bots, live
+        transcription.
 
         Takes the place of `pull`: either of them advances the time.
         """

@@ -34,15 +34,16 @@ pub struct Source {
 /// Version of the keys; who is claimed and who proved to be the owner.
 pub type Known = (u64, (Option<u64>, Option<u64>));
 
-/// What a Source needs for a decoder, if anything is decoded: settings, and volumes by SSRC.
-pub type Voices<'a> = Option<(&'a ReceiveConfig, &'a HashMap<u32, f32>)>;
+/// What a Source needs for a decoder, if anything is decoded: settings, volumes by SSRC, and whether the listener hears two channels.
+pub type Voices<'a> = Option<(&'a ReceiveConfig, &'a HashMap<u32, f32>, bool)>;
 
 impl Source {
     /// Takes a packet whose payload is in clear.
     pub fn take(&mut self, packet: &Packet<'_>, numbers: Numbers, arrival: Nanos, voices: Voices<'_>) {
-        let Some((config, gains_db)) = voices else { return self.needle.take(packet) };
+        let Some((config, gains_db, hears_stereo)) = voices else { return self.needle.take(packet) };
         let voice = self.voice.get_or_insert_with(|| new_voice(config, gains_db, packet.ssrc));
-        voice.push(numbers.extended_sequence, numbers.extended_timestamp, packet.payload, arrival);
+        let Numbers { extended_sequence, extended_timestamp, .. } = numbers;
+        voice.push(extended_sequence, extended_timestamp, packet.payload, hears_stereo, arrival);
     }
 
     /// Something waits, and more is known than when it was tried; or it waited only for those before it.

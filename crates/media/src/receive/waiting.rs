@@ -110,7 +110,7 @@ impl ReceiveChain {
     pub(super) fn release(&mut self, index: usize, numbers: Numbers, arrival: Nanos, plain: Vec<u8>, now: Nanos) {
         self.encryption.counts.released += 1;
         if now.saturating_sub(arrival) <= STILL_HEARD_NS {
-            let voices = self.decoding.then_some((&self.config, &self.gains_db));
+            let voices = self.decoding.then_some((&self.config, &self.gains_db, self.channels == 2));
             let packet = Packet::parse(&plain).expect("we wrote it");
             self.sources[index].take(&packet, numbers, arrival, voices);
         }
