@@ -1,7 +1,9 @@
 """Devices without a sound card: miniaudio's null backend calls our native functions at a card's pace."""
 
+import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -192,3 +194,32 @@ def test_a_named_microphone_is_taken_again_when_it_is_back(monkeypatch: pytest.M
         assert change == DeviceChange(Kind.MICROPHONE, NULL_MICROPHONE, is_back=True)
         assert change.sentence == "The microphone is back: NULL Capture Device."
         assert card.watch(ms(10_000)) == []
+
+
+def test_a_call_may_end_while_a_device_is_being_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`watch` runs in a thread that outlives the task that waits for it; what it opens too late would never be closed,
+    and a device that is closed twice at once waits for itself for ever."""
+    monkeypatch.setattr(devices, "Sound", SilentSound)
+    opening, may_open, contexts = threading.Event(), threading.Event(), list[Context]()
+    listed = Context.devices
+
+    def slowly_listed(context: Context) -> list[tuple[Device, Any]]:
+        contexts.append(context)
+        opening.set()
+        assert may_open.wait(5)
+        return listed(context)
+
+    card = SoundCard(ms(0), microphone="null", speaker=None, backend=NULL_BACKEND)
+    monkeypatch.setattr(Context, "devices", slowly_listed)
+    watching = threading.Thread(target=lambda: (card.watch(ms(2900)), card.watch(ms(3400))))
+    watching.start()
+    assert opening.wait(5)
+    closing = threading.Thread(target=card.close)
+    closing.start()
+    may_open.set()
+    for thread in (watching, closing):
+        thread.join(5)
+        assert not thread.is_alive()
+    assert card.devices == []
+    assert contexts
+    assert not any(context.is_open for context in contexts)

@@ -5,6 +5,7 @@ interpreter is busy (measured 95 to 908 ms). Its C functions take any function p
 the longest stall was 13 ms. The version is pinned for that reason.
 """
 
+import weakref
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -50,16 +51,17 @@ class Context:
         self._config = lib.ma_context_config_init()
         self._name = ffi.new("char[]", b"Raccall")  # how mixers of PulseAudio and PipeWire call us
         self._config.pulse.pApplicationName = self._name
-        context = ffi.new("ma_context *")
+        self._context: Any = ffi.new("ma_context *")
         backends, count = (ffi.NULL, 0) if backend is None else (ffi.new("ma_backend[]", [backend.value]), 1)
-        result = lib.ma_context_init(backends, count, ffi.addressof(self._config), context)
-        self._context: Any = context if result == lib.MA_SUCCESS else None
+        if lib.ma_context_init(backends, count, ffi.addressof(self._config), self._context) != lib.MA_SUCCESS:
+            raise _no_sound_system()
+        self._opened: list[Any] = []
+        # Not __del__: of a cycle's members it would be called in any order, and a device must go before its context.
+        self._finish = weakref.finalize(self, _uninit, self._context, self._opened)
         # Where no sound system answers, miniaudio falls back to its null backend; nobody would hear anything.
-        fell_back = self._context is not None and context.backend == lib.ma_backend_null and backend is not Backend.NULL
-        if fell_back:
+        if self._context.backend == lib.ma_backend_null and backend is not Backend.NULL:
             self.close()
-        if self._context is None:
-            raise InputError("no_sound_system", "This machine has no sound system that Raccall can use.")
+            raise _no_sound_system()
 
     def devices(self) -> list[tuple[Device, Any]]:
         """Every device with its id (a `ma_device_id *`), as of now."""
@@ -89,15 +91,34 @@ class Context:
         rates = [int(native.sampleRate) for native in formats]
         return max(rates) if rates and all(rates) else None
 
-    def close(self) -> None:
-        """Close the connection. Closing again does nothing."""
-        if self._context is not None:
-            lib.ma_context_uninit(self._context)
-            self._context = None
+    def start(self, config: Any) -> int:
+        """Open a device of this `ma_device_config` and let it call; it is closed with the context. A `ma_result`."""
+        device = ffi.new("ma_device *")
+        result = lib.ma_device_init(self._context, ffi.addressof(config), device)
+        if result == lib.MA_SUCCESS:
+            self._opened.append(device)
+            result = lib.ma_device_start(device)
+        return int(result)
 
-    def __del__(self) -> None:
-        if hasattr(self, "_context"):
-            self.close()
+    @property
+    def is_open(self) -> bool:
+        """Until it is closed."""
+        return self._finish.alive
+
+    def close(self) -> None:
+        """Stop what calls, then close the connection. Closing again does nothing, from another thread too."""
+        self._finish()
+
+
+def _no_sound_system() -> InputError:
+    return InputError("no_sound_system", "This machine has no sound system that Raccall can use.")
+
+
+def _uninit(context: Any, devices: list[Any]) -> None:
+    for device in devices:
+        lib.ma_device_stop(device)  # wakes its thread, which else waits for ever for a card that is gone
+        lib.ma_device_uninit(device)
+    lib.ma_context_uninit(context)
 
 
 def own_name(kind: Kind, name: str, taken: set[tuple[Kind, str]]) -> str:
@@ -131,24 +152,11 @@ class Stream:
         side.channels = 1
         side.pDeviceID = ffi.NULL if device_id is None else device_id
         config.dataCallback = ffi.cast(ffi.typeof(config.dataCallback), callback_address)
-        self._device: Any = ffi.new("ma_device *")
-        result = lib.ma_device_init(context._context, ffi.addressof(config), self._device)
-        if result != lib.MA_SUCCESS:
-            self._device = None
-        else:
-            result = lib.ma_device_start(self._device)
+        result = context.start(config)
         if result != lib.MA_SUCCESS:
             self.close()
             raise InputError("device_failed", f"The {kind.value} cannot be opened (miniaudio {result}).")
 
     def close(self) -> None:
         """Stop calling, then let go. Closing again does nothing."""
-        if self._device is not None:
-            lib.ma_device_stop(self._device)  # wakes its thread, which else waits for ever for a card that is gone
-            lib.ma_device_uninit(self._device)
-            self._device = None
         self._context.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_device"):
-            self.close()

@@ -6,6 +6,7 @@ with SoundCard(monotonic_now()) as card:
     card.watch(monotonic_now())     # every 100 ms or so, from a thread that may wait
 """
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -123,6 +124,8 @@ class DeviceChange:
 class SoundCard:
     """A microphone and a speaker on one Sound, whose native callbacks move the samples: Python never holds them up.
 
+    Any thread may call: `watch` may still wait for the system, in a thread that nobody can stop, when the call ends.
+
     microphone, speaker: a name or a part of one, DEFAULT, or None for none.
     backend: `NULL_BACKEND` for a card that only keeps time; None takes the system's.
     now: monotonic.
@@ -142,6 +145,7 @@ class SoundCard:
         self.sound = Sound.device()
         sound = self.sound
         self._ends: list[_End] = []
+        self._changing = threading.Lock()
         try:
             if microphone is not None:
                 address = sound.capture_callback_address
@@ -166,23 +170,26 @@ class SoundCard:
 
         May wait for the system while it opens, so call it from a thread (`asyncio.to_thread`), every 100 ms or so.
         """
-        return [change for end in self._ends if (change := end.watch(now)) is not None]
+        with self._changing:
+            return [change for end in self._ends if (change := end.watch(now)) is not None]
 
     def use(self, kind: Kind, name: str, now: Nanos) -> Device:
         """Change to another microphone or speaker: a name or a part of one, or DEFAULT. Waits for the system.
 
         Raises InputError as the constructor does; then the former one is open, if it still can be.
         """
-        for end in self._ends:
-            if end.kind is kind:
-                return end.use(name, now)
+        with self._changing:
+            for end in self._ends:
+                if end.kind is kind:
+                    return end.use(name, now)
         raise InputError(f"no_{kind.value}", f"This call has no {kind.value} to change.")
 
     def close(self) -> None:
         """Close the devices. Closing again does nothing."""
-        for end in self._ends:
-            end.close()
-        self._ends.clear()
+        with self._changing:
+            for end in self._ends:
+                end.close()
+            self._ends.clear()
 
     def __enter__(self) -> Self:
         return self
