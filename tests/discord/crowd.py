@@ -1,9 +1,7 @@
 """People who speak in the stand-in's channels, and what of it reached the bot: for soaks."""
 
 import asyncio
-import contextlib
 import random
-import struct
 from dataclasses import dataclass, field
 
 import discord
@@ -58,21 +56,8 @@ class Person:
         assert self.voice is not None
         former = self.voice.ws
         await world.move(self.name, channel)
-        asking = asyncio.create_task(self._ask_again())
-        try:
-            await until(lambda: self.voice.ws is not former and self.voice.is_connected())
-        finally:
-            asking.cancel()
+        await until(lambda: self.voice.ws is not former and self.voice.is_connected())
         await self.voice.ws.speak(SPEAKING_MICROPHONE)
-
-    async def _ask_again(self) -> None:
-        """IP discovery, each second: discord.py asks once, and waits for ever if the answer comes while its reading
-        thread changes over. Which of the two is too slow there was not found."""
-        while True:
-            await asyncio.sleep(1)
-            connection = self.voice._connection
-            with contextlib.suppress(OSError):
-                connection.socket.send(struct.pack(">HHI66x", 1, 70, connection.ssrc))
 
     async def speak(self) -> None:
         """The clip once, at the pace of speech."""

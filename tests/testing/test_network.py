@@ -43,6 +43,13 @@ def test_delay_lies_between_its_bounds_and_reorders() -> None:
     assert numbers != sorted(numbers)
 
 
+def test_what_is_carried_is_never_lost_and_takes_the_least_delay() -> None:
+    network = EmulatedNetwork(NetworkConditions(loss=1, delay_ms=10, jitter_ms=30, duplicates=1))
+    network.carry(b"question", ms(5))
+    assert network.receive(ms(14)) == []
+    assert network.receive_with_times(ms(500)) == [(ms(15), b"question")]
+
+
 def test_in_order_means_in_order() -> None:
     numbers = [number for number, _ in run(NetworkConditions(jitter_ms=90, in_order=True))]
     assert numbers == sorted(numbers)

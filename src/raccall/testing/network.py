@@ -93,6 +93,10 @@ class EmulatedNetwork:
             self.duplicated += 1
             self._enqueue(datagram, now + round((delay_ms + 1) * NANOS_PER_MS))
 
+    def carry(self, datagram: bytes, now: Nanos) -> None:
+        """Hand over one that is never lost nor doubled: it arrives after the least delay."""
+        self._enqueue(datagram, now + round(self.conditions.delay_ms * NANOS_PER_MS))
+
     def receive(self, now: Nanos) -> list[bytes]:
         """What has arrived by `now`, in order of arrival."""
         return [datagram for _, datagram in self.receive_with_times(now)]

@@ -16,7 +16,11 @@ DISCOVERY_BYTES = 74
 
 
 class VoiceNetwork(BadNetwork):
-    """Spares IP discovery: discord.py asks once only, and fails when that is lost."""
+    """Spares IP discovery: discord.py asks once only, and fails when that is lost.
+
+    But the answer takes its time. discord.py keeps its socket when it is moved, and has read nothing from it since it
+    was connected: its buffer may be full of voice, and then an answer within microseconds finds no place.
+    """
 
     def _spared(self, datagram: bytes) -> bool:
         return len(datagram) == DISCOVERY_BYTES
