@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "THIRD-PARTY-LICENSES.md"
+RNNOISE = ROOT / "crates/media/src/process/rnnoise/COPYING"
 TEXTS = ("LICENSE*", "LICENCE*", "COPYING*", "NOTICE*", "opus/COPYING", "*/COPYING")
 
 
@@ -41,7 +42,8 @@ def main() -> None:
     lines += ["| work | version | licence |", "|---|---|---|"]
     lines += [f"| {p['name']} | {p['version']} | {p['license']} |" for p in packages]
     lines += ["", "opusic-sys carries libopus 1.6.1 with its neural network weights (BSD-3-Clause, as libopus).", ""]
-    seen: dict[str, list[str]] = {}
+    lines += ["The neural noise suppressor carries RNNoise's model with its weights of 2024 (BSD-3-Clause).", ""]
+    seen: dict[str, list[str]] = {RNNOISE.read_text(encoding="utf-8").strip(): ["RNNoise"]}
     for package in packages:
         for text in texts(package):
             seen.setdefault(text, []).append(package["name"])

@@ -25,3 +25,8 @@ def test_every_locked_crate_in_the_wheel_is_listed() -> None:
     crates = {line.split()[0] for line in tree.splitlines() if line and not line.startswith("raccall-")}
     assert crates
     assert [crate for crate in sorted(crates) if f"| {crate} |" not in listed] == []
+
+
+def test_the_model_of_the_neural_suppressor_is_listed() -> None:
+    listed = (ROOT / "THIRD-PARTY-LICENSES.md").read_text(encoding="utf-8")
+    assert (ROOT / "crates/media/src/process/rnnoise/COPYING").read_text(encoding="utf-8").strip() in listed

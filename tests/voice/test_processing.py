@@ -71,6 +71,24 @@ def test_an_echo_goes_and_the_own_voice_stays() -> None:
     assert active_level(heard[48_000:]) == pytest.approx(active_level(near), rel=0.15)
 
 
+def test_the_neural_suppressor_takes_key_strokes_away_and_leaves_the_voice() -> None:
+    """A voice alone, then with key strokes as loud as it, then these alone: what the older model could not do."""
+    voice = speech("ben_1", -23, 6)
+    voice[4 * 48_000 :] = 0
+    rng = np.random.default_rng(7)
+    keys = np.zeros_like(voice)
+    for start in range(2 * 48_000, len(keys) - 2_000, 9_000):
+        keys[start : start + 900] = 0.2 * rng.standard_normal(900) * np.exp(-np.arange(900) / 150)
+    neural = Processing(echo=False, noise=NoiseSuppression.NEURAL, gain_control=False, high_pass=False)
+    out = run(Processor(neural), voice + keys)
+    out = np.concatenate((out[960:], np.zeros(960, np.float32)))  # it adds 20 ms
+
+    alone, disturbed, left = (slice(48_000 * start, 48_000 * end) for start, end in ((0, 2), (2, 4), (5, 6)))
+    assert np.corrcoef(voice[alone], out[alone])[0, 1] > 0.97
+    assert np.corrcoef(voice[disturbed], out[disturbed])[0, 1] > 0.97
+    assert 20 * np.log10(keys[left].std() / (out[left].std() + 1e-9)) > 40
+
+
 def test_what_is_told_follows_what_is_on() -> None:
     processor, voice = Processor(OFF), speech("anna_1", -20, 2)
     report = processor.report()

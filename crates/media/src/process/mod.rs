@@ -8,7 +8,7 @@
 //!
 //! The order is not a matter of taste: what suppresses noise is not linear, and before the echo canceller it would hide the echo's path
 //! from it; gain control before it would be a path that changes all the time. Signal processing is WebRTC's, in the Rust port `sonora`
-//! (WebRTC M145), whose echo canceller is driven here directly for its settings; and RNNoise, in the port `nnnoiseless`.
+//! (WebRTC M145), whose echo canceller is driven here directly for its settings; and RNNoise's (`rnnoise`).
 //!
 //! Added delay: echo 9 ms, light noise suppression 6 ms more (7 ms alone), neural 20 ms; the rest none.
 
@@ -19,6 +19,7 @@ mod high_pass;
 mod level;
 mod noise;
 mod reference;
+mod rnnoise;
 
 use crate::frame::PULL_SAMPLES;
 use crate::gain::Gain;
@@ -27,7 +28,8 @@ use bands::{Bands, FilterBank};
 use echo::EchoCanceller;
 use high_pass::HighPass;
 use level::LevelControl;
-use noise::{LightSuppressor, NeuralSuppressor};
+use noise::LightSuppressor;
+use rnnoise::RnNoise;
 
 pub use drift::Drift;
 pub use reference::EchoReference;
@@ -47,7 +49,7 @@ pub enum NoiseSuppression {
     Off,
     /// WebRTC's: nearly free, takes the edge off steady noise, keeps every voice.
     Light,
-    /// RNNoise: silences keyboards and dishes, too. Takes some voices for noise where several talk.
+    /// RNNoise: silences keyboards and dishes, too, for many times the CPU. Takes some voices for noise.
     Neural,
 }
 
@@ -89,7 +91,7 @@ pub struct Processor {
     far_bank: FilterBank,
     echo: Option<EchoCanceller>,
     light: Option<LightSuppressor>,
-    neural: Option<NeuralSuppressor>,
+    neural: Option<RnNoise>,
     gain: Gain,
     level: Option<LevelControl>,
     /// `reverse` calls that no `capture` has followed yet.
@@ -139,7 +141,7 @@ impl Processor {
         keep_or_make(&mut self.high_pass, settings.high_pass || settings.echo, make_high_pass);
         keep_or_make(&mut self.echo, settings.echo, EchoCanceller::new);
         keep_or_make(&mut self.light, settings.noise == NoiseSuppression::Light, LightSuppressor::new);
-        keep_or_make(&mut self.neural, settings.noise == NoiseSuppression::Neural, NeuralSuppressor::new);
+        keep_or_make(&mut self.neural, settings.noise == NoiseSuppression::Neural, RnNoise::new);
         keep_or_make(&mut self.level, settings.gain_control, LevelControl::new);
         let (least, most) = MICROPHONE_GAIN_RANGE_DB;
         let gain_db =

@@ -1,12 +1,9 @@
 //! Two ways to suppress noise.
 
-use nnnoiseless::DenoiseState;
 use sonora_ns::config::{NsConfig, SuppressionLevel};
 use sonora_ns::noise_suppressor::NoiseSuppressor;
 
-use super::Samples;
 use super::bands::{BANDS, Bands};
-use crate::frame::PULL_SAMPLES;
 
 /// WebRTC's: a Wiener filter over noise that changes slowly, by 12 dB at most. 18 and 21 dB lower no more of what is not steady, and cost a
 /// voice more (DNSMOS at 5 dB over four noises: 2.13, 2.09, 2.08).
@@ -31,22 +28,5 @@ impl LightSuppressor {
             self.0.process_upper_band(band, number, gain);
         }
         bands.0.iter_mut().for_each(NoiseSuppressor::clamp_frame);
-    }
-}
-
-/// RNNoise: a recurrent network that decides over 22 bands what is voice.
-pub struct NeuralSuppressor(Box<DenoiseState<'static>>);
-
-impl NeuralSuppressor {
-    pub fn new() -> Self {
-        Self(DenoiseState::new())
-    }
-
-    /// Returns how likely it is a voice.
-    pub fn process(&mut self, frame: &mut Samples) -> f32 {
-        let mut clean = [0.0; PULL_SAMPLES];
-        let probability = self.0.process_frame(&mut clean, frame);
-        *frame = clean;
-        probability
     }
 }
