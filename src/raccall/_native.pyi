@@ -597,6 +597,11 @@ class Engine:
     def set_gain_db(self, ssrc: int, gain_db: float) -> None:
         """Of one Source as played here, -60 to +12."""
 
+    def play(self, sound: SharedSound) -> None:
+        """Mix a sound with what the microphone hears, behind all processing, until it ends or the microphone is muted.
+        Of more than eight at once the oldest ends. RuntimeError without a Sound or before `start`; ValueError if it
+        was played already."""
+
     def set_encryption(self, mode: str) -> None:
         """End-to-end: off, either or on (`raccall.voice.engine.Encryption`). ValueError for another."""
 
@@ -617,6 +622,26 @@ class Engine:
 
     def close(self) -> None:
         """End thread, taps and socket; waits for at most one tick (20 ms). Closing again does nothing."""
+
+@final
+class SharedSound:
+    """A sound on its way into the call: filled by a program, two seconds ahead at most, taken by an engine."""
+
+    def __init__(self, *, gain_db: float = 0.0, monitored: bool = False) -> None:
+        """gain_db: -60 to +12. monitored: who plays it hears it, too. ValueError for another gain."""
+    def write(self, samples: NDArray[np.float32]) -> int:
+        """Take as many samples, shape (n, 2), 48 kHz, as there is room for; says how many. ValueError for another
+        shape."""
+    def complete(self) -> None:
+        """Nothing more is written."""
+    def stop(self) -> None:
+        """Fade out within 20 ms."""
+    @property
+    def position_s(self) -> float:
+        """What went out, in seconds of sound."""
+    @property
+    def ended(self) -> str | None:
+        """finished, stopped, muted, or closed (its engine did); None: it goes on."""
 
 # ---- record: a recording's packets ----
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use raccall_e2ee::EpochKeys;
 use raccall_media::{
     Encryption, GateMode, ProcessReport, Processing, Processor, Pushed, ReceiveChain, ReceiveReport, Released,
-    SendChain,
+    SendChain, Share,
 };
 use raccall_wire::Nanos;
 use raccall_wire::discovery::parse_response;
@@ -22,6 +22,7 @@ use crate::clock;
 use crate::link::Link;
 use crate::path::Route;
 use crate::priority;
+use crate::share::{End, Player, SharedSound};
 use crate::socket::Receiver;
 use crate::sound::{CAPTURE_FRAME, LentEnd, PLAYBACK_FRAME, SoundEnd};
 use crate::tap::TapWriter;
@@ -50,6 +51,9 @@ const SILENCE: Nanos = 80 * NANOS_PER_MS;
 /// Packets that tell how a silent talker's room sounds come in shorter runs, each 400 ms. They end by themselves.
 const TALK: Nanos = 100 * NANOS_PER_MS;
 
+/// A microphone that gave nothing for so long does not clock what is shared: it was unplugged, or there is none.
+const NO_MICROPHONE: Nanos = 100 * NANOS_PER_MS;
+
 /// What other threads ask for; taken at the next tick.
 pub enum Command {
     SetMuted(bool),
@@ -63,6 +67,11 @@ pub enum Command {
     SetGateMode(GateMode),
     /// The key of push-to-talk.
     SetPressed(bool),
+    /// Mix a sound with what the microphone hears. `share` comes with the first.
+    Play {
+        sound: SharedSound,
+        share: Option<Box<Share>>,
+    },
     Rekey {
         mode: Mode,
         key: [u8; 32],
@@ -154,6 +163,7 @@ pub fn run(call: Call, mut receiver: Receiver, mut tunnel: Option<Receiver>) {
 struct Thread {
     call: Call,
     processor: Processor,
+    player: Player,
     next_tick: Nanos,
     next_speech: Nanos,
     next_batch: Nanos,
@@ -173,6 +183,7 @@ impl Thread {
         Self {
             call,
             processor: Processor::default(),
+            player: Player::default(),
             next_tick: now,
             next_speech: now,
             next_batch: now,
@@ -193,6 +204,16 @@ impl Thread {
                 Command::SetMuted(muted) => {
                     self.call.muted = muted;
                     self.call.send.set_muted(muted);
+                    if muted {
+                        self.player.stop_all(End::Muted);
+                    }
+                }
+                Command::Play { sound, share } => {
+                    share.into_iter().for_each(|share| self.call.send.set_share(share));
+                    self.player.add(sound);
+                    if self.call.muted {
+                        self.player.stop_all(End::Muted);
+                    }
                 }
                 Command::SetDeafened(deafened) => self.deafened = deafened,
                 Command::SetProcessing(processing) => self.processor.set(&processing),
@@ -330,9 +351,10 @@ impl Thread {
     }
 
     fn play(&mut self, now: Nanos) {
-        let (receive, deafened) = (&mut self.call.receive, self.deafened);
+        let (receive, player, deafened) = (&mut self.call.receive, &mut self.player, self.deafened);
         let mut hear = |frame: &mut [f32; PLAYBACK_FRAME]| {
             receive.pull(now, frame);
+            player.monitor(frame);
             if deafened {
                 frame.fill(0.0);
             }
@@ -350,7 +372,8 @@ impl Thread {
 
     fn speak(&mut self, now: Nanos) {
         let Call { sound, send, link, .. } = &mut self.call;
-        let processor = &mut self.processor;
+        let (processor, player) = (&mut self.processor, &mut self.player);
+        let first = &mut self.stats.first_sent;
         let mut frame = [0.0; CAPTURE_FRAME];
         match sound.as_deref_mut() {
             None => {}
@@ -367,7 +390,12 @@ impl Thread {
                         processor.reverse(&far);
                         processor.capture(half);
                     }
-                    send_frame(send, link, &frame, now, &mut self.stats.first_sent);
+                    send_frame(send, link, player, &frame, now, first);
+                    self.next_speech = now + NO_MICROPHONE;
+                }
+                if player.is_playing() && is_due(&mut self.next_speech, now, 2 * SOUND_TICK) {
+                    send.catch_up(now);
+                    send_frame(send, link, player, &[0.0; CAPTURE_FRAME], now, first);
                 }
             }
             Some(SoundEnd::Clocked(clocked)) => {
@@ -382,7 +410,7 @@ impl Thread {
                 if is_mono {
                     frame.as_chunks_mut::<PLAYBACK_FRAME>().0.iter_mut().for_each(|half| processor.capture(half));
                 }
-                send_frame(send, link, frame, now, &mut self.stats.first_sent);
+                send_frame(send, link, player, frame, now, first);
             }
         }
     }
@@ -437,8 +465,19 @@ fn is_due(next: &mut Nanos, now: Nanos, interval: Nanos) -> bool {
     due
 }
 
-fn send_frame(send: &mut SendChain, link: &mut Link, frame: &[f32], now: Nanos, first: &mut Option<Nanos>) {
-    let mut datagram = send.push(frame, now);
+fn send_frame(
+    send: &mut SendChain,
+    link: &mut Link,
+    player: &mut Player,
+    frame: &[f32],
+    now: Nanos,
+    first: &mut Option<Nanos>,
+) {
+    let shared = if send.may_share() { player.pull() } else { None };
+    let mut datagram = match shared {
+        Some(shared) => send.push_shared(frame, shared, now),
+        None => send.push(frame, now),
+    };
     loop {
         if datagram.is_some_and(|datagram| link.send(datagram)) {
             first.get_or_insert_with(clock::monotonic_now);

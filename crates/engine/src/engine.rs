@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use raccall_media::{Encryption, MediaError, ReceiveChain, ReceiveConfig, SendChain, SendConfig};
+use raccall_media::{Encryption, MediaError, ReceiveChain, ReceiveConfig, SendChain, SendConfig, Share};
 use raccall_wire::transport::Mode;
 use rtrb::{Producer, RingBuffer};
 
@@ -17,6 +17,7 @@ use crate::clock;
 use crate::discovery;
 use crate::link::Link;
 use crate::path::Route;
+use crate::share::SharedSound;
 use crate::socket;
 use crate::sound::LentEnd;
 use crate::tap::{TapReader, TapWriter, tap};
@@ -43,6 +44,7 @@ pub enum EngineError {
     AlreadyStarted,
     NotStarted,
     NoTunnel,
+    OnlyListens,
     Media(MediaError),
     Io(io::Error),
 }
@@ -53,6 +55,7 @@ impl std::fmt::Display for EngineError {
             Self::Closed => f.write_str("the engine is closed"),
             Self::AlreadyStarted => f.write_str("the engine is running already; discover and start come once, before"),
             Self::NotStarted => f.write_str("too much is asked of an engine that is not started yet"),
+            Self::OnlyListens => f.write_str("an engine without a sound sends none"),
             Self::NoTunnel => f.write_str("no tunnel was opened"),
             Self::Media(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
@@ -125,8 +128,20 @@ impl Session {
 
 enum State {
     Open { socket: UdpSocket, tunnel: Option<UdpSocket>, route: Route, taps: Vec<TapWriter>, early: Vec<Command> },
-    Running { commands: Producer<Command>, thread: JoinHandle<()> },
+    Running { commands: Producer<Command>, thread: JoinHandle<()>, share: Sharing },
     Closed,
+}
+
+/// Whether the thread has what it takes to share sound.
+enum Sharing {
+    /// It only listens.
+    Never,
+    NotYet {
+        channels: usize,
+        complexity: u8,
+        expected_loss_pct: u8,
+    },
+    Ready,
 }
 
 pub struct Engine {
@@ -209,6 +224,11 @@ impl Engine {
             State::Closed => return Err(EngineError::Closed),
         }
         let channels = sound.as_ref().map_or(1, |sound| sound.channels());
+        let Session { complexity, expected_loss_pct, .. } = session;
+        let share = match sound {
+            None => Sharing::Never,
+            Some(_) => Sharing::NotYet { channels, complexity, expected_loss_pct },
+        };
         let mut send = SendChain::new(session.send_config(channels))?;
         send.set_encryption(session.encryption);
         let mut receive = ReceiveChain::new(session.receive_config());
@@ -237,7 +257,7 @@ impl Engine {
         let thread = thread::Builder::new()
             .name("raccall-engine".into())
             .spawn(move || call::run(call, receiver, tunnel_receiver))?;
-        *state = State::Running { commands, thread };
+        *state = State::Running { commands, thread, share };
         Ok(())
     }
 
@@ -268,6 +288,24 @@ impl Engine {
         }
     }
 
+    /// Plays a sound into the call. The first one brings an encoder, made here, where nobody waits for it.
+    pub fn play(&self, sound: SharedSound) -> Result<(), EngineError> {
+        let share = match &mut *self.state() {
+            State::Running { share, .. } => match share {
+                Sharing::Never => return Err(EngineError::OnlyListens),
+                Sharing::NotYet { channels, complexity, expected_loss_pct } => {
+                    let made = Share::new(*channels, *complexity, *expected_loss_pct)?;
+                    *share = Sharing::Ready;
+                    Some(Box::new(made))
+                }
+                Sharing::Ready => None,
+            },
+            State::Open { .. } => return Err(EngineError::NotStarted),
+            State::Closed => return Err(EngineError::Closed),
+        };
+        self.command(Command::Play { sound, share })
+    }
+
     /// At most 100 ms old; after `close`, final.
     pub fn stats(&self) -> Stats {
         self.published.lock().expect("never poisoned").clone()
@@ -277,7 +315,7 @@ impl Engine {
     pub fn close(&self) {
         self.closing.store(true, Relaxed);
         let closed = std::mem::replace(&mut *self.state(), State::Closed);
-        if let State::Running { mut commands, thread } = closed {
+        if let State::Running { mut commands, thread, .. } = closed {
             push(&mut commands, Command::Close);
             thread.join().expect("the engine thread does not panic");
         }

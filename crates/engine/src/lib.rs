@@ -13,6 +13,7 @@ mod engine;
 mod link;
 mod path;
 mod priority;
+pub mod share;
 mod socket;
 pub mod sound;
 pub mod tap;

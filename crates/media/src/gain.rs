@@ -44,6 +44,11 @@ impl Gain {
         self.step = (factor - self.now) / self.ramp_samples as f32;
     }
 
+    /// Goes there without a ramp, where nothing is heard of it.
+    pub fn jump(&mut self, factor: f32) {
+        (self.now, self.target, self.ramp_left) = (factor, factor, 0);
+    }
+
     /// Jumps to silence, so that what comes next is faded in.
     pub fn start_from_silence(&mut self) {
         self.now = 0.0;
@@ -53,6 +58,11 @@ impl Gain {
     /// Whether it is not yet where it was sent.
     pub fn is_moving(&self) -> bool {
         self.ramp_left > 0
+    }
+
+    /// Whether it has come down to nothing.
+    pub fn is_silent(&self) -> bool {
+        self.now == 0.0 && self.ramp_left == 0
     }
 
     pub fn apply(&mut self, samples: &mut [f32]) {

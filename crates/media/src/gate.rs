@@ -97,6 +97,10 @@ impl Gate {
         self.mode = mode;
     }
 
+    pub fn mode(&self) -> GateMode {
+        self.mode
+    }
+
     /// The key of push-to-talk.
     pub fn set_pressed(&mut self, pressed: bool) {
         self.pressed = pressed;

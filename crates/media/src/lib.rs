@@ -25,6 +25,7 @@ mod receive;
 mod reception;
 mod report;
 mod send;
+mod share;
 mod silence;
 mod stretch;
 mod voice;
@@ -43,4 +44,5 @@ pub use process::{
 pub use receive::{MAX_KEPT_SOURCES, MAX_SOURCES, Pushed, ReceiveChain, ReceiveConfig, Released};
 pub use report::{LinkReport, QueueReport, ReceiveReport, Refusal, Refusals, SourceReport, link_report, ntp_of};
 pub use send::{MediaError, SendChain, SendConfig};
+pub use share::{SHARED_CHANNELS, SHARED_SAMPLES, Share};
 pub use stretch::LONGEST_PERIOD;

@@ -115,6 +115,15 @@ impl Rate {
         self.choose();
     }
 
+    /// Another most, from now on. On a link that was never full all of it may be used at once, as at the beginning of a call.
+    pub fn set_most_bps(&mut self, most_bps: i32) {
+        let was_free = self.capacity_bps.is_none() && self.budget_bps >= self.most_budget_bps();
+        self.most_bps = most_bps;
+        let most_budget_bps = self.most_budget_bps();
+        self.budget_bps = if was_free { most_budget_bps } else { self.budget_bps.min(most_budget_bps) };
+        self.choose();
+    }
+
     pub fn choice(&self) -> Choice {
         self.choice
     }
@@ -236,6 +245,20 @@ mod tests {
         let arrived_bytes = capacity_bps / 8 / 5 - 2 * IP_UDP_BYTES as u32;
         let queue = QueueReport { standing_ms, arrived_ms: 200.0, arrived_packets: 2, arrived_bytes };
         LinkReport { queue: Some(queue), ..LinkReport::default() }
+    }
+
+    #[test]
+    fn a_link_that_was_never_full_takes_a_new_most_at_once_and_another_one_only_what_it_carries() {
+        let mut rate = Rate::new(32_000, SEAL_BYTES);
+        rate.set_most_bps(128_000);
+        assert_eq!(rate.choice().bitrate_bps, 128_000);
+        rate.set_most_bps(32_000);
+        assert_eq!(rate.choice().bitrate_bps, 32_000);
+        let mut narrow = Rate::new(64_000, SEAL_BYTES);
+        narrow.budget_bps = narrow.wire_bps(20, 20_000.0);
+        narrow.capacity_bps = Some(narrow.budget_bps);
+        narrow.set_most_bps(128_000);
+        assert!((19_000..=21_000).contains(&narrow.choice().bitrate_bps), "{:?}", narrow.choice());
     }
 
     #[test]

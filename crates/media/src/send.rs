@@ -17,6 +17,7 @@ use crate::gate::{Gate, GateMode, Passing};
 use crate::limiter::Limiter;
 use crate::rate::Rate;
 use crate::report::{LinkReport, link_report, ntp_of};
+use crate::share::{SHARED_BPS, SHARED_CHANNELS, SHARED_SAMPLES, SILENCE, Share};
 
 /// More than 20 ms of Opus can be (RFC 6716 section 3.2.1).
 const PAYLOAD_BYTES: usize = 1276;
@@ -81,7 +82,7 @@ impl From<raccall_opus::Error> for MediaError {
     }
 }
 
-/// Gain, limit, encode, encrypt, packet, seal. Owned by one thread and clocked by its caller.
+/// Gain, limit, mix with what is shared, encode, encrypt, packet, seal. Owned by one thread and clocked by its caller.
 pub struct SendChain {
     config: SendConfig,
     cipher: Cipher,
@@ -90,6 +91,9 @@ pub struct SendChain {
     gain: Gain,
     limiter: Limiter,
     gate: Gate,
+    share: Option<Box<Share>>,
+    /// What is shared is being sent, by an encoder of its own.
+    sharing: bool,
     /// Of all channels in 20 ms.
     push_samples: usize,
     captured: Vec<f32>,
@@ -141,11 +145,13 @@ impl SendChain {
             gain: Gain::for_channels(1.0, channels),
             limiter: Limiter::for_channels(channels),
             gate: Gate::new(channels),
+            share: None,
+            sharing: false,
             push_samples: SEND_SAMPLES * channels,
             captured: vec![0.0; SEND_SAMPLES * channels],
             level_db: energy_db(0.0),
             unsent: 0,
-            frame: vec![0.0; MOST_FRAME_SAMPLES * channels],
+            frame: vec![0.0; MOST_FRAME_SAMPLES * SHARED_CHANNELS],
             framed: 0,
             frame_timestamp: config.first_timestamp,
             frame_samples: SEND_SAMPLES * channels,
@@ -188,27 +194,51 @@ impl SendChain {
     /// Takes 20 ms of sound, all channels interleaved. Gives the datagram to send at once, or nothing: the gate is closed, the packet is longer than that and not
     /// full, muted, silent under DTX, held back because it would only wait, or the key's nonces are used up. Then ask for `more`.
     pub fn push(&mut self, frame: &[f32], now: Nanos) -> Option<&[u8]> {
-        assert_eq!(frame.len(), self.push_samples, "a push is 20 ms");
-        let timestamp = self.timestamp;
-        self.timestamp = self.timestamp.wrapping_add(SEND_SAMPLES as u32);
-        self.last_push = now;
-        self.unsent = 0;
+        if self.sharing && self.framed > 0 {
+            return self.push_shared(frame, &SILENCE, now); // a packet holds one kind of sound
+        }
+        self.end_sharing();
+        let timestamp = self.take(frame, now);
         if self.muted {
             self.gate.forget();
             return self.pause(timestamp);
         }
-        self.captured.copy_from_slice(frame);
-        self.gain.apply(&mut self.captured);
-        self.limiter.apply(&mut self.captured);
-        self.level_db = energy_db(energy(&self.captured));
         match self.gate.push(&self.captured) {
-            Passing::Closed => None,
-            Passing::Closing => self.pause(timestamp),
+            Passing::Closed | Passing::Closing => self.pause(timestamp),
             Passing::Open(frames) => {
                 self.unsent = frames;
                 self.more(now)
             }
         }
+    }
+
+    /// The same, mixed with 20 ms of what is shared, which is sent whatever gate and mute say of the microphone. Only while `may_share`.
+    pub fn push_shared(&mut self, frame: &[f32], shared: &[f32; SHARED_SAMPLES], now: Nanos) -> Option<&[u8]> {
+        self.begin_sharing();
+        let timestamp = self.take(frame, now);
+        let is_heard = if self.muted {
+            self.gate.forget();
+            false
+        } else {
+            self.gate.push(&self.captured);
+            self.is_open()
+        };
+        self.begin_packet(timestamp, SHARED_SAMPLES);
+        let share = self.share.as_mut().expect("who may share brought it");
+        let mixed = share.mix(&mut self.captured, is_heard, shared);
+        self.frame[self.framed..self.framed + SHARED_SAMPLES].copy_from_slice(mixed);
+        self.framed += SHARED_SAMPLES;
+        self.finish_packet(now)
+    }
+
+    /// Brings what it takes to share; the first one stays.
+    pub fn set_share(&mut self, share: Box<Share>) {
+        self.share.get_or_insert(share);
+    }
+
+    /// Whether `push_shared` may come next: not in the middle of a packet of speech.
+    pub fn may_share(&self) -> bool {
+        self.share.is_some() && (self.sharing || self.framed == 0)
     }
 
     /// Whether `more` has to be asked: the gate has opened, and what was said just before it did goes out, too.
@@ -221,30 +251,11 @@ impl SendChain {
         if self.unsent == 0 {
             return None;
         }
-        if self.framed == 0 {
-            self.frame_timestamp = self.timestamp.wrapping_sub((self.unsent * SEND_SAMPLES) as u32);
-            self.frame_samples = self.rate.choice().frame_ms / 20 * self.push_samples;
-        }
+        self.begin_packet(self.timestamp.wrapping_sub((self.unsent * SEND_SAMPLES) as u32), self.push_samples);
         self.unsent -= 1;
         self.frame[self.framed..self.framed + self.push_samples].copy_from_slice(self.gate.frame(self.unsent));
         self.framed += self.push_samples;
-        if self.framed < self.frame_samples {
-            return None;
-        }
-        self.framed = 0;
-        if self.rate.holds(now) {
-            self.held_frames += (self.frame_samples / self.push_samples) as u64;
-            self.paused = true;
-            return None;
-        }
-        let whole = &self.frame[..self.frame_samples];
-        let length = self.encoder.encode_f32(whole, &mut self.payload).expect("a packet fits into 1276 bytes");
-        let silent = length <= 2;
-        if silent && self.paused {
-            return None;
-        }
-        let level_db = energy_db(energy(whole));
-        self.send(length, self.frame_timestamp, level_db, silent)
+        self.finish_packet(now)
     }
 
     /// When it is open. Anyone is heard always at first.
@@ -257,14 +268,14 @@ impl SendChain {
         self.gate.set_pressed(pressed);
     }
 
-    /// Whether what is captured is sent.
+    /// Whether what is captured is sent. While something is shared no voice has to open the gate; a key still does.
     pub fn is_open(&self) -> bool {
-        !self.muted && self.gate.is_open()
+        !self.muted && (self.gate.is_open() || (self.sharing && self.gate.mode() != GateMode::PushToTalk))
     }
 
-    /// Of the newest 20 ms, sent or not, with gain; -127 while muted.
+    /// Of the newest 20 ms captured, with gain, sent or not: who is muted may want to know that they talk.
     pub fn level_db(&self) -> f32 {
-        if self.muted { energy_db(0.0) } else { self.level_db }
+        self.level_db
     }
 
     /// A new key, or mode, from the next datagram on. Told twice, the same key must not repeat a nonce.
@@ -332,7 +343,10 @@ impl SendChain {
             .expected_loss_pct
             .clamp(f32::from(self.config.expected_loss_pct).min(MAX_EXPECTED_LOSS_PCT), MAX_EXPECTED_LOSS_PCT);
         self.encoder.set_expected_loss(expected_pct.round() as u8).expect("0 to 100");
-        self.encoder.set_bitrate(self.rate.choice().bitrate_bps).expect("between the least and the configured one");
+        if let Some(share) = &mut self.share {
+            share.encoder.set_expected_loss(expected_pct.round() as u8).expect("0 to 100");
+        }
+        self.follow_rate();
     }
 
     /// A sealed sender report about us, followed by receiver reports with `blocks`. Nothing if the key's nonces are used up, or if the mode
@@ -378,6 +392,81 @@ impl SendChain {
     /// Frames of 20 ms that were not sent because they would only have waited.
     pub fn held_frames(&self) -> u64 {
         self.held_frames
+    }
+
+    /// Counts 20 ms on and prepares what was captured. Returns the timestamp of its beginning.
+    fn take(&mut self, frame: &[f32], now: Nanos) -> u32 {
+        assert_eq!(frame.len(), self.push_samples, "a push is 20 ms");
+        let timestamp = self.timestamp;
+        self.timestamp = timestamp.wrapping_add(SEND_SAMPLES as u32);
+        self.last_push = now;
+        self.unsent = 0;
+        self.captured.copy_from_slice(frame);
+        self.gain.apply(&mut self.captured);
+        self.limiter.apply(&mut self.captured);
+        self.level_db = energy_db(energy(&self.captured));
+        timestamp
+    }
+
+    fn begin_sharing(&mut self) {
+        if self.sharing {
+            return;
+        }
+        assert!(self.may_share(), "only between two packets");
+        self.sharing = true;
+        let share = self.share.as_mut().expect("it may share");
+        share.begin(self.gate.is_open());
+        self.rate.set_most_bps(SHARED_BPS.max(self.config.bitrate_bps));
+        self.follow_rate();
+    }
+
+    /// What the microphone heard meanwhile was sent: the gate must not send it again when it opens.
+    fn end_sharing(&mut self) {
+        if !self.sharing {
+            return;
+        }
+        self.sharing = false;
+        self.gate.forget();
+        self.encoder.reset().expect("takes no argument");
+        self.rate.set_most_bps(self.config.bitrate_bps);
+        self.follow_rate();
+    }
+
+    fn follow_rate(&mut self) {
+        let bitrate_bps = self.rate.choice().bitrate_bps;
+        let encoder = in_use(&mut self.encoder, &mut self.share, self.sharing);
+        encoder.set_bitrate(bitrate_bps).expect("between the least and the most");
+    }
+
+    /// `samples`: of all channels in 20 ms.
+    fn begin_packet(&mut self, timestamp: u32, samples: usize) {
+        if self.framed == 0 {
+            self.frame_timestamp = timestamp;
+            self.frame_samples = self.rate.choice().frame_ms / 20 * samples;
+        }
+    }
+
+    /// Its datagram, once it is full.
+    fn finish_packet(&mut self, now: Nanos) -> Option<&[u8]> {
+        if self.framed < self.frame_samples {
+            return None;
+        }
+        self.framed = 0;
+        let frame_20_ms = if self.sharing { SHARED_SAMPLES } else { self.push_samples };
+        if self.rate.holds(now) {
+            self.held_frames += (self.frame_samples / frame_20_ms) as u64;
+            self.paused = true;
+            return None;
+        }
+        let encoder = in_use(&mut self.encoder, &mut self.share, self.sharing);
+        let whole = &self.frame[..self.frame_samples];
+        let length = encoder.encode_f32(whole, &mut self.payload).expect("a packet fits into 1276 bytes");
+        let silent = length <= 2;
+        if silent && self.paused {
+            return None;
+        }
+        let level_db = energy_db(energy(whole));
+        self.send(length, self.frame_timestamp, level_db, silent)
     }
 
     /// Says once that nothing follows.
@@ -440,5 +529,12 @@ impl SendChain {
     fn timestamp_at(&self, now: Nanos) -> u32 {
         let since_push = now.saturating_sub(self.last_push).min(1_000 * NANOS_PER_MS as u64);
         self.timestamp.wrapping_add((since_push * SAMPLES_PER_MS as u64 / NANOS_PER_MS as u64) as u32)
+    }
+}
+
+fn in_use<'a>(speech: &'a mut Encoder, share: &'a mut Option<Box<Share>>, sharing: bool) -> &'a mut Encoder {
+    match share {
+        Some(share) if sharing => &mut share.encoder,
+        _ => speech,
     }
 }

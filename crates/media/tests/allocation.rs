@@ -5,7 +5,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use raccall_e2ee::EpochKeys;
-use raccall_media::{Encryption, PULL_SAMPLES, ReceiveChain, ReceiveConfig, SEND_SAMPLES, SendChain, SendConfig};
+use raccall_media::{
+    Encryption, PULL_SAMPLES, ReceiveChain, ReceiveConfig, SEND_SAMPLES, SHARED_SAMPLES, SendChain, SendConfig, Share,
+};
 use raccall_wire::transport::Mode;
 
 const MS: u64 = 1_000_000;
@@ -53,6 +55,23 @@ fn encrypting_and_decrypting_take_none_either() {
     let keys = |own| Arc::new(EpochKeys::new(1, own, (0..6).map(|user_id| (user_id, [user_id as u8; 16])).collect()));
     let encrypted = taken(Some(&keys), 1, NEVER);
     assert_eq!(encrypted, Taken { pulling: 0, sending: 0, receiving: taken(None, 1, NEVER).receiving });
+}
+
+#[test]
+fn sharing_takes_none_once_it_was_brought() {
+    let mut send = sender(1, 1, 0);
+    send.set_share(Box::new(Share::new(1, 0, 20).unwrap()));
+    let shared = counted(|| {
+        for number in 0..100 {
+            let now = number * 20 * MS;
+            if number / 10 % 2 == 1 {
+                send.push_shared(&[0.2; SEND_SAMPLES], &[0.9; SHARED_SAMPLES], now);
+            } else {
+                send.push(&[0.2; SEND_SAMPLES], now);
+            }
+        }
+    });
+    assert_eq!(shared, 0);
 }
 
 #[derive(Debug, Default, PartialEq)]

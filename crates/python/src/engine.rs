@@ -1,17 +1,18 @@
-//! `Engine`, `PacketTap` and `Sound`.
+//! `Engine`, `PacketTap`, `SharedSound` and `Sound`.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use numpy::{PyArray1, PyReadonlyArrayDyn};
+use numpy::{PyArray1, PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyConnectionError, PyOSError, PyRuntimeError, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use raccall_engine::share::{self, End, Feed, shared_sound};
 use raccall_engine::sound::{self, LentEnd};
 use raccall_engine::tap::TapReader;
 use raccall_engine::{Command, EngineError, Route, Session};
-use raccall_media::{Encryption, GateMode, ReceiveReport, Refusal, SourceReport};
+use raccall_media::{Encryption, GAIN_RANGE_DB, GateMode, ReceiveReport, Refusal, SourceReport};
 use raccall_record::{Batch, Received};
 use raccall_wire::transport::Mode;
 
@@ -22,6 +23,7 @@ use crate::record::batch::PacketBatch;
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()?;
     module.add_class::<PacketTap>()?;
+    module.add_class::<SharedSound>()?;
     module.add_class::<Sound>()
 }
 
@@ -138,6 +140,12 @@ impl Engine {
 
     fn set_pressed(&self, py: Python<'_>, pressed: bool) -> PyResult<()> {
         self.command(py, Command::SetPressed(pressed))
+    }
+
+    fn play(&self, py: Python<'_>, sound: &SharedSound) -> PyResult<()> {
+        let end = sound.end.lock().expect("never poisoned").take();
+        let end = end.ok_or_else(|| PyValueError::new_err("this sound was played already"))?;
+        py.detach(|| self.0.play(end)).map_err(to_python)
     }
 
     fn set_encryption(&self, py: Python<'_>, mode: &str) -> PyResult<()> {
@@ -262,6 +270,52 @@ impl PacketTap {
     #[getter]
     fn dropped(&self, py: Python<'_>) -> u64 {
         py.detach(|| self.0.dropped())
+    }
+}
+
+#[pyclass(frozen)]
+struct SharedSound {
+    feed: Feed,
+    /// Until an engine has it.
+    end: Mutex<Option<share::SharedSound>>,
+}
+
+#[pymethods]
+impl SharedSound {
+    #[new]
+    #[pyo3(signature = (*, gain_db = 0.0, monitored = false))]
+    fn new(gain_db: f32, monitored: bool) -> PyResult<Self> {
+        let (least, most) = GAIN_RANGE_DB;
+        if !(least..=most).contains(&gain_db) {
+            return Err(PyValueError::new_err(format!("a gain is from {least} to {most} dB, not {gain_db}")));
+        }
+        let (feed, end) = shared_sound(gain_db, monitored);
+        Ok(Self { feed, end: Mutex::new(Some(end)) })
+    }
+
+    fn write(&self, samples: PyReadonlyArray2<'_, f32>) -> PyResult<usize> {
+        match (samples.shape(), samples.as_slice()) {
+            ([_, 2], Ok(samples)) => Ok(self.feed.write(samples) / 2),
+            (shape, _) => Err(PyValueError::new_err(format!("samples are (n, 2), in one piece; these are {shape:?}"))),
+        }
+    }
+
+    fn complete(&self) {
+        self.feed.complete();
+    }
+
+    fn stop(&self) {
+        self.feed.stop();
+    }
+
+    #[getter]
+    fn position_s(&self) -> f64 {
+        self.feed.position_s()
+    }
+
+    #[getter]
+    fn ended(&self) -> Option<&'static str> {
+        self.feed.end().map(End::name)
     }
 }
 

@@ -1,6 +1,7 @@
 """Sound files: read whatever people have as float32, mono or stereo, write 48 kHz as it comes."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,27 +38,38 @@ def read_samples(
 
     Raises InputError `unreadable_audio` if there is no such file, it is no sound, is damaged, or holds no sound.
     """
+    return np.concatenate(list(read_blocks(path, sample_rate_hz, keep_stereo=keep_stereo)))
+
+
+def read_blocks(
+    path: str | os.PathLike[str], sample_rate_hz: int = SAMPLE_RATE_HZ, *, keep_stereo: bool = False
+) -> Iterator[Samples]:
+    """The same, about a second at a time: of a file however long only that much is in memory.
+
+    Nothing is opened before the first block is asked for. Raises InputError as `read_samples` does, at any block.
+    """
     path = Path(path)
+    length = 0
     try:
         with path.open("rb") as opened, soundfile.SoundFile(opened) as file:
             channels = 2 if keep_stereo and file.channels == 2 else 1
-            blocks = _blocks(file, channels, sample_rate_hz)
+            for block in _blocks(file, channels, sample_rate_hz):
+                length += len(block)
+                if len(block):
+                    yield block
     except OSError as error:
         raise InputError("unreadable_audio", f"{path} cannot be opened: {_reason(error)}.") from error
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name ending in .raw says nothing of the rate
         reason = "it is no WAV, FLAC or Ogg Opus, or is damaged"
         raise InputError("unreadable_audio", f"{path} cannot be read as sound: {reason}.") from error
-    samples = np.concatenate(blocks)
-    if not len(samples):
+    if not length:
         raise InputError("unreadable_audio", f"{path} holds no sound.")
-    return samples
 
 
-def _blocks(file: soundfile.SoundFile, channels: int, sample_rate_hz: int) -> list[Samples]:
+def _blocks(file: soundfile.SoundFile, channels: int, sample_rate_hz: int) -> Iterator[Samples]:
     convert = None
     if file.samplerate != sample_rate_hz:
         convert = soxr.ResampleStream(file.samplerate, sample_rate_hz, channels, dtype="float32", quality="HQ")
-    blocks = []
     last = False
     while not last:
         frames = file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
@@ -66,8 +78,7 @@ def _blocks(file: soundfile.SoundFile, channels: int, sample_rate_hz: int) -> li
         if channels == 1:
             sound = sound.mean(axis=1, dtype=np.float32)
         block = sound if convert is None else convert.resample_chunk(sound, last=last)
-        blocks.append(np.clip(block, -1.0, 1.0))
-    return blocks
+        yield np.clip(block, -1.0, 1.0)
 
 
 def _reason(error: OSError) -> str:

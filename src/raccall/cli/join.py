@@ -21,6 +21,7 @@ from raccall.cli.devices import show_devices
 from raccall.cli.link_panel import call_summary, link_panel
 from raccall.cli.screen import LossMeter, Screen, status_line
 from raccall.cli.secrecy import Secrecy, lock_words
+from raccall.cli.soundboard import Soundboard, playing_words
 from raccall.cli.terminal.log import LogScreen
 from raccall.cli.terminal.memory import Memory
 from raccall.cli.terminal.view import HELP as DRAWN_HELP
@@ -43,7 +44,7 @@ TAIL_S = 0.3
 """After the last packet of a file: what others said at the same time is still on its way."""
 HELP = (
     "Type a line for everyone; /mute switches the microphone, /record yes|no says if you may be recorded, /verify "
-    "tells who can listen, /stats shows the link, /quit leaves."
+    "tells who can listen, /play FILE plays a sound to everyone, /stop ends it, /stats shows the link, /quit leaves."
 )
 TALK_HELP = "The microphone is off until you press Enter on an empty line; Enter again switches it off."
 
@@ -69,6 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="send the microphone always, while you speak, or while you want to (ptt: Enter switches); default open",
     )
     processing.add_arguments(parser)
+    parser.add_argument(
+        "--sounds",
+        metavar="FOLDER",
+        type=Path,
+        help="sounds that /play knows by name (default: sounds, in your folder)",
+    )
+    parser.add_argument("--no-monitor", action="store_true", help="do not hear yourself what you /play")
     parser.add_argument(
         "--flight-recorder", metavar="FILE", type=Path, help="write the last minute's counters, a JSON object per line"
     )
@@ -161,7 +169,9 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
         consent.after_joining()
         secrecy = Secrecy(session, screen, KnownKeys(default_data_folder() / "known-keys.json"), server)
         secrecy.after_joining()
-        await _take_part(options, session, consent, secrecy, sound, card, writer, screen, memory, stop)
+        sounds = options.sounds or default_data_folder() / "sounds"
+        board = Soundboard(session, screen, sounds, monitor=not options.no_monitor)
+        await _take_part(options, session, consent, secrecy, board, sound, card, writer, screen, memory, stop)
 
 
 async def _take_part(
@@ -169,6 +179,7 @@ async def _take_part(
     session: Session,
     consent: ConsentDialogue,
     secrecy: Secrecy,
+    board: Soundboard,
     sound: Sound,
     card: SoundCard | None,
     writer: SoundWriter | None,
@@ -181,7 +192,7 @@ async def _take_part(
     gate_mode = GateMode(options.mode)
 
     async def answer(line: str) -> bool:
-        return await secrecy.answer(line) or await consent.answer(line)
+        return await secrecy.answer(line) or await board.answer(line) or await consent.answer(line)
 
     showing = _show_events(session, consent, secrecy, screen)
     jobs: list[Coroutine[object, object, object]] = [showing, stop.wait()]
@@ -190,7 +201,7 @@ async def _take_part(
 
         server = parse_link(options.link).authority
         remember = functools.partial(memory.save, _memory_file())
-        view = CallView(session, screen, watch, gate_mode, answer, card, server, memory, remember)
+        view = CallView(session, screen, watch, gate_mode, answer, board, card, server, memory, remember)
         jobs.append(show_app(view))
     else:
         jobs += [_obey_lines(session, answer, watch, gate_mode, screen), _show_status(session, watch, screen)]
@@ -255,9 +266,10 @@ async def _show_status(session: Session, watch: LinkWatch, screen: Screen) -> No
             ]
             loss = meter.look(stats)
             lock = lock_words(session.encryption, session.ghosts)
-            screen.status(
-                status_line(session.room_name, members.values(), talking, stats, loss, muted=session.muted, lock=lock)
+            status = status_line(
+                session.room_name, members.values(), talking, stats, loss, muted=session.muted, lock=lock
             )
+            screen.status(" · ".join(part for part in (playing_words(session), status) if part))
         await asyncio.sleep(STATUS_EVERY_S)
 
 

@@ -18,13 +18,14 @@ import msgspec
 from raccall.client import events
 from raccall.client.events import Event, VoiceServerGiven
 from raccall.client.link import InviteLink, parse_link
+from raccall.client.playback import LOUDEST_DB, QUIETEST_DB, Ended, Playback, Source, open_source
 from raccall.client.session import ControlSession
 from raccall.errors import ConnectionFailed, InputError, RaccallError, RefusedError
 from raccall.units import Ssrc
 from raccall.voice.call import VoiceCall, retry_delay_s
 from raccall.voice.dave.people import user_number
 from raccall.voice.e2ee import DaveError, DaveMember
-from raccall.voice.engine import EngineStats, GateMode, PacketTap, Sound
+from raccall.voice.engine import EngineStats, GateMode, PacketTap, SharedSound, Sound
 from raccall.voice.gateway.client import Next, VoiceIdentity
 from raccall.voice.processing import Processing
 from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
@@ -154,6 +155,7 @@ class Session:
         self._muted = False
         self._hearing = Hearing()
         self._processing: Processing | None = None
+        self._playing: list[Playback] = []
         self._agreed: bool | None = None
         self._in_room = False
         self._closed = False
@@ -311,12 +313,49 @@ class Session:
         if self._wanted is None:
             return
         self._wanted = None
+        for playback in self._playing:
+            playback.stop(Ended.LEFT)
         await self._end_voice()
         self.leave_room()
         await self._carrier.flush()
 
+    async def play(self, source: Source, *, gain_db: float = 0.0, monitor: bool = False) -> Playback:
+        """Play a sound to everyone in the call, beside one's voice; returns when it has begun.
+
+        source: a file (WAV, FLAC, Opus, MP3 and what else libsndfile reads, at any rate and of any length: it is read
+        while it plays), or samples, float32, 48 kHz, (n,) or (n, 2). gain_db: -60 to +12. monitor: hear it oneself.
+        It is sent as music in stereo, untouched by what is done to the microphone, and whatever the gate says of that.
+        Muting ends it. Of more than eight at once the oldest ends.
+        Raises InputError: unreadable file, gain, muted, outside of a call, or in one that only listens.
+        """
+        if not QUIETEST_DB <= gain_db <= LOUDEST_DB:
+            raise InputError("gain_out_of_range", "A volume is from -60 to +12 dB.")
+        self._check_may_play()
+        name, first, following = await asyncio.to_thread(open_source, source)
+        self._check_may_play()  # a moment has passed
+        playback = Playback(name, first, following, gain_db=gain_db, monitored=monitor, hand_over=self._hand_over)
+        self._playing = [*self.playing, playback]
+        return playback
+
+    def _check_may_play(self) -> None:
+        if self._wanted is None:
+            raise InputError("not_in_call", "A sound can be played in a call only.")
+        if self._wanted.settings.sound is None:
+            raise InputError("listen_only", "Who only listens to a call cannot play a sound into it.")
+        if self._muted or self.silenced:
+            raise InputError("muted", "You are muted: switch the microphone on before you play a sound.")
+
+    def _hand_over(self, sound: SharedSound) -> bool:
+        return self._call is not None and self._call.play(sound)
+
+    @property
+    def playing(self) -> tuple[Playback, ...]:
+        """Sounds that play now, the oldest first."""
+        self._playing = [playback for playback in self._playing if not playback.is_over]
+        return tuple(self._playing)
+
     async def set_muted(self, muted: bool) -> None:
-        """Stop or go on sending one's voice, and let the others see it."""
+        """Stop or go on sending one's voice, and let the others see it. What one plays ends."""
         self._muted = muted
         self._apply_mute()
         if self._wanted is not None:
@@ -330,6 +369,9 @@ class Session:
         return own is not None and own.silenced
 
     def _apply_mute(self) -> None:
+        if self._muted or self.silenced:
+            for playback in self._playing:
+                playback.stop(Ended.MUTED)
         if self._call is not None:
             self._call.set_muted(self._muted or self.silenced)
 

@@ -13,7 +13,7 @@ from raccall.voice.dave import handshake as dave
 from raccall.voice.dave.driver import Driver
 from raccall.voice.dave.people import user_number
 from raccall.voice.e2ee import EpochKeys
-from raccall.voice.engine import Engine, EngineStats, GateMode, read_stats
+from raccall.voice.engine import Engine, EngineStats, GateMode, SharedSound, read_stats
 from raccall.voice.events import Event, SourceKnown, VoiceConnected
 from raccall.voice.gateway import client as gateway
 from raccall.voice.gateway.client import Next, VoiceGatewayClient, VoiceIdentity
@@ -141,6 +141,13 @@ class VoiceCall:
         """The key of push-to-talk."""
         if self.engine is not None and self.started:
             self.engine.set_pressed(pressed)
+
+    def play(self, sound: SharedSound) -> bool:
+        """Mix it with what the microphone hears; False if media does not flow (yet, or any more)."""
+        if self.engine is None or not self.started:
+            return False
+        self.engine.play(sound)
+        return True
 
     def expect(self, user_ids: Iterable[int]) -> None:
         """The user is shown these in the room: whoever else is in the call's encryption is a ghost."""

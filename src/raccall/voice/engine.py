@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from raccall._native import Engine, PacketTap, Sound
+from raccall._native import Engine, PacketTap, SharedSound, Sound
 from raccall.units import Nanos, Ssrc
 from raccall.voice.processing import IDLE, ProcessReport
 
@@ -15,6 +15,7 @@ __all__ = [
     "EngineStats",
     "GateMode",
     "PacketTap",
+    "SharedSound",
     "Sound",
     "SourceStats",
     "read_stats",

@@ -10,11 +10,14 @@ import pytest
 from textual.widgets import RichLog, Static
 
 from raccall.audio.devices import NULL_BACKEND, SoundCard
+from raccall.audio.files import SoundWriter
 from raccall.cli.consent import ConsentDialogue
+from raccall.cli.soundboard import Soundboard
 from raccall.cli.terminal import devices
 from raccall.cli.terminal.app import CallApp, PeopleList
 from raccall.cli.terminal.log import LogScreen
 from raccall.cli.terminal.memory import Memory
+from raccall.cli.terminal.sounds import SoundScreen
 from raccall.cli.terminal.view import CallView
 from raccall.client import Session, TextReceived, connect
 from raccall.client.diagnosis import LinkWatch
@@ -55,13 +58,19 @@ async def call(
             await anna.join(sound, gate_mode=gate_mode)
             screen, memory, file = LogScreen(), Memory(), folder / "join.json"
             consent = ConsentDialogue(anna, screen, may_ask=True)
+            board = Soundboard(anna, screen, folder / "sounds")
+
+            async def answer(line: str) -> bool:
+                return await board.answer(line) or await consent.answer(line)
+
             screen.line("You are in lounge as anna.")
             view = CallView(
                 anna,
                 screen,
                 LinkWatch(),
                 gate_mode,
-                consent.answer,
+                answer,
+                board,
                 card,
                 "host:1",
                 memory,
@@ -144,6 +153,29 @@ async def test_the_key_to_talk_switches(tmp_path: Path) -> None:
         await until(it.app, lambda: bool((stats := it.view.session.stats()) and stats.sending))
         await pilot.press("f4")
         await until(it.app, lambda: bool((stats := it.view.session.stats()) and not stats.sending))
+
+
+async def test_a_sound_is_played_by_a_key_and_shown_until_it_ends(tmp_path: Path) -> None:
+    (tmp_path / "sounds").mkdir()
+    for name in ("applause", "[b]drum"):
+        with SoundWriter(tmp_path / "sounds" / f"{name}.wav") as writer:
+            writer.write(SPEECH[: 48_000 * 20])
+    async with call(tmp_path) as it, it.app.run_test(size=(80, 24)) as pilot:
+
+        def is_open() -> bool:
+            return isinstance(it.app.screen, SoundScreen)
+
+        await pilot.press("f7")
+        await until(it.app, is_open)
+        await pilot.press("1")
+        await until(it.app, lambda: "♪ [b]drum 0:0" in it.text("#own"))
+        for closing in ("f7", "escape"):
+            await pilot.press("f7")
+            await until(it.app, is_open)
+            await pilot.press(closing)
+            await until(it.app, lambda: not is_open())
+        await pilot.press(*"/stop", "enter")
+        await until(it.app, lambda: "♪ [b]drum was stopped." in it.log() and "♪" not in it.text("#own"))
 
 
 async def test_devices_are_listed_and_one_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, OptionList, RichLog, Static
 from textual.widgets.option_list import Option
 
@@ -27,9 +28,11 @@ from raccall.audio.devices import Kind, SoundCard
 from raccall.cli.link_panel import link_panel
 from raccall.cli.screen import mouth_to_ear_ms, printable
 from raccall.cli.secrecy import lock_words
+from raccall.cli.soundboard import playing_words
 from raccall.cli.terminal.devices import DeviceScreen
 from raccall.cli.terminal.hints import Hints, canceller_hint
 from raccall.cli.terminal.people import Person, meter, people_of, row_of
+from raccall.cli.terminal.sounds import SoundScreen
 from raccall.cli.terminal.view import HELP, CallView
 from raccall.clock import monotonic_now
 from raccall.errors import InputError, RaccallError
@@ -108,6 +111,7 @@ class CallApp(App[None]):
         Binding("f4", "talk", "Talk", priority=True),
         Binding("f5", "link", "Link", priority=True),
         Binding("f6", "devices", "Devices", priority=True),
+        Binding("f7", "sounds", "Sounds", priority=True),
         Binding("ctrl+q", "quit", "Leave", priority=True),
         Binding("ctrl+c", "quit", show=False, priority=True),
     ]
@@ -194,6 +198,8 @@ class CallApp(App[None]):
         line.append("microphone ")
         line.append(meter(stats.input_level_db), "dim" if session.muted else "green")
         line.append(f" {state}", style)
+        if words := playing_words(session):
+            line.append(f" · {words}", "bold cyan")
         if session.deafened:
             line.append(" · you hear nobody", "bold red")
         up = "?" if stats.uplink_loss_pct is None else f"{stats.uplink_loss_pct:.0f}"
@@ -269,10 +275,30 @@ class CallApp(App[None]):
         self.look()
 
     def action_devices(self) -> None:
+        if self._close_list():
+            return
         if self._view.card is None:
             self._view.screen.line("This call uses sound files, no devices.")
         else:
             self._choose_devices(self._view.card)
+
+    def action_sounds(self) -> None:
+        if not self._close_list():
+            self._choose_sound()
+
+    def _close_list(self) -> bool:
+        """The key that opened a list closes it, and so does the other one."""
+        is_open = isinstance(self.screen, ModalScreen)
+        if is_open:
+            self.screen.dismiss(None)
+        return is_open
+
+    @work(exclusive=True)
+    async def _choose_sound(self) -> None:
+        board = self._view.board
+        chosen = await self.push_screen_wait(SoundScreen(await asyncio.to_thread(board.sounds), board.folder))
+        if chosen is not None:
+            await board.play(chosen)
 
     @work(exclusive=True)
     async def _choose_devices(self, card: SoundCard) -> None:

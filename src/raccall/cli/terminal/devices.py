@@ -34,7 +34,7 @@ class DeviceScreen(ModalScreen[Chosen | None]):
     #devices { width: 70; max-width: 95%; height: auto; max-height: 90%; border: round $primary; background: $surface; }
     #devices OptionList { height: auto; max-height: 16; border: none; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f6", "dismiss(None)", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Back")]
 
     def __init__(self, in_use: Sequence[Device]) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class DeviceScreen(ModalScreen[Chosen | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="devices"):
             yield Static("Asking the system ...", id="state", markup=False)
-            yield OptionList()
+            yield OptionList(markup=False)
 
     async def on_mount(self) -> None:
         state, options = self.query_one("#state", Static), self.query_one(OptionList)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from raccall.audio.devices import SoundCard
+from raccall.cli.soundboard import Soundboard
 from raccall.cli.terminal.log import LogScreen
 from raccall.cli.terminal.memory import Memory
 from raccall.client import Session
@@ -12,8 +13,8 @@ from raccall.voice.engine import GateMode
 
 HELP = (
     "Type a line for everyone. F2: microphone on or off. F3: hear nobody. F4: talk, with --mode ptt. F5: the link. "
-    "F6: devices. Tab, then + or -: how loud you hear somebody, 0: as they are. /record yes|no: may you be recorded? "
-    "/verify: who can listen. Ctrl-Q: leave. F1: this."
+    "F6: devices. F7: play a sound, or /play FILE and /stop. Tab, then + or -: how loud you hear somebody, 0: as they "
+    "are. /record yes|no: may you be recorded? /verify: who can listen. Ctrl-Q: leave. F1: this."
 )
 
 
@@ -26,7 +27,8 @@ class CallView:
     watch: LinkWatch
     gate_mode: GateMode
     answer: Callable[[str], Awaitable[bool]]
-    """Takes a typed line that is about consent; False: it was not."""
+    """Takes a typed line that is about consent, encryption or sounds; False: it was not."""
+    board: Soundboard
     card: SoundCard | None
     server: str
     """host:port, for what is remembered of its people."""
