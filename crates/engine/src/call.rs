@@ -2,9 +2,9 @@
 //!
 //! The thread sleeps until the next tick (10 ms with sound, 20 ms without), reads what came, then plays, speaks and
 //! reports. A clocked Sound is exact: its ticks and the packets between them are taken in the order of their times, so
-//! a thread that was held up plays what it would have played in time, and only says so in `playback_gaps`. With a
-//! sound card a missed tick is skipped: the card took its samples from the ring meanwhile, and what it did not find
-//! there is gone.
+//! a thread that was held up plays what it would have played in time, and only says so in `playback_gaps`. A sound card
+//! wakes the thread: when it has captured a packet's sound, and when it has made room for more to play. A missed tick is
+//! skipped: the card took its samples from the ring meanwhile, and what it did not find there is gone.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +18,7 @@ use raccall_wire::discovery::parse_response;
 use raccall_wire::transport::Mode;
 use rtrb::Consumer;
 
+use crate::bell;
 use crate::clock;
 use crate::link::Link;
 use crate::path::Route;
@@ -30,6 +31,9 @@ use crate::tap::TapWriter;
 const NANOS_PER_MS: Nanos = 1_000_000;
 const SOUND_TICK: Nanos = 10 * NANOS_PER_MS;
 const LISTEN_TICK: Nanos = 20 * NANOS_PER_MS;
+/// A card that has woken us does so again, mostly before that; much later it has run dry.
+const CARD_PATIENCE: Nanos = 15 * NANOS_PER_MS;
+const CARD_LATE: Nanos = 15 * NANOS_PER_MS;
 const BATCH_INTERVAL: Nanos = 20 * NANOS_PER_MS;
 const REPORT_INTERVAL: Nanos = 1000 * NANOS_PER_MS;
 /// After a change of the route, or of the address, a few reports come faster: the relay trusts a new address from the
@@ -147,6 +151,9 @@ pub struct Call {
 /// `tunnel`: where the tunnel's datagrams come from, if there is one.
 pub fn run(call: Call, mut receiver: Receiver, mut tunnel: Option<Receiver>) {
     priority::raise();
+    if let Some(SoundEnd::Device(device)) = call.sound.as_deref() {
+        device.answer();
+    }
     let mut thread = Thread::new(call, clock::monotonic_now());
     while thread.take_commands() {
         receiver.receive_until(thread.next_tick, |datagram, arrival| thread.receive(Route::Udp, datagram, arrival));
@@ -259,6 +266,10 @@ impl Thread {
         matches!(self.call.sound.as_deref(), Some(SoundEnd::Clocked(_)))
     }
 
+    fn has_card(&self) -> bool {
+        matches!(self.call.sound.as_deref(), Some(SoundEnd::Device(_)))
+    }
+
     fn receive(&mut self, by: Route, datagram: &[u8], arrival: Nanos) {
         if parse_response(datagram).is_some_and(|(ssrc, _)| ssrc == self.call.ssrc) {
             return self.call.link.answered(by, arrival);
@@ -298,7 +309,11 @@ impl Thread {
         if self.is_clocked() && late < LOST {
             self.late_ticks += u64::from(late > LATE);
             self.tick_until(now);
-        } else {
+        } else if bell::IS_HEARD && self.has_card() {
+            self.late_ticks += u64::from(late > CARD_LATE);
+            self.tick(now);
+            self.next_tick = now + CARD_PATIENCE;
+        } else if now >= self.next_tick {
             self.late_ticks += u64::from(self.is_clocked() || late > LATE);
             self.tick(now);
             let tick = if self.call.sound.is_some() { SOUND_TICK } else { LISTEN_TICK };
@@ -352,7 +367,7 @@ impl Thread {
 
     fn play(&mut self, now: Nanos) {
         let (receive, player, deafened) = (&mut self.call.receive, &mut self.player, self.deafened);
-        let mut hear = |frame: &mut [f32; PLAYBACK_FRAME]| {
+        let mut hear = |now, frame: &mut [f32; PLAYBACK_FRAME]| {
             receive.pull(now, frame);
             player.monitor(frame);
             if deafened {
@@ -361,10 +376,10 @@ impl Thread {
         };
         match self.call.sound.as_deref_mut() {
             None => {}
-            Some(SoundEnd::Device(device)) => device.play(hear),
+            Some(SoundEnd::Device(device)) => device.play(now, hear),
             Some(SoundEnd::Clocked(clocked)) => {
                 let mut frame = [0.0; PLAYBACK_FRAME];
-                hear(&mut frame);
+                hear(now, &mut frame);
                 clocked.play(&frame);
             }
         }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, TryLockError};
 use rtrb::{Consumer, Producer};
 
 use crate::clock::monotonic_now;
-use crate::sound::DeviceState;
+use crate::sound::{CAPTURE_FRAME, DeviceState, RING_SAMPLES};
 
 /// `void (*)(ma_device*, void* output, const void* input, ma_uint32 frames)`. Buffers are float32, one channel.
 pub type DataCallback = extern "C" fn(*mut c_void, *mut c_void, *const c_void, u32);
@@ -122,6 +122,9 @@ extern "C" fn capture<const SLOT: usize>(
         end.state.captured.strike(input.len(), monotonic_now());
         let fits = end.ring.slots().min(input.len());
         end.ring.push_entire_slice(&input[..fits]).expect("as many as fit");
+        if RING_SAMPLES - end.ring.slots() >= CAPTURE_FRAME {
+            end.state.bell.ring();
+        }
         if fits < input.len() {
             end.state.capture_overruns.fetch_add(1, Relaxed);
         }
@@ -150,9 +153,11 @@ extern "C" fn playback<const SLOT: usize>(
         let kept = end.sounding.slots().min(output.len());
         end.sounding.push_entire_slice(&output[..kept]).expect("as many as fit");
         end.state.played.strike(output.len(), monotonic_now());
+        end.state.bell.ring();
         // A card that asks for more than ever before could not be prepared for: how it starts, not a gap.
-        if ready < output.len() && end.state.playing.load(Relaxed) && output.len() <= longest {
-            end.state.playback_gaps.fetch_add(1, Relaxed);
+        if end.state.playing.load(Relaxed) && output.len() <= longest {
+            end.state.least_left.fetch_min(end.ring.slots(), Relaxed);
+            end.state.playback_gaps.fetch_add(u64::from(ready < output.len()), Relaxed);
         }
     });
     if !open {

@@ -4,6 +4,7 @@
 //! client.
 
 mod beat;
+mod bell;
 mod call;
 mod callback;
 mod clock;
@@ -11,6 +12,7 @@ mod discovery;
 mod echo;
 mod engine;
 mod link;
+mod pace;
 mod path;
 mod priority;
 pub mod share;

@@ -125,11 +125,12 @@ mod linux {
             self.errors
         }
 
-        /// Waits until `deadline`, then hands every datagram that came, in order, to `take` with its arrival time.
+        /// Waits until `deadline`, or until the thread is unparked, then hands every datagram that came, in order, to `take` with its
+        /// arrival time.
         pub fn receive_until(&mut self, deadline: Nanos, take: impl FnMut(&[u8], Nanos)) {
             let wait = deadline.saturating_sub(clock::monotonic_now());
             if wait > 0 {
-                std::thread::sleep(Duration::from_nanos(wait));
+                std::thread::park_timeout(Duration::from_nanos(wait));
             }
             self.drain(take);
         }

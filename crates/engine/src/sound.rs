@@ -15,8 +15,10 @@ use raccall_wire::Nanos;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::beat::Beat;
+use crate::bell::Bell;
 use crate::callback::{Callbacks, Slot, SlotsTaken};
 use crate::echo::EchoPath;
+use crate::pace::{FRAME_NANOS, Pace};
 
 pub use crate::callback::DataCallback;
 
@@ -30,21 +32,21 @@ pub const PLAYBACK_FRAME: usize = SAMPLE_RATE_HZ / 100;
 
 /// 500 ms, each direction: more than any device asks for at once. What does not fit into the capture ring is dropped
 /// and counted.
-const RING_SAMPLES: usize = SAMPLE_RATE_HZ / 2;
+pub const RING_SAMPLES: usize = SAMPLE_RATE_HZ / 2;
 
 /// Captured sound older than 60 ms (and one device period) is dropped: better a hole than a voice that lags for the
 /// rest of the call.
 const MAX_BACKLOG: usize = SAMPLE_RATE_HZ * 60 / 1000;
 
-/// Frames kept ahead of the card besides one period. A call begins with `FIRST_AHEAD`; each gap adds one; a calm time takes
-/// one away. After a gap that time is twice as long, so that a busy machine does not try again and again.
-const LEAST_AHEAD: usize = 1;
+/// Frames kept ahead of the card besides one period. A call begins with `FIRST_AHEAD`; each gap adds one; a calm time, in which the
+/// last one was never needed, takes one away. After each change that time is twice as long, so that a busy machine does not try again
+/// and again.
 const FIRST_AHEAD: usize = 2;
 const MOST_AHEAD: usize = 6;
 
-/// 30 s and 16 min, in ticks of 10 ms.
-const FIRST_CALM_TICKS: u32 = 3_000;
-const LONGEST_CALM_TICKS: u32 = 96_000;
+/// 3 s and 16 min, in frames of 10 ms.
+const FIRST_CALM_FRAMES: usize = 300;
+const LONGEST_CALM_FRAMES: usize = 96_000;
 
 /// A clocked Sound keeps the last 60 s played; older samples are dropped and counted.
 const KEPT_SAMPLES: usize = 60 * SAMPLE_RATE_HZ;
@@ -62,8 +64,12 @@ pub struct DeviceState {
     /// The largest period asked for, in samples.
     pub playback_period: AtomicUsize,
     pub capture_period: AtomicUsize,
+    /// The fewest samples that a playback callback has left in the ring since the engine asked last.
+    pub least_left: AtomicUsize,
     /// An engine fills the playback ring.
     pub playing: AtomicBool,
+    /// Rung for the engine: 20 ms were captured, or some of the playback ring was played.
+    pub bell: Bell,
     /// The two cards' clocks.
     pub played: Beat,
     pub captured: Beat,
@@ -115,10 +121,11 @@ impl Sound {
             playback: playback_in,
             echo: Box::new(EchoPath::new(sounding_out)),
             state: state.clone(),
+            pace: Pace::default(),
             ahead: FIRST_AHEAD,
             gaps_seen: 0,
-            calm_ticks: 0,
-            calm_time: FIRST_CALM_TICKS,
+            calm_frames: 0,
+            calm_time: FIRST_CALM_FRAMES,
             overruns: 0,
         };
         Ok(Self { kind: Kind::Device { slot, state }, end: home(SoundEnd::Device(end)) })
@@ -245,10 +252,11 @@ pub struct DeviceEnd {
     playback: Producer<f32>,
     echo: Box<EchoPath>,
     state: Arc<DeviceState>,
+    pace: Pace,
     ahead: usize,
     gaps_seen: u64,
-    calm_ticks: u32,
-    calm_time: u32,
+    calm_frames: usize,
+    calm_time: usize,
     overruns: u64,
 }
 
@@ -284,30 +292,50 @@ impl DeviceEnd {
         (self.echo.drift_ppm(), self.echo.jumps())
     }
 
-    /// Keeps one device period and a frame or more ahead of the playback callback; `pull` fills 10 ms.
-    pub fn play(&mut self, mut pull: impl FnMut(&mut [f32; PLAYBACK_FRAME])) {
+    /// The calling thread is the one to be woken when a card has something for it.
+    pub fn answer(&self) {
+        self.state.bell.answer();
+    }
+
+    /// Keeps one device period and a frame or more ahead of the playback callback; `pull` fills the 10 ms that were due at its time.
+    pub fn play(&mut self, now: Nanos, mut pull: impl FnMut(Nanos, &mut [f32; PLAYBACK_FRAME])) {
         self.adapt();
         let ahead = self.state.playback_period.load(Relaxed) + PLAYBACK_FRAME * self.ahead;
-        let mut frame = [0.0; PLAYBACK_FRAME];
-        while RING_SAMPLES - self.playback.slots() < ahead.min(RING_SAMPLES - PLAYBACK_FRAME) {
-            pull(&mut frame);
-            self.playback.push_entire_slice(&frame).expect("the ring has room for a frame");
+        let waiting = RING_SAMPLES - self.playback.slots();
+        let missing = ahead.min(RING_SAMPLES - PLAYBACK_FRAME).saturating_sub(waiting).div_ceil(PLAYBACK_FRAME);
+        if missing > 0 {
+            let mut due = self.pace.due(missing, now);
+            let mut frame = [0.0; PLAYBACK_FRAME];
+            for _ in 0..missing {
+                pull(due, &mut frame);
+                self.playback.push_entire_slice(&frame).expect("the ring has room for a frame");
+                due += FRAME_NANOS;
+            }
         }
-        self.state.playing.store(true, Relaxed);
+        self.calm_frames += missing;
+        if !self.state.playing.swap(true, Relaxed) {
+            self.state.least_left.store(usize::MAX, Relaxed);
+        }
     }
 
     fn adapt(&mut self) {
         let gaps = self.playback_gaps();
-        self.calm_ticks += 1;
         if gaps > self.gaps_seen {
-            self.ahead = (self.ahead + 1).min(MOST_AHEAD);
-            self.calm_time = (2 * self.calm_time).min(LONGEST_CALM_TICKS);
-            self.calm_ticks = 0;
-        } else if self.calm_ticks == self.calm_time {
-            self.ahead = (self.ahead - 1).max(LEAST_AHEAD);
-            self.calm_ticks = 0;
+            self.change_ahead((self.ahead + 1).min(MOST_AHEAD));
+            self.pace.reset();
+        } else if self.calm_frames < self.calm_time {
+            return;
+        } else if self.state.least_left.load(Relaxed) >= PLAYBACK_FRAME && self.ahead > 0 {
+            self.change_ahead(self.ahead - 1);
         }
+        self.calm_frames = 0;
+        self.state.least_left.store(usize::MAX, Relaxed);
         self.gaps_seen = gaps;
+    }
+
+    fn change_ahead(&mut self, ahead: usize) {
+        self.ahead = ahead;
+        self.calm_time = (2 * self.calm_time).min(LONGEST_CALM_FRAMES);
     }
 
     pub fn playback_gaps(&self) -> u64 {
@@ -320,6 +348,7 @@ impl DeviceEnd {
 
     /// No engine fills the playback ring any more: an empty one is no gap.
     fn rest(&self) {
+        self.state.bell.leave();
         self.state.playing.store(false, Relaxed);
     }
 }
@@ -403,7 +432,7 @@ pub mod tests {
         let mut next = 0.0f32;
         let mut heard = Vec::new();
         for _ in 0..50 {
-            end.play(|frame| frame.fill_with(|| (next, next += 1.0).0));
+            end.play(0, |_, frame| frame.fill_with(|| (next, next += 1.0).0));
             heard.extend(play(&sound, 441));
         }
         assert_eq!(end.playback_gaps(), 0);
@@ -417,32 +446,51 @@ pub mod tests {
         let _turn = TURN.lock();
         let (sound, mut end) = device();
         play(&sound, 960);
-        end.play(|frame| frame.fill(1.0));
+        end.play(0, |_, frame| frame.fill(1.0));
         let heard: Vec<f32> = (0..3).flat_map(|_| play(&sound, 960)).collect();
         assert_eq!(heard.iter().filter(|&&sample| sample == 1.0).count(), 1920);
         assert_eq!(heard[1920..], vec![0.0; 960]);
         assert_eq!(end.playback_gaps(), 1);
-        let mut growth = |ticks: u32| {
+        let mut growth = |ticks: usize| {
             let mut samples = 0;
             for _ in 0..ticks {
-                end.play(|frame| samples += frame.len() as i32);
+                end.play(0, |_, frame| samples += frame.len() as i32);
                 samples -= play(&sound, 960).len() as i32;
             }
             samples / PLAYBACK_FRAME as i32
         };
         assert_eq!(growth(1), 1 + FIRST_AHEAD as i32, "filled again, and one frame more");
-        assert_eq!(growth(2 * FIRST_CALM_TICKS - 2), 0);
-        assert_eq!(growth(2), -1);
+        assert_eq!(growth(FIRST_CALM_FRAMES - 3), 0, "6 s of 20 ms each");
+        assert_eq!(growth(3), -1);
+    }
+
+    /// How much less is kept ahead after 3 s of a card that is looked at each `periods` times 10 ms.
+    fn given_up(periods: usize) -> usize {
+        let (sound, mut end) = device();
+        play(&sound, PLAYBACK_FRAME);
+        end.play(0, |_, _| {});
+        for _ in 0..FIRST_CALM_FRAMES.div_ceil(periods) {
+            (0..periods).for_each(|_| drop(play(&sound, PLAYBACK_FRAME)));
+            end.play(0, |_, _| {});
+        }
+        assert_eq!(end.playback_gaps(), 0);
+        FIRST_AHEAD - end.ahead
+    }
+
+    #[test]
+    fn only_what_was_never_needed_is_given_up() {
+        let _turn = TURN.lock();
+        assert_eq!([1, 2, 3].map(given_up), [1, 1, 0], "a look that is two periods late needs both frames");
     }
 
     #[test]
     fn a_device_that_starts_or_asks_for_more_than_ever_has_no_gap() {
         let _turn = TURN.lock();
         let (sound, mut end) = device();
-        end.play(|frame| frame.fill(1.0));
+        end.play(0, |_, frame| frame.fill(1.0));
         for period in [960, 1440] {
             play(&sound, period);
-            end.play(|frame| frame.fill(1.0));
+            end.play(0, |_, frame| frame.fill(1.0));
             assert_eq!(play(&sound, period), vec![1.0; period]);
         }
         assert_eq!(end.playback_gaps(), 0);
@@ -471,7 +519,7 @@ pub mod tests {
         speak(sound, &[loudness; PLAYBACK_FRAME]);
         let mut frame = [0.0; CAPTURE_FRAME];
         end.look(now);
-        end.play(|frame| frame.fill(loudness));
+        end.play(0, |_, frame| frame.fill(loudness));
         let mut told = Vec::new();
         while end.capture(&mut frame) {
             for to_come in [PLAYBACK_FRAME, 0] {
@@ -559,7 +607,7 @@ pub mod tests {
         let sound = Sound::device().unwrap();
         let mut lent = sound.lend_end().unwrap();
         let SoundEnd::Device(end) = &mut *lent else { unreachable!("a device Sound has a device end") };
-        end.play(|frame| frame.fill(1.0));
+        end.play(0, |_, frame| frame.fill(1.0));
         drop(lent);
         play(&sound, RING_SAMPLES);
         let Kind::Device { state, .. } = &sound.kind else { unreachable!() };
