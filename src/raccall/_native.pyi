@@ -443,6 +443,8 @@ class RelayCore:
 
         Hostile bytes are counted by reason, never raised.
         """
+    def alarm(self, now: int) -> list[tuple[bytes, tuple[str, int]]]:
+        """Tell senders whose next packet should have come by `now`. Returns what is to be sent, and where."""
     def counters(self) -> dict[str, int]: ...
     def session_stats(self, session_id: int) -> dict[str, int] | None: ...
 

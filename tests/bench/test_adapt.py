@@ -9,6 +9,7 @@ def test_a_sender_follows_a_link_that_falls_and_rises() -> None:
     assert 0.8 * LOW_BPS < sent.bps(FALL_S + DOWN_S, FALL_S + DOWN_S + 2) < 1.2 * LOW_BPS
     assert sent.bps(RISE_S + UP_S, RISE_S + UP_S + 2) > 0.95 * before
     assert max(sent.waits_ms(FALL_S + DOWN_S, RISE_S)) < 150
+    assert max(sent.waits_ms(FALL_S, FALL_S + DOWN_S)) < 260, "told by the first packet that does not come"
     assert sent.dropped == 0
 
 

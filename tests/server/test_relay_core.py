@@ -487,8 +487,9 @@ def test_a_report_is_answered_with_how_the_session_is_received() -> None:
         ben.open(answer, clear=8)
 
 
-LINK = ">BBHI4sHHHHIBBxx"
-"""Header, SSRC, name; standing, newest and arrived ms, packets, bytes, listeners, their loss in 256ths."""
+LINK = ">BBHI4sHHHHIBBH"
+"""Header, SSRC, name; standing, newest and arrived ms, packets, bytes, listeners, their loss in 256ths, alarm."""
+OVERDUE, ALL_CLEAR = 1, 2
 
 
 def link_feedback(opened: bytes) -> tuple[int, ...]:
@@ -504,7 +505,7 @@ def test_who_speaks_is_told_how_three_quarters_of_the_listeners_hear_it() -> Non
         sender = struct.pack(">BBHIQIII", 0x80, 200, 6, member.ssrc, 1 + number, 0, 0, 0)
         block = struct.pack(">BBHIIBxxxIIII", 0x81, 201, 7, member.ssrc, anna.ssrc, lost, 0, 0, 0, 0)
         sent = room.send(member, member.seal(sender + block, clear=8))
-    listeners, heard_loss = link_feedback(anna.open(sent[anna.address][0], clear=8))[-2:]
+    listeners, heard_loss = link_feedback(anna.open(sent[anna.address][0], clear=8))[-3:-1]
     assert (listeners, heard_loss) == (2, 4), "one bad listener decides nothing, and who speaks is no listener"
 
 
@@ -524,7 +525,42 @@ def test_a_sender_whose_packets_queue_is_told_without_asking() -> None:
     assert arrived_ms / packets == 80
     assert size == packets * (12 + 6 + 20)
     seconds = 100 * 80 / 1000
-    assert 0.8 * 5 * seconds < len(told) <= 5 * seconds
+    assert 0.8 * 5 * seconds < len(told) <= 10 * seconds
+
+
+def test_a_sender_whose_next_packet_is_overdue_is_told_and_told_again_when_it_comes() -> None:
+    room = Room(2)
+    anna, _ = room.members
+
+    def alarms(sent: list[bytes]) -> list[tuple[int, int]]:
+        opened = [anna.open(datagram, clear=8) for datagram in sent]
+        return [(struct.unpack(">I", packet[16:20])[0] & 0xFFFF, link_feedback(packet)[-1]) for packet in opened]
+
+    def pass_time(ms: int) -> list[bytes]:
+        told = []
+        for _ in range(ms):
+            room.now += NANOS_PER_MS
+            told += room.core.alarm(room.now)
+        assert {address for _, address in told} <= {anna.address}
+        return [datagram for datagram, _ in told]
+
+    def speak(first: int, last: int, each_ms: int = 20) -> list[bytes]:
+        told = []
+        for sequence in range(first, last):
+            told += room.send(anna, anna.seal(anna.rtp(sequence))).get(anna.address, [])
+            told += pass_time(each_ms)
+        return told
+
+    assert not speak(0, 50)
+    assert not pass_time(500), "who never reported knows of no reports"
+    assert room.send(anna, anna.sender_report(ntp=1))[anna.address]
+    speak(75, 200)
+    assert not pass_time(40), "20 ms more than the packet's time have not passed"
+    assert alarms(pass_time(60)) == [(199, OVERDUE)], "once, however long it takes"
+    assert alarms(speak(200, 206, each_ms=0)) == [(203, ALL_CLEAR)], "they come all together, and catch up"
+    assert not speak(206, 220)
+    room.core.remove_session(anna.id)
+    assert not pass_time(1000)
 
 
 def test_reflected_datagrams_open_for_nobody() -> None:

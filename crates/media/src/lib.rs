@@ -9,6 +9,7 @@ mod decoding;
 mod delay;
 mod depth;
 mod encryption;
+mod flight;
 mod follow;
 mod frame;
 mod gain;

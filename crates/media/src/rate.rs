@@ -14,13 +14,19 @@
 //! 3. **Neither for two seconds**: it grows, by 3 % a second until it is past what got through last; then the link has become
 //!    faster, and it grows by 10 %, 20 %, 30 % a second. 16 kb/s become 92 in fourteen seconds.
 //!
+//! Before a queue can be measured its first packet has to come through it. So the relay alarms when the next packet should have come and
+//! has not, and until it says more the least is sent, in the longest packets: that fills no link of 16 kb/s further, and if it was but a
+//! stall, those packets would have waited anyway. The budget is not touched.
+//!
 //! Packets get longer as the budget shrinks, because each costs 60 bytes around its payload: 20 ms while that leaves 16 kb/s (speech at
 //! full width), 40 ms while that leaves 10 kb/s, else 60 ms, which are also the first to do without their level in the header.
 //!
 //! The expected loss, which sizes LBRR, follows what the listeners report: three quarters of them hear no worse.
 
 use raccall_wire::Nanos;
+use raccall_wire::feedback::Alarm;
 
+use crate::flight::UnderWay;
 use crate::report::LinkReport;
 
 pub const MIN_BITRATE_BPS: i32 = 6_000;
@@ -47,6 +53,11 @@ const MOST_FALL: f32 = 0.6;
 const CALM_NS: Nanos = 2_000_000_000;
 /// Frames are held back for at most this long at a time.
 const LONGEST_HOLD_MS: f32 = 1_000.0;
+
+/// What has been under way for the round trip and this is overdue, not just sent.
+const OVERDUE_MS: f32 = 10.0;
+/// An alarm is about that long at most: the word that ends it may get lost.
+const ALARM_NS: Nanos = 500_000_000;
 
 /// Per second.
 const GROWTH: (f32, f32) = (0.10, 0.30);
@@ -85,6 +96,7 @@ pub struct Rate {
     growth: f32,
     grow_from: Nanos,
     hold_until: Nanos,
+    alarmed_until: Nanos,
     last_report: Option<Nanos>,
 }
 
@@ -102,6 +114,7 @@ impl Rate {
             growth: GROWTH.0,
             grow_from: 0,
             hold_until: 0,
+            alarmed_until: 0,
             last_report: None,
         };
         rate.budget_bps = rate.most_budget_bps();
@@ -133,8 +146,29 @@ impl Rate {
         now < self.hold_until
     }
 
-    /// Takes the relay's report. `under_way`: packets sent that had not arrived when it was written.
-    pub fn take(&mut self, report: &LinkReport, under_way: u16, now: Nanos) {
+    /// Takes the relay's alarm. `under_way`: what had not arrived when it was written.
+    pub fn heed(&mut self, alarm: Alarm, under_way: UnderWay, now: Nanos) {
+        let waited_ms = under_way.since.map_or(0.0, |since| now.saturating_sub(since) as f32 / 1e6);
+        match alarm {
+            Alarm::Overdue if waited_ms > self.least_round_trip_ms.unwrap_or(0.0) + OVERDUE_MS => {
+                self.alarmed_until = now + ALARM_NS;
+            }
+            Alarm::Overdue => {}
+            Alarm::AllClear => self.alarmed_until = 0,
+        }
+        self.choose();
+    }
+
+    /// To be called before a packet is begun: an alarm does not last.
+    pub fn tick(&mut self, now: Nanos) {
+        if self.alarmed_until != 0 && now >= self.alarmed_until {
+            self.alarmed_until = 0;
+            self.choose();
+        }
+    }
+
+    /// Takes the relay's report. `under_way`: what had not arrived when it was written.
+    pub fn take(&mut self, report: &LinkReport, under_way: UnderWay, now: Nanos) {
         let seconds = self.last_report.map_or(1.0, |last| now.saturating_sub(last).min(1_000_000_000) as f32 / 1e9);
         self.last_report = Some(now);
         let queue_ms = report.queue.map_or(0.0, |queue| queue.standing_ms);
@@ -159,11 +193,12 @@ impl Rate {
 
     /// What got through, and how long packets wait beyond what they may, if they do: as the relay measured, or as many as are under way
     /// behind those, which on a link that has just become slow is known first.
-    fn surplus(&self, queue_ms: f32, arrived_bps: f32, under_way: u16) -> Option<(f32, f32)> {
+    fn surplus(&self, queue_ms: f32, arrived_bps: f32, under_way: UnderWay) -> Option<(f32, f32)> {
         let limit_ms = QUEUE_MS + self.packet_bits() * 1000.0 / arrived_bps;
-        let sending_ms = f32::from(under_way) * self.packet_bits() * 1000.0 / arrived_bps;
+        let under_way_bytes = under_way.bytes as f32 + f32::from(under_way.packets) * IP_UDP_BYTES as f32;
+        let sending_ms = under_way_bytes * 8000.0 / arrived_bps;
         let surplus_ms = sending_ms - self.least_round_trip_ms.unwrap_or(0.0) - limit_ms;
-        (queue_ms > limit_ms || (queue_ms > 0.0 && surplus_ms > limit_ms)).then_some((arrived_bps, surplus_ms))
+        (queue_ms > limit_ms || (queue_ms > 0.0 && surplus_ms > 0.0)).then_some((arrived_bps, surplus_ms))
     }
 
     fn back_off(&mut self, arrived_bps: f32, surplus_ms: f32, now: Nanos) {
@@ -171,6 +206,7 @@ impl Rate {
         let fallen_bps = self.capacity_bps.filter(|_| now < self.grow_from).map_or(0.0, |before| before - arrived_bps);
         let expected_bps = (arrived_bps - fallen_bps.max(0.0)).max(arrived_bps * MOST_FALL);
         self.capacity_bps = Some(arrived_bps);
+        self.alarmed_until = 0;
         if surplus_ms > 0.0 {
             self.hold_until = now + (surplus_ms.min(LONGEST_HOLD_MS) * 1e6) as Nanos;
         }
@@ -194,6 +230,11 @@ impl Rate {
     }
 
     fn choose(&mut self) {
+        if self.alarmed_until != 0 {
+            let bitrate_bps = MIN_BITRATE_BPS.min(self.most_bps);
+            self.choice = Choice { frame_ms: LONGEST_FRAME_MS, bitrate_bps, level: false };
+            return;
+        }
         let fits = |(frame_ms, worth_bps): &(usize, f32)| {
             let margin = if *frame_ms < self.choice.frame_ms { HYSTERESIS } else { 1.0 };
             self.payload_bps(*frame_ms) >= (worth_bps * margin).min(self.most_bps as f32)
@@ -240,6 +281,11 @@ mod tests {
         LinkReport { uplink_loss_pct: loss_pct, ..LinkReport::default() }
     }
 
+    /// Packets of 148 bytes on the wire: 74 ms at 16 kb/s.
+    fn under_way(packets: u16) -> UnderWay {
+        UnderWay { packets, bytes: u32::from(packets) * (148 - IP_UDP_BYTES as u32), since: Some(0) }
+    }
+
     /// A queue of `standing_ms` on a link of `capacity_bps`.
     fn queue(standing_ms: f32, capacity_bps: u32) -> LinkReport {
         let arrived_bytes = capacity_bps / 8 / 5 - 2 * IP_UDP_BYTES as u32;
@@ -265,7 +311,7 @@ mod tests {
     fn a_queue_sets_the_budget_to_what_gets_through() {
         let mut rate = Rate::new(64_000, SEAL_BYTES);
         assert_eq!(rate.choice(), Choice { frame_ms: 20, bitrate_bps: 64_000, level: true });
-        rate.take(&queue(100.0, 60_000), 3, SECOND);
+        rate.take(&queue(100.0, 60_000), under_way(3), SECOND);
         let wire_bps = rate.wire_bps(20, rate.choice().bitrate_bps as f32) + REPORT_BPS;
         assert!((wire_bps - 51_000.0).abs() < 100.0, "{wire_bps}");
     }
@@ -274,7 +320,7 @@ mod tests {
     fn packets_get_longer_as_the_link_gets_slower_and_headers_are_counted() {
         for (capacity_bps, frame_ms) in [(60_000, 20), (40_000, 40), (25_000, 60), (16_000, 60), (9_000, 60)] {
             let mut rate = Rate::new(64_000, SEAL_BYTES);
-            rate.take(&queue(400.0, capacity_bps), 3, SECOND);
+            rate.take(&queue(400.0, capacity_bps), under_way(3), SECOND);
             let choice = rate.choice();
             assert_eq!(choice.frame_ms, frame_ms, "{capacity_bps}");
             let wire_bps = rate.wire_bps(choice.frame_ms, choice.bitrate_bps as f32) + REPORT_BPS;
@@ -285,20 +331,42 @@ mod tests {
     #[test]
     fn what_would_only_wait_is_held_back() {
         let mut rate = Rate::new(32_000, SEAL_BYTES);
-        rate.take(&queue(120.0, 16_000), 10, SECOND);
+        rate.take(&queue(120.0, 16_000), under_way(10), SECOND);
         // Ten packets of 74 ms are under way; they may wait for 40 ms and one packet.
         assert!(rate.holds(SECOND + 550_000_000) && !rate.holds(SECOND + 700_000_000));
         let mut rate = Rate::new(32_000, SEAL_BYTES);
-        rate.take(&queue(120.0, 16_000), 1, SECOND);
+        rate.take(&queue(120.0, 16_000), under_way(1), SECOND);
         assert!(!rate.holds(SECOND));
+    }
+
+    #[test]
+    fn an_alarm_sends_the_least_until_it_is_over_and_costs_no_budget() {
+        let mut rate = Rate::new(32_000, SEAL_BYTES);
+        let full = rate.choice();
+        rate.take(&LinkReport { round_trip_ms: Some(40.0), ..calm(0.0) }, under_way(1), 0);
+        let since = |ms: u64| UnderWay { since: Some(SECOND - ms * 1_000_000), ..under_way(3) };
+        rate.heed(Alarm::Overdue, since(49), SECOND);
+        assert_eq!(rate.choice(), full, "it has just been sent");
+        rate.heed(Alarm::Overdue, UnderWay::default(), SECOND);
+        assert_eq!(rate.choice(), full, "nothing is missing");
+        let least = Choice { frame_ms: 60, bitrate_bps: MIN_BITRATE_BPS, level: false };
+        let all_clear = |rate: &mut Rate| rate.heed(Alarm::AllClear, UnderWay::default(), SECOND);
+        let no_word = |rate: &mut Rate| rate.tick(SECOND + ALARM_NS);
+        for end in [all_clear, no_word] {
+            rate.heed(Alarm::Overdue, since(60), SECOND);
+            rate.tick(SECOND + ALARM_NS - 1);
+            assert_eq!(rate.choice(), least);
+            end(&mut rate);
+            assert_eq!(rate.choice(), full);
+        }
     }
 
     #[test]
     fn a_free_link_is_used_again_within_fifteen_seconds() {
         let mut rate = Rate::new(64_000, SEAL_BYTES);
-        rate.take(&queue(300.0, 16_000), 20, 0);
+        rate.take(&queue(300.0, 16_000), under_way(20), 0);
         let full = (1..60).find(|second| {
-            rate.take(&calm(0.0), 1, second * SECOND);
+            rate.take(&calm(0.0), under_way(1), second * SECOND);
             rate.choice().bitrate_bps == 64_000
         });
         assert!(full.is_some_and(|second| (8..=15).contains(&second)), "{full:?}");
@@ -307,10 +375,10 @@ mod tests {
     #[test]
     fn a_probe_beyond_the_links_end_is_a_small_one() {
         let mut rate = Rate::new(64_000, SEAL_BYTES);
-        rate.take(&queue(100.0, 40_000), 3, 0);
+        rate.take(&queue(100.0, 40_000), under_way(3), 0);
         let budgets: Vec<f32> = (1..14)
             .map(|second| {
-                rate.take(&calm(0.0), 1, second * SECOND);
+                rate.take(&calm(0.0), under_way(1), second * SECOND);
                 rate.budget_bps
             })
             .collect();
@@ -321,11 +389,11 @@ mod tests {
     #[test]
     fn new_loss_slows_down_and_usual_loss_does_not() {
         let mut rate = Rate::new(48_000, SEAL_BYTES);
-        (0..60).for_each(|second| rate.take(&calm(8.0), 1, second * SECOND));
+        (0..60).for_each(|second| rate.take(&calm(8.0), under_way(1), second * SECOND));
         assert_eq!(rate.choice().bitrate_bps, 48_000);
-        (60..90).for_each(|second| rate.take(&calm(30.0), 1, second * SECOND));
+        (60..90).for_each(|second| rate.take(&calm(30.0), under_way(1), second * SECOND));
         assert_eq!(rate.choice(), Choice { frame_ms: 20, bitrate_bps: 16_000, level: true });
-        (90..110).for_each(|second| rate.take(&calm(8.0), 1, second * SECOND));
+        (90..110).for_each(|second| rate.take(&calm(8.0), under_way(1), second * SECOND));
         assert_eq!(rate.choice().bitrate_bps, 48_000);
     }
 
@@ -333,14 +401,14 @@ mod tests {
     fn loss_alone_takes_less_where_no_queue_is_known_to_stand() {
         let mut rate = Rate::new(64_000, SEAL_BYTES);
         let lossy = LinkReport { uplink_loss_pct: 25.0, ..queue(0.0, 60_000) };
-        (0..30).for_each(|second| rate.take(&lossy, 1, second * SECOND));
+        (0..30).for_each(|second| rate.take(&lossy, under_way(1), second * SECOND));
         assert_eq!(rate.choice(), Choice { frame_ms: 20, bitrate_bps: 32_000, level: true });
     }
 
     #[test]
     fn a_low_bitrate_that_was_asked_for_keeps_short_packets_on_a_good_link() {
         let mut rate = Rate::new(8_000, SEAL_BYTES);
-        rate.take(&calm(0.0), 1, SECOND);
+        rate.take(&calm(0.0), under_way(1), SECOND);
         assert_eq!(rate.choice(), Choice { frame_ms: 20, bitrate_bps: 8_000, level: true });
     }
 }

@@ -1,7 +1,7 @@
 //! What the chains tell about themselves, and what they are told about the link.
 
 use raccall_wire::Nanos;
-use raccall_wire::feedback::LinkFeedback;
+use raccall_wire::feedback::{Alarm, LinkFeedback};
 use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
 
 use crate::encryption::EncryptionCounts;
@@ -40,6 +40,14 @@ impl QueueReport {
         let bytes = self.arrived_bytes as f32 + f32::from(self.arrived_packets) * header_bytes as f32;
         (self.arrived_ms > 0.0 && bytes > 0.0).then(|| bytes * 8000.0 / self.arrived_ms)
     }
+}
+
+/// What a relay tells out of turn, and the newest packet that it had; None if it is no alarm about us.
+pub fn alarm(rtcp: &[u8], ssrc: u32) -> Option<(Alarm, u16)> {
+    let packets = rtcp::parse(rtcp).ok()?;
+    let block = packets.iter().flat_map(Rtcp::blocks).find(|block| block.ssrc == ssrc)?;
+    let alarm = packets.iter().find_map(LinkFeedback::from_rtcp)?.alarm?;
+    Some((alarm, block.highest_sequence as u16))
 }
 
 /// What a relay's opened RTCP packet says about our own packets; None if it says nothing.

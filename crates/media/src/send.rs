@@ -11,12 +11,13 @@ use raccall_wire::rtp::{Extension, ONE_BYTE_EXTENSION, OPUS_PAYLOAD_TYPE, Packet
 use raccall_wire::transport::{Cipher, ClientNonces, Mode, SealError};
 
 use crate::encryption::Encryption;
+use crate::flight::Flight;
 use crate::frame::{NANOS_PER_MS, SAMPLE_RATE_HZ, SAMPLES_PER_MS, SEND_SAMPLES, SILENCE_PAYLOAD, energy, energy_db};
 use crate::gain::Gain;
 use crate::gate::{Gate, GateMode, Passing};
 use crate::limiter::Limiter;
 use crate::rate::Rate;
-use crate::report::{LinkReport, link_report, ntp_of};
+use crate::report::{LinkReport, alarm, link_report, ntp_of};
 use crate::share::{SHARED_BPS, SHARED_CHANNELS, SHARED_SAMPLES, SILENCE, Share};
 
 /// More than 20 ms of Opus can be (RFC 6716 section 3.2.1).
@@ -34,9 +35,6 @@ const MOST_FRAME_SAMPLES: usize = 3 * SEND_SAMPLES;
 
 /// More tells libopus nothing, and costs quality when it was one bad second.
 const MAX_EXPECTED_LOSS_PCT: f32 = 30.0;
-
-/// More packets than that are not under way: the report is about an earlier sender of this Source.
-const MOST_UNDER_WAY: u16 = 500;
 
 /// Weight of the newest report, one a second, in the expected loss.
 const LOSS_WEIGHT: f32 = 0.25;
@@ -122,6 +120,7 @@ pub struct SendChain {
     last_push: Nanos,
     expected_loss_pct: f32,
     rate: Rate,
+    flight: Flight,
     held_frames: u64,
     sent_packets: u64,
     sent_bytes: u64,
@@ -171,6 +170,7 @@ impl SendChain {
             last_push: 0,
             expected_loss_pct: f32::from(config.expected_loss_pct),
             rate: Rate::new(config.bitrate_bps, config.mode.overhead_bytes()),
+            flight: Flight::new(config.first_sequence),
             held_frames: 0,
             sent_packets: 0,
             sent_bytes: 0,
@@ -201,10 +201,10 @@ impl SendChain {
         let timestamp = self.take(frame, now);
         if self.muted {
             self.gate.forget();
-            return self.pause(timestamp);
+            return self.pause(timestamp, now);
         }
         match self.gate.push(&self.captured) {
-            Passing::Closed | Passing::Closing => self.pause(timestamp),
+            Passing::Closed | Passing::Closing => self.pause(timestamp, now),
             Passing::Open(frames) => {
                 self.unsent = frames;
                 self.more(now)
@@ -223,7 +223,7 @@ impl SendChain {
             self.gate.push(&self.captured);
             self.is_open()
         };
-        self.begin_packet(timestamp, SHARED_SAMPLES);
+        self.begin_packet(timestamp, SHARED_SAMPLES, now);
         let share = self.share.as_mut().expect("who may share brought it");
         let mixed = share.mix(&mut self.captured, is_heard, shared);
         self.frame[self.framed..self.framed + SHARED_SAMPLES].copy_from_slice(mixed);
@@ -251,7 +251,7 @@ impl SendChain {
         if self.unsent == 0 {
             return None;
         }
-        self.begin_packet(self.timestamp.wrapping_sub((self.unsent * SEND_SAMPLES) as u32), self.push_samples);
+        self.begin_packet(self.timestamp.wrapping_sub((self.unsent * SEND_SAMPLES) as u32), self.push_samples, now);
         self.unsent -= 1;
         self.frame[self.framed..self.framed + self.push_samples].copy_from_slice(self.gate.frame(self.unsent));
         self.framed += self.push_samples;
@@ -322,8 +322,12 @@ impl SendChain {
         self.level_extension = on;
     }
 
-    /// Reads an opened RTCP packet and follows what it says about us. None if that is nothing.
+    /// Reads an opened RTCP packet and follows what it says about us. None if that is nothing, or an alarm.
     pub fn take_rtcp(&mut self, rtcp: &[u8], now: Nanos) -> Option<LinkReport> {
+        if let Some((alarm, highest)) = alarm(rtcp, self.config.ssrc) {
+            self.rate.heed(alarm, self.flight.behind(highest), now);
+            return None;
+        }
         let report = link_report(rtcp, self.config.ssrc, now)?;
         self.apply(&report, now);
         Some(report)
@@ -334,9 +338,8 @@ impl SendChain {
         if !report.uplink_loss_pct.is_finite() {
             return;
         }
-        let newest_sent = self.sequence.wrapping_sub(1);
-        let under_way = report.highest_sequence.map_or(0, |highest| newest_sent.wrapping_sub(highest));
-        self.rate.take(report, if under_way > MOST_UNDER_WAY { 0 } else { under_way }, now);
+        let under_way = report.highest_sequence.map(|highest| self.flight.behind(highest)).unwrap_or_default();
+        self.rate.take(report, under_way, now);
         let loss_pct = report.heard_loss_pct.unwrap_or(0.0).max(report.uplink_loss_pct).clamp(0.0, 100.0);
         self.expected_loss_pct += (loss_pct - self.expected_loss_pct) * LOSS_WEIGHT;
         let expected_pct = self
@@ -346,7 +349,6 @@ impl SendChain {
         if let Some(share) = &mut self.share {
             share.encoder.set_expected_loss(expected_pct.round() as u8).expect("0 to 100");
         }
-        self.follow_rate();
     }
 
     /// A sealed sender report about us, followed by receiver reports with `blocks`. Nothing if the key's nonces are used up, or if the mode
@@ -417,7 +419,6 @@ impl SendChain {
         let share = self.share.as_mut().expect("it may share");
         share.begin(self.gate.is_open());
         self.rate.set_most_bps(SHARED_BPS.max(self.config.bitrate_bps));
-        self.follow_rate();
     }
 
     /// What the microphone heard meanwhile was sent: the gate must not send it again when it opens.
@@ -429,7 +430,6 @@ impl SendChain {
         self.gate.forget();
         self.encoder.reset().expect("takes no argument");
         self.rate.set_most_bps(self.config.bitrate_bps);
-        self.follow_rate();
     }
 
     fn follow_rate(&mut self) {
@@ -439,8 +439,10 @@ impl SendChain {
     }
 
     /// `samples`: of all channels in 20 ms.
-    fn begin_packet(&mut self, timestamp: u32, samples: usize) {
+    fn begin_packet(&mut self, timestamp: u32, samples: usize, now: Nanos) {
         if self.framed == 0 {
+            self.rate.tick(now);
+            self.follow_rate();
             self.frame_timestamp = timestamp;
             self.frame_samples = self.rate.choice().frame_ms / 20 * samples;
         }
@@ -466,21 +468,21 @@ impl SendChain {
             return None;
         }
         let level_db = energy_db(energy(whole));
-        self.send(length, self.frame_timestamp, level_db, silent)
+        self.send(length, self.frame_timestamp, level_db, silent, now)
     }
 
     /// Says once that nothing follows.
-    fn pause(&mut self, timestamp: u32) -> Option<&[u8]> {
+    fn pause(&mut self, timestamp: u32, now: Nanos) -> Option<&[u8]> {
         self.framed = 0;
         if self.paused {
             return None;
         }
         self.payload[..SILENCE_PAYLOAD.len()].copy_from_slice(&SILENCE_PAYLOAD);
-        self.send(SILENCE_PAYLOAD.len(), timestamp, energy_db(0.0), true)
+        self.send(SILENCE_PAYLOAD.len(), timestamp, energy_db(0.0), true, now)
     }
 
     /// Encrypts, packets and seals the first `length` bytes of `payload`. The marker says that a talk spurt begins (RFC 7587 section 4.1).
-    fn send(&mut self, length: usize, timestamp: u32, level_db: f32, silent: bool) -> Option<&[u8]> {
+    fn send(&mut self, length: usize, timestamp: u32, level_db: f32, silent: bool, now: Nanos) -> Option<&[u8]> {
         let payload = if self.encryption == Encryption::Off {
             &self.payload[..length]
         } else if self.encryptor.encrypt(&self.payload[..length], &mut self.encrypted) {
@@ -510,6 +512,7 @@ impl SendChain {
         self.sequence = self.sequence.wrapping_add(1);
         self.sent_packets += 1;
         self.payload_bytes += payload.len() as u64;
+        self.flight.sent(self.packet.len() + self.config.mode.overhead_bytes(), now);
         self.seal()
     }
 

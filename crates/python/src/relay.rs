@@ -171,6 +171,12 @@ impl RelayCore {
         Ok(self.outbox.iter().map(|(bytes, to)| (PyBytes::new(py, bytes), write_address(&to.address))).collect())
     }
 
+    fn alarm<'py>(&mut self, py: Python<'py>, now: u64) -> Vec<(Bound<'py, PyBytes>, Address)> {
+        self.outbox.clear();
+        raccall_relay::alarm(now, &mut self.table, &mut self.outbox);
+        self.outbox.iter().map(|(bytes, to)| (PyBytes::new(py, bytes), write_address(&to.address))).collect()
+    }
+
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         counters(py, self.table.counters())
     }

@@ -148,9 +148,13 @@ fn take_voice(
     } else {
         deliver(now, slot, &said, table, out);
     }
-    let Table { sessions, counters, .. } = table;
+    let Table { sessions, counters, watch, .. } = table;
     if let Some(session) = &mut sessions[slot] {
         session.warn(now, out, counters);
+        if let Some(at) = session.watch_at() {
+            session.watched = true;
+            watch.add(at, slot, session.id);
+        }
     }
     Ok(())
 }

@@ -34,6 +34,7 @@ mod splice;
 mod steer;
 mod table;
 mod uplink;
+mod watch;
 mod worker;
 
 pub use command::{Command, Endpoint, RoomId, SessionId};
@@ -44,3 +45,4 @@ pub use outbox::Outbox;
 pub use relay::{MAX_THREADS, Options, Relay, Stopped};
 pub use session::SessionStats;
 pub use table::{SPEAKERS_AT_ONCE, Share, Table};
+pub use watch::alarm;

@@ -5,6 +5,10 @@
 //! have begun; it is one when packets keep arriving above it for `CONFIRMED_NS`. A Wi-Fi stall is none: what it held back arrives at
 //! once. From then on the queue is measured by the least delay in it, as CoDel does (RFC 8289 section 3.2), and the datagrams that get
 //! through tell what the link can carry.
+//!
+//! On a link that becomes eight times slower at once, the first late packet is late in coming. So there is an *alarm* before: the next
+//! packet should have come, by the rhythm of those before, and has not for the time of *patience*, which one lost packet does not take.
+//! It may be a stall, too, and then was in vain: each such time doubles patience, each quarter of a minute without one halves it.
 
 use raccall_wire::Nanos;
 use raccall_wire::feedback::LinkFeedback;
@@ -12,6 +16,15 @@ use raccall_wire::feedback::LinkFeedback;
 const NANOS_PER_MS: i64 = 1_000_000;
 const GROWN_MS: i64 = 40;
 const CONFIRMED_NS: Nanos = 40_000_000;
+/// Two that arrive so near to each other were held back together by a stall: a slow link lets them go one by one. Then confirming
+/// begins again; not for ever, because some access points send several at a time.
+const TOGETHER_NS: Nanos = 3_000_000;
+const LONGEST_DOUBT_NS: Nanos = 500_000_000;
+/// And so many have to come through it: between two stalls in a row there may be one.
+const CONFIRMED_PACKETS: u64 = 2;
+/// How long a packet may be overdue: more than a packet of 20 ms at least, at most what a queue takes to be told without.
+const PATIENCE_NS: (Nanos, Nanos) = (25_000_000, 200_000_000);
+const FIRST_PATIENCE_NS: Nanos = 50_000_000;
 /// The least delay is that of the last one to two of these.
 const BASE_WINDOW_NS: Nanos = 15_000_000_000;
 /// 10 s in ticks: a long pause, or timestamps that began anew. Then so does the measuring.
@@ -19,7 +32,7 @@ const JUMP_TICKS: u32 = 480_000;
 /// The longest Opus packet (RFC 6716 section 3.2.5), in 48 kHz ticks.
 const LONGEST_PACKET_TICKS: i32 = 5760;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queueing {
     newest: Option<Newest>,
     /// Of the packets now sent, as two equal steps of the timestamp told.
@@ -31,6 +44,30 @@ pub(crate) struct Queueing {
     grown: Option<Grown>,
     arrived: Amount,
     told: Mark,
+    told_delay_ns: i64,
+    patience_ns: Nanos,
+    alarmed: bool,
+    /// Nobody was alarmed in vain during this window.
+    quiet: bool,
+}
+
+impl Default for Queueing {
+    fn default() -> Self {
+        Self {
+            newest: None,
+            packet_ticks: 0,
+            base_ns: None,
+            window_ends: 0,
+            delay_ns: 0,
+            grown: None,
+            arrived: Amount::default(),
+            told: Mark::default(),
+            told_delay_ns: 0,
+            patience_ns: FIRST_PATIENCE_NS,
+            alarmed: false,
+            quiet: true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +83,7 @@ struct Newest {
 #[derive(Debug, Clone, Copy)]
 struct Grown {
     since: Nanos,
+    confirmed_from: Nanos,
     least_ns: i64,
 }
 
@@ -85,21 +123,62 @@ impl Queueing {
         }
         self.newest = Some(Newest { sequence, timestamp, step_ticks, now, media_ticks });
         let Some((current, last)) = self.base_ns else { return };
-        let delay_ns = raw_ns(now, media_ticks, self.packet_ticks) - current.min(last);
+        // Of packets that have just become longer the second is seen to be; the first seems late.
+        let length_ticks = if step_ticks > 0 { step_ticks } else { self.packet_ticks };
+        let delay_ns = raw_ns(now, media_ticks, length_ticks) - current.min(last);
         self.delay_ns = delay_ns.max(0);
         if self.delay_ns <= GROWN_MS * NANOS_PER_MS {
             self.grown = None;
         } else if let Some(grown) = &mut self.grown {
             grown.least_ns = grown.least_ns.min(self.delay_ns);
+            let together = before.is_some_and(|newest| now - newest.now < TOGETHER_NS);
+            if together && now - grown.since < LONGEST_DOUBT_NS {
+                grown.confirmed_from = now;
+                self.told = Mark { at: now, arrived: self.arrived };
+            }
         } else {
-            self.grown = Some(Grown { since: now, least_ns: self.delay_ns });
+            self.grown = Some(Grown { since: now, confirmed_from: now, least_ns: self.delay_ns });
             self.told = Mark { at: now, arrived: self.arrived };
         }
     }
 
     /// Packets are late, and not just once: worth telling at once.
     pub(crate) fn is_queue(&self) -> bool {
-        self.newest.zip(self.grown).is_some_and(|(newest, grown)| newest.now - grown.since >= CONFIRMED_NS)
+        let enough = self.arrived.packets - self.told.arrived.packets >= CONFIRMED_PACKETS;
+        enough
+            && self
+                .newest
+                .zip(self.grown)
+                .is_some_and(|(newest, grown)| newest.now - grown.confirmed_from >= CONFIRMED_NS)
+    }
+
+    /// Whether it has become much longer than was told last.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.delay_ns - self.told_delay_ns > GROWN_MS * NANOS_PER_MS
+    }
+
+    /// When the next packet should have come at the latest, if they come in a rhythm and nothing is known to be wrong.
+    pub(crate) fn alarm_at(&self) -> Option<Nanos> {
+        let newest = self.newest.filter(|newest| newest.step_ticks > 0 && self.grown.is_none() && !self.alarmed)?;
+        Some(newest.now + ticks_ns(newest.step_ticks) + self.patience_ns)
+    }
+
+    /// The sender was told that its next packet has not come.
+    pub(crate) fn alarmed(&mut self) {
+        self.alarmed = true;
+    }
+
+    /// Whether, after an alarm, packets come in time again. True once.
+    pub(crate) fn all_clear(&mut self) -> bool {
+        let confirmed = self.is_queue();
+        let clear = self.alarmed && self.grown.is_none();
+        // A sender that had paused says nothing about the link.
+        if clear && self.newest.is_some_and(|newest| newest.step_ticks > 0) {
+            self.patience_ns = (2 * self.patience_ns).min(PATIENCE_NS.1);
+            self.quiet = false;
+        }
+        self.alarmed &= !clear && !confirmed;
+        clear
     }
 
     /// What to tell the sender; the next call goes on from here.
@@ -107,6 +186,7 @@ impl Queueing {
         let Some(newest) = self.newest else { return LinkFeedback::default() };
         let standing_ns = self.grown.filter(|_| self.is_queue()).map_or(0, |grown| grown.least_ns);
         let mark = std::mem::replace(&mut self.told, Mark { at: newest.now, arrived: self.arrived });
+        self.told_delay_ns = self.delay_ns;
         // The least is that since the last feedback, or a queue that shrinks would be told long.
         if let Some(grown) = &mut self.grown {
             grown.least_ns = self.delay_ns;
@@ -122,6 +202,7 @@ impl Queueing {
     }
 
     fn lower_base(&mut self, now: Nanos, raw_ns: i64) {
+        let begins = self.base_ns.is_none();
         self.base_ns = Some(match self.base_ns {
             Some((current, _)) if now >= self.window_ends => (raw_ns, current),
             Some((current, last)) => (current.min(raw_ns), last),
@@ -129,6 +210,9 @@ impl Queueing {
         });
         if now >= self.window_ends {
             self.window_ends = now + BASE_WINDOW_NS;
+            if std::mem::replace(&mut self.quiet, true) && !begins {
+                self.patience_ns = (self.patience_ns / 2).max(PATIENCE_NS.0);
+            }
         }
     }
 }
@@ -141,6 +225,10 @@ fn step_of(from: u32, to: u32) -> i32 {
 fn raw_ns(now: Nanos, media_ticks: i64, packet_ticks: i32) -> i64 {
     let end = i128::from(media_ticks) + i128::from(packet_ticks);
     now as i64 - (end * 62_500 / 3) as i64
+}
+
+fn ticks_ns(ticks: i32) -> Nanos {
+    Nanos::from(ticks.unsigned_abs()) * 62_500 / 3
 }
 
 fn whole_ms(ns: i64) -> u16 {
@@ -199,6 +287,77 @@ mod tests {
         sender.send(10, 20, |number| 200 - 20 * number);
         assert!(!sender.queueing.is_queue());
         assert_eq!(sender.queueing.feedback().standing_ms, 0);
+    }
+
+    #[test]
+    fn a_packet_between_two_stalls_is_no_queue() {
+        let mut sender = Sender::new();
+        sender.send(100, 20, |_| 0);
+        sender.send(2, 20, |number| 50 + 130 * number);
+        assert!(!sender.queueing.is_queue());
+    }
+
+    #[test]
+    fn two_stalls_that_follow_each_other_are_no_queue_and_bursts_that_go_on_are_one() {
+        let together = |number: u64| 200 - 20 * (number % 5);
+        let mut sender = Sender::new();
+        sender.send(100, 20, |_| 0);
+        sender.send(15, 20, together);
+        assert!(!sender.queueing.is_queue());
+        sender.send(20, 20, together);
+        assert!(sender.queueing.is_queue(), "an access point that sends five at a time");
+    }
+
+    #[test]
+    fn an_overdue_packet_alarms_sooner_on_a_link_that_has_been_steady() {
+        let mut sender = Sender::new();
+        assert_eq!(sender.queueing.alarm_at(), None, "there is no rhythm yet");
+        sender.send(100, 20, |_| 0);
+        let last = START + sender.media_ms * MS;
+        assert_eq!(sender.queueing.alarm_at(), Some(last + 70 * MS));
+        sender.send(1000, 20, |_| 0);
+        let last = START + sender.media_ms * MS;
+        assert_eq!(sender.queueing.alarm_at(), Some(last + 45 * MS));
+        sender.queueing.alarmed();
+        assert_eq!(sender.queueing.alarm_at(), None);
+    }
+
+    #[test]
+    fn each_alarm_in_vain_doubles_patience() {
+        let mut sender = Sender::new();
+        sender.send(1100, 20, |_| 0);
+        for patience_ms in [50, 100, 200, 200] {
+            sender.queueing.alarmed();
+            sender.send(10, 20, |number| 180 - 20 * number);
+            assert!(sender.queueing.all_clear() && !sender.queueing.all_clear());
+            let last = START + sender.media_ms * MS;
+            assert_eq!(sender.queueing.alarm_at(), Some(last + (20 + patience_ms) * MS));
+        }
+    }
+
+    #[test]
+    fn an_alarm_that_a_queue_follows_was_not_in_vain() {
+        let mut sender = Sender::new();
+        sender.send(1100, 20, |_| 0);
+        sender.queueing.alarmed();
+        sender.send(5, 20, |number| 60 * (number + 1));
+        assert!(sender.queueing.is_queue() && !sender.queueing.all_clear());
+        assert_eq!(sender.queueing.alarm_at(), None, "it is known");
+        sender.send(5, 20, |_| 0);
+        assert!(!sender.queueing.all_clear());
+        assert_eq!(sender.queueing.alarm_at(), Some(START + (sender.media_ms + 45) * MS));
+    }
+
+    #[test]
+    fn a_pause_after_an_alarm_says_nothing_about_the_link() {
+        let mut sender = Sender::new();
+        sender.send(1100, 20, |_| 0);
+        sender.queueing.alarmed();
+        sender.media_ms += 400;
+        sender.send(1, 20, |_| 0);
+        assert!(sender.queueing.all_clear());
+        sender.send(2, 20, |_| 0);
+        assert_eq!(sender.queueing.alarm_at(), Some(START + (sender.media_ms + 45) * MS));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One session: a key, an address, a route, and what came from it.
 
-use raccall_wire::feedback::LinkFeedback;
+use raccall_wire::feedback::{Alarm, LinkFeedback};
 use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
 use raccall_wire::transport::{Mode, OpenError, SealError};
 use raccall_wire::{Nanos, discovery};
@@ -20,7 +20,8 @@ const TRIAL_FACTOR: u64 = 3;
 /// Addresses remembered from IP discovery. A client behind two networks asks from both; a stranger's question, which
 /// anyone can forge, must not push the true one out at once.
 const OBSERVED: usize = 4;
-/// Reports are answered at most five times a second, so that replayed ones buy nothing; and a queue is told as often.
+/// Reports are answered at most five times a second, so that replayed ones buy nothing; a queue is told as often, twice as often while it
+/// grows, and an overdue packet as often.
 const ANSWER_INTERVAL_NS: Nanos = 200_000_000;
 /// The relay is no source. No session has this SSRC, so its reports, sent back to it by someone, open for nobody.
 const RELAY_SSRC: u32 = 0;
@@ -53,6 +54,9 @@ pub(crate) struct Session {
     pub(crate) moving: Pace,
     pub(crate) discovery: Pace,
     warned: Option<Nanos>,
+    alarmed: Option<Nanos>,
+    /// It is on the list of those whose next packet is waited for.
+    pub(crate) watched: bool,
     received: Amount,
     sent: Amount,
     heard: ReportBlock,
@@ -154,6 +158,8 @@ impl Session {
             moving: Pace::default(),
             discovery: Pace::default(),
             warned: None,
+            alarmed: None,
+            watched: false,
             received: Amount::default(),
             sent: Amount::default(),
             heard: ReportBlock::default(),
@@ -279,8 +285,28 @@ impl Session {
 
     /// Tells a session that reports, and so knows of reports, that its packets queue. It did not ask: it cannot know.
     pub(crate) fn warn(&mut self, now: Nanos, out: &mut Outbox, counters: &Counters) {
-        if self.answered.is_some() && self.uplink.queueing.is_queue() && is_due(&mut self.warned, now) {
+        if self.answered.is_none() {
+            return;
+        }
+        if self.uplink.queueing.all_clear() {
+            self.tell_alarm(Alarm::AllClear, now, out, counters);
+        }
+        let interval_ns = if self.uplink.queueing.has_grown() { ANSWER_INTERVAL_NS / 2 } else { ANSWER_INTERVAL_NS };
+        if self.uplink.queueing.is_queue() && is_due_after(interval_ns, &mut self.warned, now) {
             self.tell(now, out, counters);
+        }
+    }
+
+    /// When to look whether its next packet has come. Nothing: it was told nothing about reports, or somebody looks already.
+    pub(crate) fn watch_at(&self) -> Option<Nanos> {
+        self.uplink.queueing.alarm_at().filter(|_| self.answered.is_some() && !self.watched)
+    }
+
+    /// Tells it that its next packet is overdue.
+    pub(crate) fn alarm(&mut self, now: Nanos, out: &mut Outbox, counters: &Counters) {
+        if is_due(&mut self.alarmed, now) {
+            self.uplink.queueing.alarmed();
+            self.tell_alarm(Alarm::Overdue, now, out, counters);
         }
     }
 
@@ -294,11 +320,21 @@ impl Session {
     /// Tells the session how its own packets arrive.
     fn tell(&mut self, now: Nanos, out: &mut Outbox, counters: &Counters) {
         let block = self.uplink.report(self.ssrc, now);
-        let mut packet = Vec::with_capacity(64);
-        rtcp::write(&Rtcp::ReceiverReport { ssrc: RELAY_SSRC, blocks: vec![block] }, &mut packet);
         let (listeners, heard_loss) = self.hearing.sum_up(now);
         let listeners = u8::try_from(listeners).unwrap_or(u8::MAX);
         let feedback = LinkFeedback { listeners, heard_loss, ..self.uplink.queueing.feedback() };
+        self.send_report(block, &feedback, out, counters);
+    }
+
+    /// Out of turn, and no report of loss or queue: those count from one report to the next.
+    fn tell_alarm(&mut self, alarm: Alarm, now: Nanos, out: &mut Outbox, counters: &Counters) {
+        let block = ReportBlock { fraction_lost: 0, ..self.uplink.block(self.ssrc, now) };
+        self.send_report(block, &LinkFeedback { alarm: Some(alarm), ..LinkFeedback::default() }, out, counters);
+    }
+
+    fn send_report(&mut self, block: ReportBlock, feedback: &LinkFeedback, out: &mut Outbox, counters: &Counters) {
+        let mut packet = Vec::with_capacity(64);
+        rtcp::write(&Rtcp::ReceiverReport { ssrc: RELAY_SSRC, blocks: vec![block] }, &mut packet);
         rtcp::write(&feedback.to_rtcp(RELAY_SSRC), &mut packet);
         if self.send(&packet, out, counters) {
             counters.add(Reason::RtcpAnswered, 1);
@@ -325,7 +361,12 @@ impl Session {
 
 /// True, and then not again for `ANSWER_INTERVAL_NS`.
 fn is_due(last: &mut Option<Nanos>, now: Nanos) -> bool {
-    let due = last.is_none_or(|last| now.saturating_sub(last) >= ANSWER_INTERVAL_NS);
+    is_due_after(ANSWER_INTERVAL_NS, last, now)
+}
+
+/// Whether it was so long ago; if so, it is now.
+fn is_due_after(interval_ns: Nanos, last: &mut Option<Nanos>, now: Nanos) -> bool {
+    let due = last.is_none_or(|last| now.saturating_sub(last) >= interval_ns);
     if due {
         *last = Some(now);
     }

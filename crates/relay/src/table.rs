@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use raccall_wire::Nanos;
 use raccall_wire::discovery::STUN_COOKIE;
 use raccall_wire::transport::{RELAY_SPACE, RelayNonces};
 
@@ -11,6 +12,7 @@ use crate::hash::FastMap;
 use crate::limits::Strangers;
 use crate::loudest::Stage;
 use crate::session::{Destination, Session};
+use crate::watch::Watch;
 use crate::{Command, Counters, Endpoint, Reason, RoomId, SessionId, SessionStats};
 
 /// Which of the relay's threads a table belongs to. The nonces of any two are disjoint, also for one key.
@@ -57,6 +59,7 @@ pub struct Table {
     by_id: FastMap<SessionId, usize>,
     pub(crate) by_ssrc: FastMap<u32, usize>,
     pub(crate) by_address: FastMap<Endpoint, usize>,
+    pub(crate) watch: Watch,
     /// None: whoever sends may send all it can (a benchmark's load generator).
     pub(crate) strangers: Option<Strangers>,
     share: Share,
@@ -85,6 +88,7 @@ impl Table {
             by_id: FastMap::default(),
             by_ssrc: FastMap::default(),
             by_address: FastMap::default(),
+            watch: Watch::default(),
             strangers: Some(Strangers::new()),
             share,
             #[cfg(test)]
@@ -106,6 +110,11 @@ impl Table {
 
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// When `alarm` has something to do, if nothing comes until then.
+    pub fn next_alarm(&self) -> Option<Nanos> {
+        self.watch.next()
     }
 
     pub fn session_stats(&self, id: SessionId) -> Option<SessionStats> {

@@ -86,12 +86,17 @@ impl Uplink {
         true
     }
 
-    /// What to tell the session about its own sending; the fraction is that since the report before.
+    /// What to tell the session about its own sending; the next fraction is that since this report.
     pub(crate) fn report(&mut self, ssrc: u32, now: Nanos) -> ReportBlock {
-        let progress = Progress { expected: self.expected(), received: self.received };
-        let expected = progress.expected - self.last_report.expected;
-        let lost = expected.saturating_sub(progress.received - self.last_report.received);
-        self.last_report = progress;
+        let block = self.block(ssrc, now);
+        self.last_report = Progress { expected: self.expected(), received: self.received };
+        block
+    }
+
+    /// The same beside the reports; the fraction is that since the last of them.
+    pub(crate) fn block(&self, ssrc: u32, now: Nanos) -> ReportBlock {
+        let expected = self.expected() - self.last_report.expected;
+        let lost = expected.saturating_sub(self.received - self.last_report.received);
         let (last_sr, delay_since_last_sr) = self.last_sender_report.map_or((0, 0), |report| {
             let delay = u128::from(now.saturating_sub(report.arrived)) * 65_536 / u128::from(NANOS_PER_SECOND);
             ((report.ntp >> 16) as u32, u32::try_from(delay).unwrap_or(u32::MAX))

@@ -9,10 +9,13 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
+use raccall_wire::Nanos;
 
 use crate::latency::SAMPLE_EVERY;
 use crate::socket::{BATCH, Bound};
-use crate::{Command, Counters, Endpoint, Outbox, Reason, SessionId, SessionStats, Table, forward, panics, portable};
+use crate::{
+    Command, Counters, Endpoint, Outbox, Reason, SessionId, SessionStats, Table, alarm, forward, panics, portable,
+};
 
 /// Full batches taken in a row before the thread looks whether another socket has become readable.
 const BATCHES_PER_LOOK: usize = 8;
@@ -91,8 +94,7 @@ impl Worker {
             return; // and of the messages
         }
         loop {
-            let timeout = self.readable.contains(&true).then_some(Duration::ZERO);
-            match self.poll.poll(&mut events, timeout) {
+            match self.poll.poll(&mut events, self.timeout()) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
@@ -105,6 +107,7 @@ impl Worker {
                     *readable = true;
                 }
             }
+            self.alarm();
             for _ in 0..BATCHES_PER_LOOK {
                 if !self.obey() {
                     return;
@@ -114,6 +117,26 @@ impl Worker {
                     break;
                 }
             }
+        }
+    }
+
+    /// How long nothing is to be done unless something comes. None: for ever.
+    fn timeout(&self) -> Option<Duration> {
+        if self.readable.contains(&true) {
+            return Some(Duration::ZERO);
+        }
+        self.table.next_alarm().map(|at| Duration::from_nanos(at.saturating_sub(self.now())))
+    }
+
+    fn now(&self) -> Nanos {
+        self.started.elapsed().as_nanos() as u64
+    }
+
+    /// Tells those whose packets are overdue. What has come by now and was not looked at is first taken into account.
+    fn alarm(&mut self) {
+        if !self.readable.contains(&true) && self.table.next_alarm().is_some_and(|at| at <= self.now()) {
+            alarm(self.now(), &mut self.table, &mut self.outbox);
+            self.send();
         }
     }
 
@@ -161,7 +184,7 @@ impl Worker {
     }
 
     fn forward_batch(&mut self) {
-        let now = self.started.elapsed().as_nanos() as u64;
+        let now = self.now();
         while self.next < self.batch.len() {
             let (datagram, address, via) = self.batch.get(self.next);
             self.next += 1;

@@ -3,8 +3,11 @@
 //! An application-defined RTCP packet (RFC 3550 section 6.7) named "LINK", which every other client skips. Data, big endian:
 //!
 //! ```text
-//! standing_ms u16 | newest_ms u16 | arrived_ms u16 | arrived_packets u16 | arrived_bytes u32 | listeners u8 | heard_loss u8 | 0 u16
+//! standing_ms u16 | newest_ms u16 | arrived_ms u16 | arrived_packets u16 | arrived_bytes u32 | listeners u8 | heard_loss u8 | alarm u16
 //! ```
+//!
+//! An alarm comes unasked, with a receiver report whose highest sequence number is the news: the packet after it should have come by now.
+//! All else in it is 0. The all-clear follows when packets come in time again.
 
 use crate::rtcp::Rtcp;
 use crate::rtp::{u16_at, u32_at};
@@ -32,6 +35,30 @@ pub struct LinkFeedback {
     pub listeners: u8,
     /// The loss that three quarters of them do not exceed, in 256ths, on the whole way from the sender to them.
     pub heard_loss: u8,
+    pub alarm: Option<Alarm>,
+}
+
+/// Why a sender is told out of turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// The next packet should have come and has not: the link stalls, or has become slow, or the sender has stopped.
+    Overdue,
+    /// Packets come in time again.
+    AllClear,
+}
+
+impl Alarm {
+    fn number(alarm: Option<Self>) -> u16 {
+        match alarm {
+            None => 0,
+            Some(Self::Overdue) => 1,
+            Some(Self::AllClear) => 2,
+        }
+    }
+
+    fn from_number(number: u16) -> Option<Self> {
+        [Self::Overdue, Self::AllClear].into_iter().find(|alarm| Self::number(Some(*alarm)) == number)
+    }
 }
 
 impl LinkFeedback {
@@ -44,7 +71,8 @@ impl LinkFeedback {
             body.extend_from_slice(&field.to_be_bytes());
         }
         body.extend_from_slice(&self.arrived_bytes.to_be_bytes());
-        body.extend_from_slice(&[self.listeners, self.heard_loss, 0, 0]);
+        body.extend_from_slice(&[self.listeners, self.heard_loss]);
+        body.extend_from_slice(&Alarm::number(self.alarm).to_be_bytes());
         Rtcp::Other { packet_type: APPLICATION_DEFINED, count: 0, body }
     }
 
@@ -61,6 +89,7 @@ impl LinkFeedback {
             arrived_bytes: u32_at(data, 8),
             listeners: data[12],
             heard_loss: data[13],
+            alarm: Alarm::from_number(u16_at(data, 14)),
         })
     }
 }
@@ -78,6 +107,7 @@ mod tests {
         arrived_bytes: 0x0607_0809,
         listeners: 10,
         heard_loss: 11,
+        alarm: Some(Alarm::AllClear),
     };
 
     #[test]
@@ -86,6 +116,16 @@ mod tests {
         rtcp::write(&FEEDBACK.to_rtcp(7), &mut bytes);
         assert_eq!(bytes[..12], [0x80, 204, 0, 6, 0, 0, 0, 7, b'L', b'I', b'N', b'K']);
         assert_eq!(LinkFeedback::from_rtcp(&rtcp::parse(&bytes).unwrap()[0]), Some(FEEDBACK));
+    }
+
+    #[test]
+    fn an_alarm_of_a_later_version_is_none() {
+        for (number, alarm) in [(0, None), (1, Some(Alarm::Overdue)), (2, Some(Alarm::AllClear)), (3, None)] {
+            let Rtcp::Other { packet_type, count, mut body } = FEEDBACK.to_rtcp(7) else { unreachable!() };
+            *body.last_mut().unwrap() = number;
+            let read = LinkFeedback::from_rtcp(&Rtcp::Other { packet_type, count, body });
+            assert_eq!(read, Some(LinkFeedback { alarm, ..FEEDBACK }), "{number}");
+        }
     }
 
     #[test]
