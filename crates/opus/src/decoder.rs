@@ -2,7 +2,7 @@ use std::ptr::{self, NonNull};
 
 use opusic_sys as sys;
 
-use crate::{Error, checked_length, checked_rate, frame_size};
+use crate::{Error, Redundancy, checked_length, checked_rate, frame_size};
 
 /// From this decoder complexity on, losses are concealed by the neural network ("deep PLC"), below it by repetition.
 /// (xiph/opus, src/opus_decoder.c)
@@ -71,6 +71,28 @@ impl Decoder {
     pub fn decode_lbrr_f32(&mut self, next_payload: &[u8], out: &mut [f32]) -> Result<usize, Error> {
         let length = checked_length(next_payload)?;
         self.run_f32(next_payload.as_ptr(), length, out, true)
+    }
+
+    /// Speak again what got lost, from what was last read into `redundancy`: `before` is how many samples before that payload's first
+    /// `out` begins. Where nothing was told, conceals. At 48 kHz only; `out` is a multiple of 2.5 ms, at best of 10.
+    pub fn decode_redundancy_f32(
+        &mut self,
+        redundancy: &Redundancy,
+        before: usize,
+        out: &mut [f32],
+    ) -> Result<usize, Error> {
+        let size = frame_size(out.len(), self.channels)?;
+        let before = i32::try_from(before).map_err(|_| Error::BAD_ARGUMENT)?;
+        // SAFETY: both states are alive; libopus writes at most `size` frames of `channels` samples: what `out` holds.
+        Error::check(unsafe {
+            sys::opus_decoder_dred_decode_float(
+                self.state.as_ptr(),
+                redundancy.features(),
+                before,
+                out.as_mut_ptr(),
+                size,
+            )
+        })
     }
 
     /// `decode_f32` to 16 bit samples.

@@ -19,6 +19,7 @@ pub enum Application {
 pub struct Encoder {
     state: NonNull<sys::OpusEncoder>,
     channels: u8,
+    redundancy: u8,
 }
 
 // SAFETY: the state is owned by this value alone, and libopus keeps nothing per thread.
@@ -37,7 +38,7 @@ impl Encoder {
         // SAFETY: libopus checks the numbers and writes the code; on an error it returns null.
         let state = unsafe { sys::opus_encoder_create(rate, i32::from(channels), application, &mut code) };
         let state = NonNull::new(state).ok_or(Error { code })?;
-        Ok(Self { state, channels })
+        Ok(Self { state, channels, redundancy: 0 })
     }
 
     pub fn channels(&self) -> u8 {
@@ -65,6 +66,14 @@ impl Encoder {
     /// Carry each speech frame again, at a low bitrate, in the payload after it. Works from an expected loss above 0.
     pub fn set_lbrr(&mut self, on: bool) -> Result<(), Error> {
         self.set(sys::OPUS_SET_INBAND_FEC_REQUEST, i32::from(on))
+    }
+
+    /// Carry features of the last 0 to `MOST_REDUNDANCY_FRAMES` × 10 ms in each payload (DRED), from which a decoder with the neural
+    /// network can speak again what got lost; others skip them. They take their bits from the same bitrate: none without expected loss.
+    pub fn set_redundancy(&mut self, frames: u8) -> Result<(), Error> {
+        self.set(sys::OPUS_SET_DRED_DURATION_REQUEST, i32::from(frames))?;
+        self.redundancy = frames;
+        Ok(())
     }
 
     /// In silence, write payloads of at most two bytes (which need not be sent), but one full frame every 400 ms.
@@ -95,7 +104,8 @@ impl Encoder {
     /// Forget the sound so far, keep the settings.
     pub fn reset(&mut self) -> Result<(), Error> {
         // SAFETY: this request takes no argument.
-        Error::check(unsafe { sys::opus_encoder_ctl(self.state.as_ptr(), sys::OPUS_RESET_STATE) }).map(drop)
+        Error::check(unsafe { sys::opus_encoder_ctl(self.state.as_ptr(), sys::OPUS_RESET_STATE) })?;
+        self.set_redundancy(self.redundancy) // the one setting that libopus 1.6.1 forgets
     }
 
     /// Encode one frame of 2.5, 5, 10, 20, 40 or 60 ms (libopus also takes 80, 100 and 120), within ±1.

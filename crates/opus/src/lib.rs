@@ -1,4 +1,4 @@
-//! Safe libopus: encode, decode, conceal, in-band FEC (LBRR), DTX.
+//! Safe libopus: encode, decode, conceal, in-band FEC (LBRR), deep redundancy (DRED), DTX.
 //!
 //! libopus 1.6.1 is linked statically with the weights of its deep packet loss concealment. Samples are interleaved; a
 //! length is always that of the slice, never a separate number, so no call can read or write past it. Nothing here
@@ -7,10 +7,12 @@
 mod decoder;
 mod encoder;
 mod error;
+mod redundancy;
 
 pub use decoder::{DEEP_PLC_COMPLEXITY, Decoder};
 pub use encoder::{Application, Encoder};
 pub use error::Error;
+pub use redundancy::{MOST_REDUNDANCY_FRAMES, Redundancy};
 
 use std::ffi::CStr;
 use std::ptr::null_mut;

@@ -1,8 +1,8 @@
 //! What goes in comes out: every rate, channel count, application and frame length, and each setting's effect.
 
 use raccall_opus::{
-    Application, DEEP_PLC_COMPLEXITY, Decoder, Encoder, Error, MAX_PAYLOAD_BYTES, SAMPLE_RATES_HZ, packet_has_lbrr,
-    packet_samples, version,
+    Application, DEEP_PLC_COMPLEXITY, Decoder, Encoder, Error, MAX_PAYLOAD_BYTES, MOST_REDUNDANCY_FRAMES, Redundancy,
+    SAMPLE_RATES_HZ, packet_has_lbrr, packet_samples, version,
 };
 
 const RATE_HZ: u32 = 48_000;
@@ -195,6 +195,121 @@ fn deep_plc_is_built_in() {
     assert!(energy(&deep[hole.clone()]) > 0.2 * energy(&clean[hole]));
 }
 
+/// Payloads that tell of the half second before them, as far as the bits go.
+fn telling_payloads(expected_loss_pct: u8) -> Vec<Vec<u8>> {
+    let mut encoder = Encoder::new(RATE_HZ, 1, Application::Voip).unwrap();
+    encoder.set_bitrate(64_000).unwrap();
+    encoder.set_expected_loss(expected_loss_pct).unwrap();
+    encoder.set_redundancy(50).unwrap();
+    encode_all(&mut encoder, &syllables(100))
+}
+
+/// Syllables of 100 ms with pauses as long: what is made up cannot know when one ends.
+fn syllables(frames: usize) -> Vec<f32> {
+    let spoken = |n: usize| 0.5 - 0.5 * (std::f32::consts::TAU * n as f32 / 9600.0).cos();
+    buzz(frames).iter().enumerate().map(|(n, sample)| 2.0 * sample * spoken(n).powi(2)).collect()
+}
+
+/// How far the loudness of 10 ms is from what it should be, in dB on average.
+fn loudness_error_db(sound: &[f32], right: &[f32]) -> f64 {
+    let loudness = |part: &[f32]| 10.0 * (energy(part) + 1e-3).log10();
+    let errors: Vec<f64> =
+        sound.chunks(480).zip(right.chunks(480)).map(|(a, b)| (loudness(a) - loudness(b)).abs()).collect();
+    errors.iter().sum::<f64>() / errors.len() as f64
+}
+
+#[test]
+fn a_burst_of_five_is_spoken_again_from_the_redundancy_after_it() {
+    let payloads = telling_payloads(20);
+    let mut redundancy = Redundancy::new().unwrap();
+    let clean = with_losses(&payloads, &[], DEEP_PLC_COMPLEXITY, |_, _, _| ());
+    let (mut told_db, mut made_up_db) = (0.0, 0.0);
+    for burst in [40usize, 53, 66, 79] {
+        let reach = redundancy.reach(&payloads[burst + 5]).unwrap();
+        assert!(reach.end >= 5 * FRAME, "{reach:?}");
+        let mut hear = |respeak: bool| {
+            let lost: Vec<usize> = (burst..burst + 5).collect();
+            let mut before = 5 * FRAME;
+            let sound = with_losses(&payloads, &lost, DEEP_PLC_COMPLEXITY, |decoder, _, frame| {
+                if respeak {
+                    redundancy.read(&payloads[burst + 5], before).unwrap();
+                    assert_eq!(decoder.decode_redundancy_f32(&redundancy, before, frame), Ok(FRAME));
+                    before -= FRAME;
+                } else {
+                    decoder.conceal_f32(frame).unwrap();
+                }
+            });
+            let hole = burst * FRAME..(burst + 5) * FRAME;
+            loudness_error_db(&sound[hole.clone()], &clean[hole])
+        };
+        told_db += hear(true) / 4.0;
+        made_up_db += hear(false) / 4.0;
+    }
+    assert!(told_db < 0.4 * made_up_db, "{told_db} dB, made up {made_up_db} dB");
+}
+
+#[test]
+fn redundancy_costs_nothing_where_no_loss_is_expected() {
+    let mut plain = Encoder::new(RATE_HZ, 1, Application::Voip).unwrap();
+    plain.set_bitrate(64_000).unwrap();
+    assert_eq!(telling_payloads(0), encode_all(&mut plain, &syllables(100)));
+    let mut redundancy = Redundancy::new().unwrap();
+    assert!(telling_payloads(0).iter().all(|payload| redundancy.reach(payload).unwrap().is_empty()));
+}
+
+#[test]
+fn redundancy_takes_its_bits_from_the_bitrate() {
+    for bitrate_bps in [48_000, 64_000] {
+        for expected_loss_pct in (0..=30).step_by(5) {
+            let mut encoder = Encoder::new(RATE_HZ, 1, Application::Voip).unwrap();
+            encoder.set_bitrate(bitrate_bps).unwrap();
+            encoder.set_lbrr(true).unwrap();
+            encoder.set_expected_loss(expected_loss_pct).unwrap();
+            let bits =
+                |encoder: &mut Encoder| encode_all(encoder, &buzz(150)).iter().map(|p| p.len() * 8).sum::<usize>();
+            let without = bits(&mut encoder);
+            encoder.set_redundancy(50).unwrap();
+            encoder.reset().unwrap();
+            let with = bits(&mut encoder);
+            assert!(with as f32 <= 1.03 * (3 * bitrate_bps) as f32, "{bitrate_bps} {expected_loss_pct}: {with}");
+            let tells = with as f32 > 1.05 * without as f32;
+            assert!(tells || expected_loss_pct < 20, "{bitrate_bps} {expected_loss_pct}: {without} {with}");
+        }
+    }
+}
+
+#[test]
+fn redundancy_is_padding_to_who_does_not_know_it() {
+    let payloads = telling_payloads(20);
+    let mut bare = Decoder::new(RATE_HZ, 1).unwrap();
+    let mut knowing = Decoder::new(RATE_HZ, 1).unwrap();
+    let mut redundancy = Redundancy::new().unwrap();
+    let mut told = 0;
+    for payload in &payloads {
+        let stripped = without_padding(payload);
+        told += payload.len() - stripped.len();
+        assert!(redundancy.reach(&stripped).unwrap().is_empty());
+        let (mut a, mut b) = ([0.0; FRAME], [0.0; FRAME]);
+        bare.decode_f32(&stripped, &mut a).unwrap();
+        knowing.decode_f32(payload, &mut b).unwrap();
+        assert_eq!(a, b);
+    }
+    assert!(told > 100 * 20, "{told} bytes");
+}
+
+/// A payload of one frame behind a code 3 header (RFC 6716 section 3.2.5), as one of code 0.
+fn without_padding(payload: &[u8]) -> Vec<u8> {
+    if payload[0] & 3 != 3 {
+        return payload.to_vec();
+    }
+    assert_eq!(payload[1], 0x41, "one frame, padded");
+    let steps = payload[2..].iter().take_while(|byte| **byte == 255).count();
+    let padding = 254 * steps + usize::from(payload[2 + steps]);
+    let mut stripped = vec![payload[0] & !3];
+    stripped.extend(&payload[3 + steps..payload.len() - padding]);
+    stripped
+}
+
 #[test]
 fn reset_forgets_the_sound() {
     let payloads = protected_payloads(false);
@@ -231,6 +346,7 @@ fn what_libopus_refuses_carries_its_code_and_text() {
     assert_eq!(encoder.encode_f32(&[0.0; 2 * FRAME], &mut []), Err(Error::BAD_ARGUMENT));
     assert_eq!(encoder.set_complexity(11), Err(Error::BAD_ARGUMENT));
     assert_eq!(encoder.set_expected_loss(101), Err(Error::BAD_ARGUMENT));
+    assert_eq!(encoder.set_redundancy(MOST_REDUNDANCY_FRAMES + 1), Err(Error::BAD_ARGUMENT));
     assert_eq!(encoder.set_bitrate(-1), Err(Error::BAD_ARGUMENT));
     assert_eq!(encoder.set_bitrate(0), Err(Error::BAD_ARGUMENT));
 
