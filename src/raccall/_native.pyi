@@ -208,6 +208,7 @@ class SendChain:
         complexity: int,
         expected_loss_pct: int,
         lbrr: bool,
+        dred_ms: int,
         dtx: bool,
         music: bool,
         channels: int,
@@ -558,6 +559,7 @@ class Engine:
         complexity: int = 9,
         expected_loss_pct: int = 10,
         deep_plc: bool = True,
+        dred_ms: int = 0,
         dtx: bool = False,
         music: bool = False,
         muted: bool = False,
@@ -568,8 +570,9 @@ class Engine:
         mode, key: from the session description; the key has 32 bytes.
         sound: None only listens: packets go to the taps, nothing is decoded, nothing but reports is sent.
         bitrate_bps: 6000 to 128000. complexity: 0 to 10. expected_loss_pct: 0 to 100, until reports tell.
-        deep_plc: conceal losses with libopus's neural network. dtx: send next to nothing while nobody speaks; not with
-        `music`. encryption: as in `set_encryption`.
+        deep_plc: conceal losses with libopus's neural network. dred_ms: 0 to 1040, how far back each packet tells of
+        what was said before it. dtx: send next to nothing while nobody speaks. Neither with `music`. encryption: as in
+        `set_encryption`.
         ValueError for a number out of range or a Sound in use.
         """
 

@@ -147,6 +147,12 @@ async def test_a_taken_name_leaves_nothing_behind(link: str, tmp_path: Path) -> 
         (["http://127.0.0.1:1/join/abc"], "name_missing"),
         (["lounge", "--name", "anna"], "invite_malformed"),
         (["http://127.0.0.1:1/join/abc", "--name", "anna", "--bitrate", "500"], "bitrate_out_of_range"),
+        (["http://127.0.0.1:1/join/abc", "--name", "anna", "--dred", "1041"], "dred_out_of_range"),
+        (["http://127.0.0.1:1/join/abc", "--name", "anna", "--dred", "500", "--music"], "dred_with_music"),
+        (
+            ["http://127.0.0.1:1/join/abc", "--name", "anna", "--dred", "500", "--bitrate", "32000"],
+            "bitrate_too_low_for_dred",
+        ),
         (["http://127.0.0.1:1/join/abc", "--name", "anna", "--seconds", "0"], "seconds_out_of_range"),
         (["http://127.0.0.1:1/join/abc", "--name", "anna", "--mic", "nothing.wav"], "unreadable_audio"),
         (["http://127.0.0.1:1/join/abc", "--name", "a", "--speaker", "a.wav", "--until-end"], "until_end_needs_mic"),

@@ -20,13 +20,24 @@ def test_the_panel_tells_both_hops_and_the_microphone() -> None:
         heard_loss_pct=2.0,
         input_level_db=-23.4,
         sending=True,
-        sources=(source(received=95, lost=5, concealed=5, stretched_ms=40, jitter_ms=7.0, delay_ms=43.0),),
+        sources=(
+            source(
+                received=95,
+                lost=12,
+                recovered=4,
+                respoken=3,
+                concealed=5,
+                stretched_ms=40,
+                jitter_ms=7.0,
+                delay_ms=43.0,
+            ),
+        ),
     )
     watch.look(first, ms(0))
     watch.look(now, ms(2000))
     up, down, here = link_panel(watch, now)
     assert "loss 1.5 %  others miss 2.0 %  jitter 3 ms  waits 12 ms  sends 24 kb/s in packets of 40 ms" in up
-    assert "loss 5.0 %  jitter 7 ms  waits 43 ms (aims at 20)  made up 5.0 %  stretched 2.0 %" in down
+    assert "loss 11.2 %  jitter 7 ms  waits 43 ms (aims at 20)  repaired 6.5 %  made up 4.7 %  stretched 1.9 %" in down
     assert here == "round trip 20 ms  delay about 53 ms  by udp  microphone -23 dB, sent"
     assert max(map(len, (up, down, here))) <= 120
 
@@ -38,7 +49,9 @@ def test_before_any_report_nothing_is_invented() -> None:
 
 
 def test_a_call_is_summed_up_in_a_line() -> None:
-    total = Link(seconds=754, loss_up_pct=0.25, loss_down_pct=1.0, concealed_pct=0.5, stretched_pct=2.0)
+    total = Link(
+        seconds=754, loss_up_pct=0.25, loss_down_pct=1.0, repaired_pct=0.75, concealed_pct=0.5, stretched_pct=2.0
+    )
     assert call_summary(total, 1) == (
-        "0:12:34 of call: loss you→server 0.2 %, server→you 1.0 %; made up 0.5 %, stretched 2.0 %; 1 glitch told."
+        "0:12:34 of call: loss you→server 0.2 %, server→you 1.0 %; repaired 0.8 %, made up 0.5 %, stretched 2.0 %; 1 glitch told."
     )

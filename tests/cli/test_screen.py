@@ -41,6 +41,7 @@ def source(received: int, lost: int, *, delay_ms: float = 0.0, talking: bool = F
         lost=lost,
         concealed=0,
         recovered=0,
+        respoken=0,
         late=0,
         skipped=0,
         stretched_ms=0,

@@ -36,7 +36,19 @@ def ms(number: int) -> Nanos:
 
 def source(ssrc: Ssrc = ANNA, **others: float) -> SourceStats:
     numbers = dict.fromkeys(
-        ("received", "lost", "concealed", "recovered", "late", "skipped", "stretched_ms", "paused_ms", "duplicates"), 0
+        (
+            "received",
+            "lost",
+            "concealed",
+            "recovered",
+            "respoken",
+            "late",
+            "skipped",
+            "stretched_ms",
+            "paused_ms",
+            "duplicates",
+        ),
+        0,
     )
     gauges = {"undecodable": 0, "jitter_ms": 1.0, "target_ms": 20.0, "delay_ms": 20.0, "level_db": -20.0}
     return SourceStats(ssrc=ssrc, **{**numbers, **gauges, "talking": True, **others})

@@ -32,6 +32,7 @@ fn sender(ssrc: usize) -> SendChain {
         complexity: 5,
         expected_loss_pct: 10,
         lbrr: true,
+        dred_ms: 0,
         dtx: false,
         music: false,
         channels: 1,

@@ -534,6 +534,7 @@ mod tests {
             complexity: 0,
             expected_loss_pct: 0,
             lbrr: false,
+            dred_ms: 0,
             dtx: false,
             music: false,
             channels: 1,

@@ -87,6 +87,8 @@ pub struct Session {
     pub complexity: u8,
     pub expected_loss_pct: u8,
     pub deep_plc: bool,
+    /// How far back each packet tells of what was said before it (DRED); 0 is off.
+    pub dred_ms: u16,
     /// Send next to nothing while nobody speaks.
     pub dtx: bool,
     pub music: bool,
@@ -106,6 +108,7 @@ impl Session {
             complexity: self.complexity,
             expected_loss_pct: self.expected_loss_pct,
             lbrr: true,
+            dred_ms: self.dred_ms,
             dtx: self.dtx,
             music: self.music,
             channels: channels as u8,

@@ -97,6 +97,7 @@ fn session(ssrc: u32) -> Session {
         complexity: 5,
         expected_loss_pct: 10,
         deep_plc: false,
+        dred_ms: 0,
         dtx: false,
         music: false,
         muted: false,

@@ -31,6 +31,7 @@ fn encode(speech: &[f32], packets: usize) -> Vec<Vec<u8>> {
         complexity: 9,
         expected_loss_pct: 10,
         lbrr: true,
+        dred_ms: 0,
         dtx: false,
         music: false,
         channels: 1,

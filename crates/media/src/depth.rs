@@ -2,9 +2,9 @@
 //!
 //! For every depth from 0 to 500 ms in steps of 5 ms a *candidate* plays the same packets on paper, as the jitter buffer would with that
 //! depth as its target: it stands still while nothing is there, plays late packets all the same, comes back to its depth as fast as
-//! time-stretching allows, and takes a lost packet from its successor where that one is there in time (LBRR). Each pays for the delay it had and
-//! for the sound it had to make up: 1 % of that is worth `PRICE_MS` of delay. What was paid fades within `MEMORY_S`. The cheapest one's depth is
-//! the target.
+//! time-stretching allows, and takes lost packets from the one after them where that one carries them (LBRR, DRED) and is there in time. Each
+//! pays for the delay it had and for the sound it had to make up: 1 % of that is worth `PRICE_MS` of delay. What was paid fades within
+//! `MEMORY_S`. The cheapest one's depth is the target.
 //!
 //! So nothing has to be decided about quantiles, outliers, bursts or the look-ahead that LBRR needs: a stall of a second costs every depth
 //! nearly the same and therefore moves nothing; a second packet of depth is chosen just when the losses it repairs are worth it.
@@ -46,6 +46,15 @@ const FIRST_WEIGHT_MS: f32 = 3000.0;
 /// Of a longer gap all depths have missed the same.
 const MOST_LOST: u64 = 50;
 
+/// What a packet carries of those before it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Carried {
+    /// The one before, a second time (LBRR).
+    pub copy: bool,
+    /// So many, the one before included, as features to speak them again (DRED).
+    pub told: u64,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     /// Playout delay above the fastest packet now.
@@ -65,7 +74,7 @@ pub struct Depths {
     /// The time that the costs are of, fading like them.
     weight_ms: f32,
     newest: Option<u64>,
-    /// Bit n: the packet n before the newest has not come, and its successor does not carry it.
+    /// Bit n: the packet n before the newest has not come, and none after it carries it.
     missing: u64,
 }
 
@@ -101,17 +110,18 @@ impl Depths {
         self.floor_ms
     }
 
-    /// Takes the packet `sequence`: how much later than the fastest it could be played, its length, whether it carries the one before (LBRR).
-    pub fn observe(&mut self, sequence: u64, delay_ms: f32, length_ms: f32, lbrr: bool) {
+    /// Takes the packet `sequence`: how much later than the fastest it could be played, its length, what it carries of those before.
+    pub fn observe(&mut self, sequence: u64, delay_ms: f32, length_ms: f32, carried: Carried) {
         match self.newest {
             Some(newest) if sequence <= newest => self.take_back(newest - sequence, delay_ms, length_ms),
             newest => {
                 let lost = newest.map_or(0, |newest| sequence - newest - 1).min(MOST_LOST);
                 self.missing = self.missing.checked_shl(lost as u32 + 1).unwrap_or(0);
-                let carried = u64::from(lbrr && lost > 0);
-                self.missing |= (1 << (lost + 1)) - (1 << (1 + carried));
+                let copied = u64::from(carried.copy).min(lost);
+                let told = carried.told.saturating_sub(copied).min(lost - copied);
+                self.missing |= (1 << (lost + 1)) - (1 << (1 + copied + told));
                 self.newest = Some(sequence);
-                self.pay(delay_ms, length_ms, lost as f32, lbrr);
+                self.pay(delay_ms, length_ms, (lost - copied) as f32, copied as f32, told as f32);
             }
         }
         self.forgive();
@@ -134,22 +144,23 @@ impl Depths {
         }
     }
 
-    fn pay(&mut self, delay_ms: f32, length_ms: f32, lost: f32, lbrr: bool) {
+    /// Before the packet lie lost ones: first those that have to be bridged, the last `told` of them can be spoken again; then what is `copied`.
+    fn pay(&mut self, delay_ms: f32, length_ms: f32, bridge: f32, copied: f32, told: f32) {
         let fade = 1.0 - length_ms / (MEMORY_S * 1000.0);
         let step_ms = RETURN_RATE * length_ms;
-        let lost_ms = lost * length_ms;
-        let copied_ms = if lbrr { lost_ms.min(length_ms) } else { 0.0 };
+        let lost_ms = (bridge + copied) * length_ms;
         self.weight_ms = self.weight_ms * fade + length_ms;
-        let bridge_ms = lost_ms - copied_ms;
+        let (bridge_ms, untold_ms) = (bridge * length_ms, (bridge - told) * length_ms);
         for (i, candidate) in self.candidates.iter_mut().enumerate() {
             let depth_ms = i as f32 * STEP_MS;
             let before_ms = candidate.delay_ms;
             let waited_ms = (delay_ms + lost_ms - before_ms).max(0.0);
-            let unspared_ms = (bridge_ms + self.floor_ms - before_ms).max(LEAST_BRIDGE_MS).min(bridge_ms);
+            let unspared_ms = (untold_ms + self.floor_ms - before_ms).max(LEAST_BRIDGE_MS).min(untold_ms);
             let made_up_ms = waited_ms.max(unspared_ms);
-            candidate.delay_ms = before_ms + made_up_ms - bridge_ms;
+            let spoken_ms = (told * length_ms).min((bridge_ms - made_up_ms).max(0.0));
+            candidate.delay_ms = before_ms + made_up_ms + spoken_ms - bridge_ms;
             candidate.cost *= fade;
-            let left_out_ms = (bridge_ms - made_up_ms).max(0.0);
+            let left_out_ms = (bridge_ms - made_up_ms - spoken_ms).max(0.0);
             candidate.cost +=
                 candidate.delay_ms * length_ms + 100.0 * (PRICE_MS * made_up_ms + LEFT_OUT_PRICE_MS * left_out_ms);
             let change_ms = (depth_ms - candidate.delay_ms).clamp(-step_ms, step_ms);
@@ -179,11 +190,13 @@ impl Depths {
 mod tests {
     use super::*;
 
+    const COPY: Carried = Carried { copy: true, told: 0 };
+
     fn after(packets: u64, limits_ms: (f32, f32), network: impl Fn(u64) -> Option<f32>) -> Depths {
         let mut depths = Depths::new(limits_ms);
         for number in 0..packets {
             if let Some(delay_ms) = network(number) {
-                depths.observe(number, delay_ms, 20.0, true);
+                depths.observe(number, delay_ms, 20.0, COPY);
             }
         }
         depths
@@ -207,8 +220,22 @@ mod tests {
         let lossy = after(3000, (0.0, 500.0), |number| (number % 10 != 5).then_some(9.0));
         assert!((30.0..=40.0).contains(&lossy.best_ms()), "{}", lossy.best_ms());
         let mut unrepaired = Depths::new((0.0, 500.0));
-        (0..3000).filter(|number| number % 10 != 5).for_each(|number| unrepaired.observe(number, 9.0, 20.0, false));
+        (0..3000)
+            .filter(|number| number % 10 != 5)
+            .for_each(|number| unrepaired.observe(number, 9.0, 20.0, Carried::default()));
         assert!(unrepaired.best_ms() < lossy.best_ms(), "{}", unrepaired.best_ms());
+    }
+
+    #[test]
+    fn redundancy_is_worth_the_packets_that_a_burst_takes() {
+        let bursts = |number: &u64| number % 25 < 22;
+        let target_ms = |carried| {
+            let mut depths = Depths::new((0.0, 500.0));
+            (0..3000).filter(bursts).for_each(|number| depths.observe(number, 9.0, 20.0, carried));
+            depths.best_ms()
+        };
+        let (copy, told) = (target_ms(COPY), target_ms(Carried { copy: true, told: 5 }));
+        assert!(copy <= 35.0 && (70.0..=80.0).contains(&told), "{copy} {told}");
     }
 
     #[test]

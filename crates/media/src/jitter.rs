@@ -9,8 +9,9 @@
 //!   shortened or lengthened but to make up for drift.
 //! * **Waiting.** When nothing is there the playhead stands still and sound is made up, until a packet comes. If it is the next one, it was late: it
 //!   is played all the same, and the delay has grown. If there is a gap before it, the made-up sound stood for the gap.
-//! * **Gaps.** Once the packet after a gap is there, its LBRR copy replaces the packet before it. What else is missing is made up by PLC: 20 ms at
-//!   least, and then only as much as the delay cannot spare, for longer concealment is invention. What is left out was lost anyway.
+//! * **Gaps.** Once the packet after a gap is there, its LBRR copy replaces the packet before it, and what its deep redundancy (DRED) tells of is
+//!   spoken again. What else is missing is made up by PLC: 20 ms at least, and then only as much as the delay cannot spare, for longer
+//!   concealment is invention. What is left out was lost anyway.
 //! * **Stalls.** When a packet is overdue, what is there is played slower, pauses first: much of a stall passes before sound runs out.
 //! * **Pauses.** A packet that follows in sequence but not in time begins a new talk spurt. So does any packet after a payload that says
 //!   silence, or after two seconds of nothing. A spurt is anchored afresh: its first packet waits for its target delay.
@@ -20,11 +21,13 @@
 //! * **Bound.** Nothing is played more than two seconds late: older packets are skipped, and counted.
 //! * **Correction.** In between, the owner of the decoded sound shortens and lengthens it, as `surplus_ms` asks.
 
+use std::ops::Range;
+
 use raccall_wire::Nanos;
 
 use crate::clock::SenderClock;
 use crate::delay::ArrivalDelay;
-use crate::depth::{Depths, LEAST_BRIDGE_MS};
+use crate::depth::{Carried, Depths, LEAST_BRIDGE_MS};
 use crate::frame::{
     LONGEST_PACKET_SAMPLES, NANOS_PER_MS, PULL_SAMPLES, SAMPLES_PER_MS, SHORTEST_PACKET_SAMPLES, SILENCE_PAYLOAD, nanos,
 };
@@ -85,13 +88,21 @@ pub enum Next<'a> {
         samples: usize,
         skip: usize,
     },
+    /// Speak the next `samples` again from the deep redundancy in this packet, which begins `before` samples after them. The payload comes
+    /// again as `Play`.
+    Respeak {
+        sequence: u64,
+        payload: &'a [u8],
+        before: usize,
+        samples: usize,
+    },
     Conceal {
         samples: usize,
     },
 }
 
 /// A packet's numbers and payload, as they come.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Incoming<'a> {
     /// Extended.
     pub sequence: u64,
@@ -99,6 +110,8 @@ pub struct Incoming<'a> {
     pub samples: usize,
     /// Whether it carries the packet before it a second time.
     pub lbrr: bool,
+    /// Which samples before its first its deep redundancy tells of, counted backwards.
+    pub redundancy: Range<usize>,
     pub payload: &'a [u8],
 }
 
@@ -109,16 +122,26 @@ struct Place {
     media: u64,
     samples: u64,
     lbrr: bool,
+    redundancy: Range<u64>,
     payload: Vec<u8>,
 }
 
 /// A packet that has come since the last pull.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Arrived {
     sequence: u64,
     media: u64,
     samples: u64,
     lbrr: bool,
+    redundancy: Range<u64>,
+}
+
+impl Arrived {
+    fn carried(&self) -> Carried {
+        let copied = if self.lbrr { self.samples } else { 0 };
+        let told = if self.redundancy.start <= copied { self.redundancy.end } else { 0 };
+        Carried { copy: self.lbrr, told: told / self.samples }
+    }
 }
 
 #[derive(Debug)]
@@ -177,7 +200,7 @@ impl JitterBuffer {
 
     /// Hands over one packet that arrived at `now`.
     pub fn push(&mut self, packet: Incoming<'_>, now: Nanos) -> Pushed {
-        let Incoming { sequence, lbrr, .. } = packet;
+        let Incoming { sequence, lbrr, ref redundancy, .. } = packet;
         let samples = packet.samples.clamp(SHORTEST_PACKET_SAMPLES, LONGEST_PACKET_SAMPLES) as u64;
         let media = self.clock.media(sequence, packet.timestamp, samples, now);
         if !self.begun {
@@ -185,9 +208,11 @@ impl JitterBuffer {
             self.next_sequence = sequence.saturating_sub(OVERTAKEN);
         }
         let transit = now as i64 - nanos(media as i64);
+        let redundancy = redundancy.start as u64..redundancy.end as u64;
+        let arrived = Arrived { sequence, media, samples, lbrr, redundancy };
         if sequence < self.next_sequence {
             self.late += 1;
-            return self.observe(Arrived { sequence, media, samples, lbrr }, transit, now, Pushed::Late);
+            return self.observe(arrived, transit, now, Pushed::Late);
         }
         if self.delay.base().is_some_and(|base| (transit - base).abs() > CLOCK_JUMP_NANOS) {
             self.delay.forget();
@@ -195,8 +220,8 @@ impl JitterBuffer {
         if sequence >= self.next_sequence + PLACES {
             self.make_room(sequence + 1 - PLACES);
         }
-        let pushed = self.keep(Arrived { sequence, media, samples, lbrr }, packet.payload);
-        self.observe(Arrived { sequence, media, samples, lbrr }, transit, now, pushed)
+        let pushed = self.keep(&arrived, packet.payload);
+        self.observe(arrived, transit, now, pushed)
     }
 
     /// To be called once per pull, before `next`: what has come can be played from `now` on.
@@ -205,7 +230,7 @@ impl JitterBuffer {
         for packet in self.arrived.drain(..) {
             let delay_ms = (now as i64 - nanos(packet.media as i64) - base) as f32 / NANOS_PER_MS as f32;
             let length_ms = packet.samples as f32 / SAMPLES_PER_MS as f32;
-            self.depths.observe(packet.sequence, delay_ms, length_ms, packet.lbrr);
+            self.depths.observe(packet.sequence, delay_ms, length_ms, packet.carried());
         }
     }
 
@@ -238,6 +263,16 @@ impl JitterBuffer {
             let skip = (copy - copied) as usize;
             return Next::Recover { payload: &self.places[index].payload, samples: copy as usize, skip };
         }
+        let told = &self.places[index].redundancy;
+        let before = media - position;
+        if told.start < before && before < told.end + CONCEAL_GRID {
+            let samples = bridge.min(PULL_SAMPLES as u64) / CONCEAL_GRID * CONCEAL_GRID;
+            self.position = Some(position + samples);
+            let payload = &self.places[index].payload;
+            return Next::Respeak { sequence, payload, before: before as usize, samples: samples as usize };
+        }
+        let untold = if told.start < told.end && told.end < before { before - told.end } else { bridge };
+        let bridge = bridge.min(untold);
         let spare_ms = self.delay_ms(now, queued).unwrap_or(0.0) - self.depths.floor_ms();
         let spare = if self.is_fixed() { 0 } else { (spare_ms.max(0.0) * SAMPLES_PER_MS as f32) as u64 };
         let shortened = spare.min(bridge.saturating_sub(LEAST_BRIDGE.saturating_sub(self.made_up).max(CONCEAL_GRID)));
@@ -316,7 +351,7 @@ impl JitterBuffer {
         Some(now as i64 - nanos(media) - self.delay.base()?)
     }
 
-    fn keep(&mut self, packet: Arrived, payload: &[u8]) -> Pushed {
+    fn keep(&mut self, packet: &Arrived, payload: &[u8]) -> Pushed {
         if self.position.is_some_and(|position| packet.media + packet.samples <= position) {
             self.late += 1;
             return Pushed::Late;
@@ -328,6 +363,7 @@ impl JitterBuffer {
         place.full = true;
         (place.sequence, place.media, place.samples, place.lbrr) =
             (packet.sequence, packet.media, packet.samples, packet.lbrr);
+        place.redundancy = packet.redundancy.clone();
         place.payload.clear();
         place.payload.extend_from_slice(payload);
         self.held += 1;

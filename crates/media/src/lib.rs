@@ -25,6 +25,7 @@ mod rate;
 mod receive;
 mod reception;
 mod report;
+mod respeak;
 mod send;
 mod share;
 mod silence;

@@ -88,6 +88,8 @@ pub struct SourceReport {
     pub concealed_samples: u64,
     /// Lost packets played from the copy in their successor (LBRR).
     pub recovered: u64,
+    /// 20 ms frames spoken again from what a later packet told of them (DRED).
+    pub respoken: u64,
     /// Packets that came after their turn.
     pub late: u64,
     /// Packets that came and were not played, because too much had to be caught up.

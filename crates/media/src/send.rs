@@ -36,6 +36,10 @@ const MOST_FRAME_SAMPLES: usize = 3 * SEND_SAMPLES;
 /// More tells libopus nothing, and costs quality when it was one bad second.
 const MAX_EXPECTED_LOSS_PCT: f32 = 30.0;
 
+/// Below this bitrate speech is better off with the bits that DRED would take: at 32 kb/s and 21 % loss its PESQ falls from 2.34 to
+/// 2.25, at 48 it rises from 2.48 to 2.80. (libopus then also keeps no bitrate.)
+const DRED_FROM_BPS: i32 = 48_000;
+
 /// Weight of the newest report, one a second, in the expected loss.
 const LOSS_WEIGHT: f32 = 0.25;
 
@@ -52,9 +56,12 @@ pub struct SendConfig {
     pub expected_loss_pct: u8,
     /// Send each frame a second time, coarser, in the packet after it.
     pub lbrr: bool,
+    /// Tell in each packet of so much before it, coarser still (DRED): 0 to 1040. Done from 48 kb/s on, and as far as libopus gives it of
+    /// these bits: the more, the more loss is expected.
+    pub dred_ms: u16,
     /// Send nothing while nobody speaks.
     pub dtx: bool,
-    /// Whatever sounds, close to the original, instead of speech that is understood: no LBRR, no DTX.
+    /// Whatever sounds, close to the original, instead of speech that is understood: no LBRR, no DRED, no DTX.
     pub music: bool,
     /// 1, or 2 interleaved.
     pub channels: u8,
@@ -136,6 +143,8 @@ impl SendChain {
         encoder.set_complexity(config.complexity)?;
         encoder.set_expected_loss(config.expected_loss_pct)?;
         encoder.set_lbrr(config.lbrr && !config.music)?;
+        encoder.set_redundancy(frames_of_10_ms(config.dred_ms))?; // refused if out of range, used or not
+        encoder.set_redundancy(dred_frames(&config, config.bitrate_bps))?;
         encoder.set_dtx(config.dtx && !config.music)?;
         Ok(Self {
             cipher: Cipher::new(config.mode, &config.key),
@@ -436,6 +445,8 @@ impl SendChain {
         let bitrate_bps = self.rate.choice().bitrate_bps;
         let encoder = in_use(&mut self.encoder, &mut self.share, self.sharing);
         encoder.set_bitrate(bitrate_bps).expect("between the least and the most");
+        let redundancy = if self.sharing { 0 } else { dred_frames(&self.config, bitrate_bps) };
+        encoder.set_redundancy(redundancy).expect("as when it was made");
     }
 
     /// `samples`: of all channels in 20 ms.
@@ -540,4 +551,13 @@ fn in_use<'a>(speech: &'a mut Encoder, share: &'a mut Option<Box<Share>>, sharin
         Some(share) if sharing => &mut share.encoder,
         _ => speech,
     }
+}
+
+/// How many frames of 10 ms each packet tells of at this bitrate.
+fn dred_frames(config: &SendConfig, bitrate_bps: i32) -> u8 {
+    if config.music || bitrate_bps < DRED_FROM_BPS { 0 } else { frames_of_10_ms(config.dred_ms) }
+}
+
+fn frames_of_10_ms(ms: u16) -> u8 {
+    u8::try_from(ms.div_ceil(10)).unwrap_or(u8::MAX)
 }

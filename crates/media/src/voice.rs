@@ -15,6 +15,7 @@ use crate::frame::{LONGEST_PACKET_SAMPLES, PULL_SAMPLES, SAMPLE_RATE_HZ, energy_
 use crate::gain::Gain;
 use crate::jitter::{Incoming, JitterBuffer, MOST_DTX_BYTES, Next};
 use crate::planes::{PlaneFrame, Planes, energy_of};
+use crate::respeak::Respeaker;
 use crate::stretch::LONGEST_PERIOD;
 
 /// By that much at most each 10 ms of sound is lengthened while a packet is overdue.
@@ -32,6 +33,7 @@ pub struct Voice {
     /// Of the decoder, while its sender talks.
     complexity: u8,
     concealment: Concealment,
+    respeaker: Respeaker,
     gain: Gain,
     follower: Follower,
     /// Decoded and not yet played.
@@ -43,6 +45,7 @@ pub struct Voice {
     playing: Option<u64>,
     concealed_samples: u64,
     recovered: u64,
+    respoken_samples: u64,
     undecodable: u64,
 }
 
@@ -51,6 +54,7 @@ pub struct Voice {
 pub struct VoiceFigures {
     pub concealed_samples: u64,
     pub recovered: u64,
+    pub respoken_samples: u64,
     pub late: u64,
     pub skipped: u64,
     pub left_out_samples: u64,
@@ -69,6 +73,7 @@ impl Default for VoiceFigures {
         Self {
             concealed_samples: 0,
             recovered: 0,
+            respoken_samples: 0,
             late: 0,
             skipped: 0,
             left_out_samples: 0,
@@ -96,6 +101,7 @@ impl Voice {
             decoder,
             complexity,
             concealment: Concealment::default(),
+            respeaker: Respeaker::new(deep_plc)?,
             gain,
             follower: Follower::default(),
             queue: Planes::with_capacity(2 * LONGEST_PACKET_SAMPLES + 3 * LONGEST_PERIOD),
@@ -105,6 +111,7 @@ impl Voice {
             playing: None,
             concealed_samples: 0,
             recovered: 0,
+            respoken_samples: 0,
             undecodable: 0,
         })
     }
@@ -117,7 +124,8 @@ impl Voice {
                     self.decoder.reserve_stereo(&mut self.queue).expect("libopus makes a 48 kHz stereo decoder");
                 }
                 let lbrr = packet_has_lbrr(payload).unwrap_or(false);
-                self.jitter.push(Incoming { sequence, timestamp, samples, lbrr, payload }, now);
+                let redundancy = self.respeaker.reach(sequence, payload);
+                self.jitter.push(Incoming { sequence, timestamp, samples, lbrr, redundancy, payload }, now);
             }
             Err(_) => self.undecodable += 1,
         }
@@ -153,6 +161,7 @@ impl Voice {
         VoiceFigures {
             concealed_samples: self.concealed_samples,
             recovered: self.recovered,
+            respoken_samples: self.respoken_samples,
             late: self.jitter.late(),
             skipped: self.jitter.skipped(),
             left_out_samples: self.jitter.left_out_samples(),
@@ -210,6 +219,17 @@ impl Voice {
                 self.queue.cut(queued, skip);
                 self.shape(queued, Concealment::real);
                 self.recovered += 1;
+            }
+            Next::Respeak { sequence, payload, before, samples } => {
+                self.decoder.set_complexity(self.complexity);
+                let respeaker = &mut self.respeaker;
+                let speak =
+                    |decoder: &mut Decoder, out: &mut [f32]| respeaker.speak(decoder, (sequence, payload), before, out);
+                if self.decoder.append(&mut self.queue, samples, speak).is_err() {
+                    self.queue.grow(samples); // only for lengths off the 2.5 ms grid
+                }
+                self.shape(queued, Concealment::real);
+                self.respoken_samples += samples as u64;
             }
             Next::Conceal { samples } => self.conceal(samples),
         }

@@ -90,10 +90,11 @@ fn sender(ssrc: u32, channels: u8, first_frame: u16) -> SendChain {
         ssrc,
         mode: MODE,
         key: KEY,
-        bitrate_bps: 32_000,
+        bitrate_bps: 64_000,
         complexity: 0,
         expected_loss_pct: 20,
         lbrr: true,
+        dred_ms: 500,
         dtx: false,
         music: false,
         channels,
@@ -157,5 +158,6 @@ fn taken(keys_of: Option<&dyn Fn(u64) -> Arc<EpochKeys>>, channels: usize, later
     }
     let report = receive.report();
     assert!(report.sources.iter().all(|source| source.concealed > 0 && source.recovered > 0), "{report:?}");
+    assert!(report.sources.iter().any(|source| source.respoken > 0), "{report:?}");
     all
 }

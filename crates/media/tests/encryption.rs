@@ -374,6 +374,7 @@ fn nothing_leaves_in_clear_and_all_is_heard_at_the_other_end() {
         complexity: 0,
         expected_loss_pct: 0,
         lbrr: false,
+        dred_ms: 0,
         dtx: false,
         music: false,
         channels: 1,

@@ -8,7 +8,7 @@ const FRAME: u64 = 960;
 
 /// A packet of 20 ms that carries its predecessor too.
 fn packet(sequence: u64, timestamp: u64, payload: &[u8]) -> Incoming<'_> {
-    Incoming { sequence, timestamp, samples: FRAME as usize, lbrr: true, payload }
+    Incoming { sequence, timestamp, samples: FRAME as usize, lbrr: true, redundancy: 0..0, payload }
 }
 
 /// One packet as the network delivers it.
@@ -64,6 +64,7 @@ fn play(arrivals: &[Arrival], first_sequence: u64, first_timestamp: u64) -> (Vec
                     assert!(skip < samples && samples == FRAME as usize);
                     queued += samples - skip;
                 }
+                Next::Respeak { .. } => unreachable!("nothing is told of"),
                 Next::Conceal { samples } => {
                     assert!(samples > 0 && samples % 120 == 0);
                     queued += samples;
@@ -102,7 +103,7 @@ proptest! {
             now += step;
             let (sequence, timestamp) = (sequence >> 8, timestamp >> 8);
             let lbrr = samples % 2 == 0;
-            buffer.push(Incoming { sequence, timestamp, samples: samples.into(), lbrr, payload: &[0; 40] }, now);
+            buffer.push(Incoming { sequence, timestamp, samples: samples.into(), lbrr, redundancy: 0..0, payload: &[0; 40] }, now);
             buffer.tick(now);
             for _ in 0..20 {
                 buffer.next(now, 0);
@@ -140,11 +141,45 @@ fn of_a_burst_the_last_is_recovered_and_no_more_made_up_than_the_delay_demands()
             Next::Wait => "wait".into(),
             Next::Play { payload, .. } => format!("play {}", payload[0]),
             Next::Recover { payload, samples, skip } => format!("recover {} from {}", samples - skip, payload[0]),
+            Next::Respeak { before, samples, .. } => format!("respeak {samples} from {before} before"),
             Next::Conceal { samples } => format!("conceal {samples}"),
         });
     }
     let expected = ["play 0", "play 1", "conceal 480", "conceal 480", "recover 960 from 5", "play 5", "play 6"];
     assert_eq!(decisions[..7], expected);
+}
+
+/// What is decided for four packets lost before one that tells of `told` samples before it, at a constant delay of 200 ms.
+fn decisions_about(told: std::ops::Range<usize>) -> Vec<String> {
+    let mut buffer = JitterBuffer::new(200, 200);
+    for number in [0u64, 1, 6] {
+        let payload = [number as u8; 40];
+        let redundancy = if number == 6 { told.clone() } else { 0..0 };
+        let incoming = Incoming { redundancy, ..packet(65_536 + number, number * FRAME, &payload) };
+        buffer.push(incoming, number * 20 * MS);
+    }
+    let decision = |_| match buffer.next(200 * MS, 0) {
+        Next::Wait => "wait".into(),
+        Next::Play { payload, .. } => format!("play {}", payload[0]),
+        Next::Recover { samples, skip, .. } => format!("recover {}", samples - skip),
+        Next::Respeak { before, samples, .. } => format!("respeak {samples} from {before}"),
+        Next::Conceal { samples } => format!("conceal {samples}"),
+    };
+    (0..12).map(decision).take_while(|decision| decision != "play 6").skip(2).collect()
+}
+
+#[test]
+fn a_burst_is_spoken_again_as_far_as_the_packet_after_it_tells_of_it() {
+    let respeak = |before: usize| format!("respeak 480 from {before}");
+    let conceal = || "conceal 480".to_owned();
+    let recover = || "recover 960".to_owned();
+    let all = [respeak(3840), respeak(3360), respeak(2880), respeak(2400), respeak(1920), respeak(1440), recover()];
+    assert_eq!(decisions_about(0..9600), all);
+    // The rest is made up: what was said too long ago, and what the sender left out because nobody spoke.
+    let newest = [conceal(), conceal(), conceal(), conceal(), respeak(1920), respeak(1440), recover()];
+    assert_eq!(decisions_about(0..1920), newest);
+    let oldest = [respeak(3840), respeak(3360), conceal(), conceal(), conceal(), conceal(), recover()];
+    assert_eq!(decisions_about(2880..9600), oldest);
 }
 
 #[test]

@@ -14,7 +14,11 @@ fn sender(ssrc: u32) -> SendChain {
 }
 
 fn sender_in(mode: Mode, ssrc: u32) -> SendChain {
-    SendChain::new(SendConfig {
+    SendChain::new(config(mode, ssrc)).unwrap()
+}
+
+fn config(mode: Mode, ssrc: u32) -> SendConfig {
+    SendConfig {
         ssrc,
         mode,
         key: KEY,
@@ -22,13 +26,13 @@ fn sender_in(mode: Mode, ssrc: u32) -> SendChain {
         complexity: 0,
         expected_loss_pct: 20,
         lbrr: true,
+        dred_ms: 0,
         dtx: false,
         music: false,
         channels: 1,
         first_sequence: 65_530,
         first_timestamp: u32::MAX - 3000,
-    })
-    .unwrap()
+    }
 }
 
 fn receiver() -> ReceiveChain {
@@ -36,14 +40,11 @@ fn receiver() -> ReceiveChain {
 }
 
 fn receiver_in(mode: Mode) -> ReceiveChain {
-    ReceiveChain::new(ReceiveConfig {
-        mode,
-        key: KEY,
-        deep_plc: false,
-        min_target_ms: 20,
-        max_target_ms: 200,
-        source_timeout_ms: 5000,
-    })
+    ReceiveChain::new(listening(mode))
+}
+
+fn listening(mode: Mode) -> ReceiveConfig {
+    ReceiveConfig { mode, key: KEY, deep_plc: false, min_target_ms: 20, max_target_ms: 200, source_timeout_ms: 5000 }
 }
 
 /// 20 ms of a tone whose loudness swells, as syllables do.
@@ -97,6 +98,27 @@ fn single_losses_come_back_from_the_next_packet() {
     assert!(source.recovered >= 50 && source.concealed + source.recovered <= 102, "{source:?}");
     let block = receive.report_blocks()[0];
     assert_eq!((block.lost, block.fraction_lost), (100, 25));
+}
+
+#[test]
+fn bursts_are_spoken_again_where_the_bitrate_has_room_for_redundancy() {
+    let respoken = |bitrate_bps, music| {
+        let config = SendConfig { bitrate_bps, dred_ms: 500, music, ..config(Mode::Aes256GcmRtpSize, 1) };
+        let mut send = SendChain::new(config).unwrap();
+        let mut receive = ReceiveChain::new(ReceiveConfig {
+            deep_plc: true,
+            min_target_ms: 120,
+            max_target_ms: 120,
+            ..listening(Mode::Aes256GcmRtpSize)
+        });
+        call(&mut send, &mut receive, 500, |number| number % 25 < 21);
+        let source = receive.report().sources[0];
+        assert_eq!(source.lost, 76);
+        (source.respoken, source.concealed)
+    };
+    let (spoken, made_up) = respoken(64_000, false);
+    assert!(spoken > 50 && made_up < 15, "{spoken} of 76, {made_up} made up");
+    assert_eq!((respoken(47_999, false).0, respoken(128_000, true).0), (0, 0));
 }
 
 #[test]

@@ -56,6 +56,7 @@ impl Call {
             complexity: 5,
             expected_loss_pct: 0,
             lbrr: true,
+            dred_ms: 0,
             dtx,
             music: false,
             channels: 1,

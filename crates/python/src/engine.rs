@@ -65,7 +65,7 @@ impl Engine {
 
     #[pyo3(signature = (
         *, ssrc, mode, key, sound, bitrate_bps = 32000, complexity = 9, expected_loss_pct = 10, deep_plc = true,
-        dtx = false, music = false, muted = false, encryption = "off"
+        dred_ms = 0, dtx = false, music = false, muted = false, encryption = "off"
     ))]
     #[expect(clippy::too_many_arguments, reason = "keywords of one Python call")]
     fn start(
@@ -79,6 +79,7 @@ impl Engine {
         complexity: u8,
         expected_loss_pct: u8,
         deep_plc: bool,
+        dred_ms: u16,
         dtx: bool,
         music: bool,
         muted: bool,
@@ -93,6 +94,7 @@ impl Engine {
             complexity,
             expected_loss_pct,
             deep_plc,
+            dred_ms,
             dtx,
             music,
             muted,
@@ -416,6 +418,7 @@ pub fn source_to_dict<'py>(py: Python<'py>, source: &SourceReport) -> PyResult<B
     dict.set_item("lost", source.lost)?;
     dict.set_item("concealed", source.concealed)?;
     dict.set_item("recovered", source.recovered)?;
+    dict.set_item("respoken", source.respoken)?;
     dict.set_item("late", source.late)?;
     dict.set_item("skipped", source.skipped)?;
     dict.set_item("stretched_ms", source.stretched_samples / SAMPLES_PER_MS)?;

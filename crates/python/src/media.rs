@@ -46,7 +46,7 @@ struct SendChain {
 #[pymethods]
 impl SendChain {
     #[new]
-    #[pyo3(signature = (ssrc, mode, key, *, bitrate_bps, complexity, expected_loss_pct, lbrr, dtx, music, channels, first_sequence, first_timestamp))]
+    #[pyo3(signature = (ssrc, mode, key, *, bitrate_bps, complexity, expected_loss_pct, lbrr, dred_ms, dtx, music, channels, first_sequence, first_timestamp))]
     #[allow(clippy::too_many_arguments)] // keywords in Python
     fn new(
         ssrc: u32,
@@ -56,6 +56,7 @@ impl SendChain {
         complexity: u8,
         expected_loss_pct: u8,
         lbrr: bool,
+        dred_ms: u16,
         dtx: bool,
         music: bool,
         channels: u8,
@@ -70,6 +71,7 @@ impl SendChain {
             complexity,
             expected_loss_pct,
             lbrr,
+            dred_ms,
             dtx,
             music,
             channels,

@@ -36,7 +36,10 @@ from raccall.errors import ConnectionFailed, InputError, StorageError
 from raccall.store.folder import default_data_folder
 from raccall.voice.engine import GateMode, Sound
 
-SPEECH_BPS, MUSIC_BPS, STEREO_BPS = 32_000, 96_000, 128_000
+SPEECH_BPS, DRED_BPS, MUSIC_BPS, STEREO_BPS = 32_000, 64_000, 96_000, 128_000
+LEAST_DRED_BPS = 48_000
+"""Below it no room is left beside speech, and nothing is told (crates/media/src/send.rs)."""
+MOST_DRED_MS = 1040
 STATUS_EVERY_S = 0.5
 PLAYBACK_EVERY_S = 0.25
 WATCH_EVERY_S = 0.2
@@ -61,7 +64,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, metavar="N", help="leave after this long")
     parser.add_argument("--until-end", action="store_true", help="leave when the --mic file has been sent")
     parser.add_argument(
-        "--bitrate", type=int, metavar="BPS", help="6000 to 128000, default 32000, with --music 96000, in stereo 128000"
+        "--bitrate",
+        type=int,
+        metavar="BPS",
+        help="6000 to 128000, default 32000, with --dred 64000, --music 96000, in stereo 128000",
+    )
+    parser.add_argument(
+        "--dred",
+        type=int,
+        metavar="MS",
+        default=0,
+        help="how far back each packet tells of what you said, up to 1040: for networks that lose several at a time",
     )
     parser.add_argument(
         "--mode",
@@ -126,6 +139,14 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("seconds_out_of_range", "--seconds must be more than 0.")
     if options.bitrate is not None and not 6000 <= options.bitrate <= 128_000:
         raise InputError("bitrate_out_of_range", "--bitrate must be from 6000 to 128000.")
+    if not 0 <= options.dred <= MOST_DRED_MS:
+        raise InputError("dred_out_of_range", f"--dred must be from 0 to {MOST_DRED_MS}.")
+    if options.dred and options.music:
+        raise InputError("dred_with_music", "--dred is for speech: it cannot be used with --music.")
+    if options.dred and options.bitrate is not None and options.bitrate < LEAST_DRED_BPS:
+        raise InputError(
+            "bitrate_too_low_for_dred", f"--dred needs a --bitrate of at least {LEAST_DRED_BPS}: speech takes the rest."
+        )
     processing.check(options)
 
 
@@ -134,7 +155,9 @@ def _bitrate_bps(options: argparse.Namespace, choice: SoundChoice) -> int:
         return int(options.bitrate)
     if choice.is_stereo:
         return STEREO_BPS
-    return MUSIC_BPS if options.music else SPEECH_BPS
+    if options.music:
+        return MUSIC_BPS
+    return DRED_BPS if options.dred else SPEECH_BPS
 
 
 async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen, memory: Memory) -> None:
@@ -153,6 +176,7 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
             muted=options.muted,
             bitrate_bps=_bitrate_bps(options, choice),
             music=options.music,
+            dred_ms=options.dred,
             gate_mode=gate_mode,
             processing=processing.chosen(options, sound),
         )

@@ -267,6 +267,7 @@ class Session:
         muted: bool = False,
         bitrate_bps: int = 32_000,
         music: bool = False,
+        dred_ms: int = 0,
         dtx: bool | None = None,
         gate_mode: GateMode = GateMode.OPEN,
         processing: Processing | None = None,
@@ -277,6 +278,8 @@ class Session:
         sound: where captured sound comes from and played sound goes; None: listen only, nothing is decoded.
         media_address: send media there instead of where the server says. bitrate_bps: of the own voice, 6000–128 000.
         music: encode whatever sounds close to the original, not speech to be understood: for 96 000 bits a second.
+        dred_ms: 0 to 1040; so far back each packet tells of what was said before it (DRED), as its bits allow: from a
+        bitrate of 48 000 on, the more, the more loss is expected; never with music.
         dtx: send next to nothing while nobody speaks, never with music; None: with a sound card, not with a file.
         gate_mode: when the microphone is heard.
         processing: what is done to its sound; None: everything for a sound card, nothing for a file or music.
@@ -295,6 +298,7 @@ class Session:
                 media_address=media_address,
                 bitrate_bps=bitrate_bps,
                 music=music,
+                dred_ms=dred_ms,
                 dtx=dtx,
                 gate_mode=gate_mode,
                 on_tap=on_tap,

@@ -40,6 +40,8 @@ class Link:
     """You to the server."""
     loss_down_pct: float = 0.0
     """Of what the server sent or others lost before it, on the way to you."""
+    repaired_pct: float = 0.0
+    """Of the sound played, lost and taken from what later packets carried of it (LBRR, DRED)."""
     concealed_pct: float = 0.0
     """Of the sound played, made up."""
     stretched_pct: float = 0.0
@@ -53,6 +55,7 @@ class _Change:
     ms: float
     received: int
     lost: int
+    repaired_ms: int
     concealed_ms: int
     stretched_ms: int
     worst: Ssrc | None
@@ -73,7 +76,7 @@ class LinkWatch:
         self._before_at = Nanos(0)
         self._looks: deque[tuple[Nanos, EngineStats]] = deque(maxlen=KEPT_LOOKS)
         self._told: dict[str, Nanos] = {}
-        self._total = [0.0] * 6  # ms; received, lost; concealed, stretched ms; uplink loss × ms
+        self._total = [0.0] * 7  # ms; received, lost; repaired, concealed, stretched ms; uplink loss × ms
         self._played_ms = 0.0
         self.link = Link()
         """Since the look before."""
@@ -82,11 +85,12 @@ class LinkWatch:
     @property
     def total(self) -> Link:
         """Of the whole call."""
-        ms, received, lost, concealed_ms, stretched_ms, up = self._total
+        ms, received, lost, repaired_ms, concealed_ms, stretched_ms, up = self._total
         return Link(
             seconds=ms / 1000,
             loss_up_pct=up / ms if ms else 0.0,
             loss_down_pct=_percent(lost, received + lost),
+            repaired_pct=_percent(repaired_ms, self._played_ms),
             concealed_pct=_percent(concealed_ms, self._played_ms),
             stretched_pct=_percent(stretched_ms, self._played_ms),
         )
@@ -118,14 +122,16 @@ class LinkWatch:
 
     def _add_up(self, change: _Change, stats: EngineStats) -> None:
         up_pct = stats.uplink_loss_pct or 0.0
-        played_ms = FRAME_MS * change.received + change.concealed_ms
+        played_ms = FRAME_MS * change.received + change.repaired_ms + change.concealed_ms
         self._played_ms += played_ms
-        news = (change.ms, change.received, change.lost, change.concealed_ms, change.stretched_ms, up_pct * change.ms)
+        made = (change.repaired_ms, change.concealed_ms, change.stretched_ms)
+        news = (change.ms, change.received, change.lost, *made, up_pct * change.ms)
         self._total = [total + new for total, new in zip(self._total, news, strict=True)]
         self.link = Link(
             seconds=change.ms / 1000,
             loss_up_pct=up_pct,
             loss_down_pct=_percent(change.lost, change.received + change.lost),
+            repaired_pct=_percent(change.repaired_ms, played_ms),
             concealed_pct=_percent(change.concealed_ms, played_ms),
             stretched_pct=_percent(change.stretched_ms, played_ms),
         )
@@ -190,6 +196,11 @@ def _change(before: EngineStats, after: EngineStats, ms: float) -> _Change:
         ms=ms,
         received=sum(_grown(known, source, "received") for source in after.sources),
         lost=sum(_grown(known, source, "lost") for source in after.sources),
+        repaired_ms=sum(
+            FRAME_MS * _grown(known, source, counter)
+            for source in after.sources
+            for counter in ("recovered", "respoken")
+        ),
         concealed_ms=sum(made_up.values()),
         stretched_ms=sum(_grown(known, source, "stretched_ms") for source in after.sources),
         worst=worst

@@ -202,7 +202,7 @@ def _speaker(folder: Path, person: _Person, summary: Summary) -> dict[str, Any]:
         "uplink_lost_packets": person.link.up.lost,
         "heard_packets": heard.received if heard else 0,
         "heard_lost_packets": heard.lost if heard else 0,
-        "recovered_frames": heard.recovered if heard else 0,
+        "recovered_frames": heard.recovered + heard.respoken if heard else 0,
         "concealed_frames": heard.concealed if heard else 0,
         "delay_ms": round((stats.round_trip_ms or 0) / 2 + (heard.delay_ms if heard else 0), 1),
         "cpu_pct": round(100 * stats.cpu / (seconds * NANOS_PER_SECOND), 2),

@@ -207,7 +207,7 @@ def _sentence(stats: EngineStats) -> str:
     """What came back. Of several Sources the last is that of the engine that runs."""
     heard = stats.sources[-1] if stats.sources else None
     back = f"{heard.received} of {stats.sent_packets} packets came back" if heard else "nothing came back yet"
-    repaired = f", {heard.recovered} frames repaired, {heard.concealed} made up" if heard else ""
+    repaired = f", {heard.recovered + heard.respoken} frames repaired, {heard.concealed} made up" if heard else ""
     report = stats.processing
     erle = f", echo {report.erle_db:.0f} dB lower" if report.erle_db is not None else ""
     return f"microphone {stats.input_level_db:.0f} dB, gain {report.gain_db:+.0f} dB{erle}; {back}{repaired}."

@@ -282,6 +282,7 @@ class VoiceCall:
             key=description.key,
             sound=settings.sound,
             bitrate_bps=settings.bitrate_bps,
+            dred_ms=settings.dred_ms,
             dtx=settings.rests,
             music=settings.music,
             muted=self._muted,

@@ -80,7 +80,9 @@ class SendChain:
     complexity: of the encoder, 0 (least CPU) to 10 (best sound).
     expected_loss_pct: the least assumed; `apply` raises it up to 30.
     lbrr: each frame a second time, coarser, in the packet after it: a single lost packet costs nothing audible.
-    dtx: send nothing while nobody speaks. music: whatever sounds, close to the original, without LBRR and DTX; best
+    dred_ms: 0 to 1040; so far back each packet tells of what was said before it, coarser still (DRED), so that whole
+    bursts can be spoken again. It takes of the bitrate from 48 000 on, the more, the more loss is expected.
+    dtx: send nothing while nobody speaks. music: whatever sounds, close to the original, without LBRR, DRED and DTX; best
     from 96 000 bits a second on. channels: 1, or 2 for stereo, which wants a third more; encoding it costs about twice
     as much. first_sequence, first_timestamp: where the counters start; any value will do.
 
@@ -97,6 +99,7 @@ class SendChain:
         complexity: int = 9,
         expected_loss_pct: int = 10,
         lbrr: bool = True,
+        dred_ms: int = 0,
         dtx: bool = False,
         music: bool = False,
         channels: int = 1,
@@ -111,6 +114,7 @@ class SendChain:
             complexity=complexity,
             expected_loss_pct=expected_loss_pct,
             lbrr=lbrr,
+            dred_ms=dred_ms,
             dtx=dtx,
             music=music,
             channels=channels,

@@ -86,6 +86,8 @@ class SourceStats:
     """Frames of 20 ms made up by the decoder."""
     recovered: int
     """Lost packets played from the copy in their successor (LBRR)."""
+    respoken: int
+    """Frames of 20 ms spoken again from what a later packet told of them (DRED)."""
     late: int
     """Packets that came after their turn."""
     skipped: int

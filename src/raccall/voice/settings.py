@@ -19,6 +19,9 @@ class VoiceSettings:
     bitrate_bps: int = 32_000
     music: bool = False
     """Encode whatever sounds, not speech."""
+    dred_ms: int = 0
+    """How far back each packet tells of what was said before it (DRED), 0 to 1040, from 48 000 bit/s on; with music,
+    never."""
     dtx: bool | None = None
     """Send next to nothing while nobody speaks. None: with a sound card, not with a file; with music, never."""
     gate_mode: GateMode = GateMode.OPEN

@@ -9,6 +9,7 @@ SOURCE = SourceStats(
     lost=0,
     concealed=0,
     recovered=0,
+    respoken=0,
     late=0,
     skipped=0,
     stretched_ms=0,

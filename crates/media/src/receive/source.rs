@@ -71,6 +71,7 @@ impl Source {
             concealed: figures.concealed_samples.div_ceil(SEND_SAMPLES as u64),
             concealed_samples: figures.concealed_samples,
             recovered: figures.recovered,
+            respoken: figures.respoken_samples.div_ceil(SEND_SAMPLES as u64),
             late: figures.late,
             skipped: figures.skipped,
             left_out_samples: figures.left_out_samples,
