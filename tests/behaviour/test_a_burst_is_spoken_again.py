@@ -1,4 +1,4 @@
-"""Five packets lost at once: with deep redundancy (DRED) the next packet tells what was said, and it is spoken again."""
+"""Five packets lost at once: the next tells what was said (DRED), and it is spoken again."""
 
 import numpy as np
 import pytest

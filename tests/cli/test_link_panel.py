@@ -53,5 +53,6 @@ def test_a_call_is_summed_up_in_a_line() -> None:
         seconds=754, loss_up_pct=0.25, loss_down_pct=1.0, repaired_pct=0.75, concealed_pct=0.5, stretched_pct=2.0
     )
     assert call_summary(total, 1) == (
-        "0:12:34 of call: loss you→server 0.2 %, server→you 1.0 %; repaired 0.8 %, made up 0.5 %, stretched 2.0 %; 1 glitch told."
+        "0:12:34 of call: loss you→server 0.2 %, server→you 1.0 %; "
+        "repaired 0.8 %, made up 0.5 %, stretched 2.0 %; 1 glitch told."
     )

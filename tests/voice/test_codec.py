@@ -10,7 +10,10 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from raccall.testing.call import KEY, MODE
+from raccall.units import Nanos
 from raccall.voice import Application, Decoder, Encoder, OpusError, payload_has_lbrr, payload_samples
+from raccall.voice.chains import ReceiveChain, SendChain
 from raccall.voice.codec import libopus_version
 
 SPEECH = sorted((Path(__file__).parents[2] / "src/raccall/testing/speech").glob("*.flac"))[0]
@@ -70,6 +73,18 @@ def test_another_decoder_hears_the_same() -> None:
     assert np.abs(ours[skip : skip + len(theirs)] - theirs).max() < 1e-6
     said = speech().ravel()[: len(theirs)]
     assert np.corrcoef(theirs, said)[0, 1] > 0.8
+
+
+def test_another_decoder_passes_over_redundancy() -> None:
+    send, keep = SendChain(1, MODE, KEY, bitrate_bps=64_000, expected_loss_pct=20, dred_ms=500), ReceiveChain(MODE, KEY)
+    datagrams = [send.push(frame, Nanos(number)) or b"" for number, frame in enumerate(speech())]
+    payloads = [packet.payload for datagram in datagrams if (packet := keep.push(datagram, Nanos(0)))]
+    assert len(payloads) == len(datagrams)
+    assert sum(payload[0] & 3 == 3 for payload in payloads) > len(payloads) / 2, "they carry something behind the sound"
+    decoder, skip = Decoder(), Encoder().lookahead_samples
+    ours = np.concatenate([decoder.decode(payload) for payload in payloads])[:, 0]
+    theirs, _ = soundfile.read(io.BytesIO(ogg_opus(payloads, skip)), dtype="float32")
+    assert np.abs(ours[skip : skip + len(theirs)] - theirs).max() < 1e-6
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 12_000, 16_000, 24_000, 48_000])

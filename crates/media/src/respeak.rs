@@ -1,18 +1,21 @@
 //! One Source's lost packets, spoken again from the deep redundancy (DRED) in the packets after them.
 //!
-//! What a packet tells of is looked up only when one before it is missing as it comes, and read only when it is to be spoken: 2 µs and
-//! 10 to 90 µs, beside the 130 µs that the neural network takes for each 10 ms of speech, told or made up.
+//! What a packet tells of is read only when one before it is missing, and as it comes, not when it is to be played: 10 to 90 µs, which
+//! would all fall into one pull. The neural network then takes 130 µs for each 10 ms of speech, told or made up.
 
 use std::ops::Range;
 
 use raccall_opus::{Decoder, Error, Redundancy};
+
+/// More packets than that fill the longest reach, whatever their length.
+const MOST_MISSING: u64 = 416;
 
 pub struct Respeaker {
     /// Nothing where losses are concealed without the neural network.
     redundancy: Option<Redundancy>,
     /// The highest sequence that has come.
     newest: Option<u64>,
-    /// The packet whose redundancy has been read.
+    /// The packet that was read last.
     read: Option<u64>,
 }
 
@@ -22,13 +25,14 @@ impl Respeaker {
         Ok(Self { redundancy, newest: None, read: None })
     }
 
-    /// Which samples before its first a fresh packet tells of, counted backwards. None if nothing is missing right before it.
-    pub fn reach(&mut self, sequence: u64, payload: &[u8]) -> Range<usize> {
-        let follows = self.newest.is_none_or(|newest| sequence <= newest + 1);
+    /// Reads what a fresh packet, `samples` long, tells of those missing right before it. Returns which samples before its first, counted
+    /// backwards.
+    pub fn read(&mut self, sequence: u64, payload: &[u8], samples: usize) -> Range<usize> {
+        let missing = self.newest.map_or(0, |newest| sequence.saturating_sub(newest + 1)).min(MOST_MISSING);
         self.newest = self.newest.max(Some(sequence));
-        let Some(redundancy) = self.redundancy.as_mut().filter(|_| !follows) else { return 0..0 };
-        self.read = None;
-        redundancy.reach(payload).unwrap_or(0..0)
+        let Some(redundancy) = self.redundancy.as_mut().filter(|_| missing > 0) else { return 0..0 };
+        self.read = Some(sequence);
+        redundancy.read(payload, missing as usize * samples).unwrap_or(0..0)
     }
 
     /// Fills `out` with what was said `before` samples before the packet's first. Returns samples per channel.
@@ -41,6 +45,7 @@ impl Respeaker {
     ) -> Result<usize, Error> {
         let Some(redundancy) = &mut self.redundancy else { return decoder.conceal_f32(out) };
         if self.read != Some(sequence) {
+            // Another has been read since, because another packet is missing.
             redundancy.read(payload, before)?;
             self.read = Some(sequence);
         }

@@ -124,7 +124,7 @@ impl Voice {
                     self.decoder.reserve_stereo(&mut self.queue).expect("libopus makes a 48 kHz stereo decoder");
                 }
                 let lbrr = packet_has_lbrr(payload).unwrap_or(false);
-                let redundancy = self.respeaker.reach(sequence, payload);
+                let redundancy = self.respeaker.read(sequence, payload, samples);
                 self.jitter.push(Incoming { sequence, timestamp, samples, lbrr, redundancy, payload }, now);
             }
             Err(_) => self.undecodable += 1,

@@ -9,6 +9,8 @@ use crate::{Error, checked_length};
 pub const MOST_REDUNDANCY_FRAMES: u8 = 104;
 
 const RATE_HZ: i32 = 48_000;
+/// What it tells comes in steps of 40 ms, of which the newest may lie partly in the payload's own sound.
+const STEP_SAMPLES: usize = 1920;
 const MOST_SAMPLES: usize = MOST_REDUNDANCY_FRAMES as usize * 480;
 
 /// What a payload tells of the sound before it: deep redundancy (DRED), features of speech from which the decoder's neural network
@@ -47,9 +49,10 @@ impl Redundancy {
         self.parse(payload, MOST_SAMPLES, true)
     }
 
-    /// Reads what the payload tells of the last `samples` before its first. Costs about as much as decoding four payloads for each 40 ms.
+    /// Reads what the payload tells of the last `samples` before its first, if not of more. Costs what decoding half a payload does for
+    /// each 40 ms.
     pub fn read(&mut self, payload: &[u8], samples: usize) -> Result<Range<usize>, Error> {
-        self.parse(payload, samples.min(MOST_SAMPLES), false)
+        self.parse(payload, samples.min(MOST_SAMPLES) + STEP_SAMPLES, false)
     }
 
     pub(crate) fn features(&self) -> *const sys::OpusDRED {

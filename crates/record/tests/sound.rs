@@ -171,6 +171,40 @@ fn a_loss_is_concealed_and_a_long_one_falls_silent() {
     assert!(level(&sound[back + FRAME..back + 10 * FRAME]) > 0.05);
 }
 
+/// As `encode`, and each payload tells of the half second before it.
+fn encode_telling(sound: &[f32]) -> Vec<Vec<u8>> {
+    let mut encoder = Encoder::new(48_000, 1, Application::Voip).unwrap();
+    encoder.set_bitrate(64_000).unwrap();
+    encoder.set_expected_loss(20).unwrap();
+    encoder.set_redundancy(50).unwrap();
+    let encode = |frame: &[f32]| {
+        let mut payload = [0; MAX_PAYLOAD_BYTES];
+        let length = encoder.encode_f32(frame, &mut payload).unwrap();
+        payload[..length].to_vec()
+    };
+    sound.chunks_exact(FRAME).map(encode).collect()
+}
+
+#[test]
+fn a_burst_is_spoken_again_from_what_the_packet_after_it_tells() {
+    let payloads = encode_telling(&speech(100));
+    let (whole, _) = heard(&place(&payloads, 1_000.0, 0.0, |_| true), 1, 90_000);
+    for (burst, most_made_up) in [(40..45, 0), (40..60, 12 * FRAME)] {
+        let (sound, counts) = heard(&place(&payloads, 1_000.0, 0.0, |index| !burst.contains(&index)), 1, 90_000);
+        let lost = burst.len() * FRAME;
+        assert!(counts.concealed <= most_made_up as u64, "{counts:?}");
+        assert!(counts.recovered >= (lost - most_made_up) as u64, "{counts:?}");
+        // As loud as it was, 20 ms by 20 ms, at the end of the burst: a syllable comes and goes meanwhile.
+        let end = 1_000 - PRE_SKIP + burst.end * FRAME;
+        for at in (end - 4 * FRAME..end).step_by(FRAME) {
+            let ratio = level(&sound[at..at + FRAME]) / level(&whole[at..at + FRAME]);
+            assert!((0.4..2.5).contains(&ratio), "{burst:?}, {at}: {ratio}");
+        }
+        let after = end + FRAME..end + 10 * FRAME;
+        assert!(likeness(&sound[after.clone()], &whole[after]) > 0.9, "what follows is where it was");
+    }
+}
+
 #[test]
 fn a_sender_who_just_stops_is_led_out_without_a_click() {
     let payloads = encode(&speech(50), 1, false);

@@ -30,7 +30,8 @@ def link_panel(watch: LinkWatch, stats: EngineStats) -> list[str]:
         f"waits {stats.uplink_queue_ms:.0f} ms  sends {stats.bitrate_bps / 1000:.0f} kb/s in packets of "
         f"{stats.frame_ms} ms",
         f"server → you   loss {link.loss_down_pct:.1f} %  jitter {jitter_ms:.0f} ms  waits {waits_ms:.0f} ms (aims at "
-        f"{target_ms:.0f})  repaired {link.repaired_pct:.1f} %  made up {link.concealed_pct:.1f} %  stretched {link.stretched_pct:.1f} %",
+        f"{target_ms:.0f})  repaired {link.repaired_pct:.1f} %  made up {link.concealed_pct:.1f} %  "
+        f"stretched {link.stretched_pct:.1f} %",
         "  ".join(part for part in here if part),
     ]
 
@@ -40,6 +41,6 @@ def call_summary(total: Link, glitches: int) -> str:
     told = "" if glitches == 0 else f"; {glitches} {'glitch' if glitches == 1 else 'glitches'} told"
     return (
         f"{clock(total.seconds)} of call: loss you→server {total.loss_up_pct:.1f} %, "
-        f"server→you {total.loss_down_pct:.1f} %; repaired {total.repaired_pct:.1f} %, made up {total.concealed_pct:.1f} %, "
-        f"stretched {total.stretched_pct:.1f} %{told}."
+        f"server→you {total.loss_down_pct:.1f} %; repaired {total.repaired_pct:.1f} %, "
+        f"made up {total.concealed_pct:.1f} %, stretched {total.stretched_pct:.1f} %{told}."
     )

@@ -82,7 +82,7 @@ class SendChain:
     lbrr: each frame a second time, coarser, in the packet after it: a single lost packet costs nothing audible.
     dred_ms: 0 to 1040; so far back each packet tells of what was said before it, coarser still (DRED), so that whole
     bursts can be spoken again. It takes of the bitrate from 48 000 on, the more, the more loss is expected.
-    dtx: send nothing while nobody speaks. music: whatever sounds, close to the original, without LBRR, DRED and DTX; best
+    dtx: send nothing while nobody speaks. music: whatever sounds, close to the original, without LBRR, DRED, DTX; best
     from 96 000 bits a second on. channels: 1, or 2 for stereo, which wants a third more; encoding it costs about twice
     as much. first_sequence, first_timestamp: where the counters start; any value will do.
 

@@ -5,7 +5,8 @@
 //! - A packet's sound begins at `Placed.exact`, earlier by the look-ahead of encoders (which a player of the track skips
 //!   too). What follows directly is stretched to meet the next packet: that takes up the drift of the sender's clock.
 //! - Lost packets: the last one comes from the copy (LBRR) in the packet after it, when that has one; those before are
-//!   concealed by libopus's neural network, at full level for 100 ms and gone after 200.
+//!   spoken again as far as that packet tells of them (DRED), the rest is concealed by libopus's neural network, at full
+//!   level for 100 ms and gone after 200.
 //! - A pause of up to half a second, in which no packet is missing, is the sender's discontinuous transmission: its
 //!   background noise goes on.
 //! - When a sender stops without saying so, the sound is led out in 20 ms; after coded silence nothing is needed.
@@ -18,7 +19,7 @@ mod resampler;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use raccall_opus::{DEEP_PLC_COMPLEXITY, Decoder, Error, packet_has_lbrr};
+use raccall_opus::{DEEP_PLC_COMPLEXITY, Decoder, Error, Redundancy, packet_has_lbrr};
 
 use crate::PlacedBatch;
 use envelope::{AUDIBLE, Envelope};
@@ -50,7 +51,7 @@ const MOST_PAUSED: usize = 500 * 48;
 pub struct SoundCounts {
     /// Made up for what was lost, or could not be decoded.
     pub concealed: u64,
-    /// Lost, and decoded from the packet after.
+    /// Lost, and decoded from what the packet after carries of it.
     pub recovered: u64,
     /// Packets that libopus refused.
     pub refused: u64,
@@ -75,6 +76,7 @@ impl Packet {
 /// Placed packets in, sound out. Memory does not grow with the length of the recording.
 pub struct SpeakerSound {
     decoder: Decoder,
+    redundancy: Redundancy,
     channels: usize,
     gain: f32,
     begin: u64,
@@ -98,6 +100,7 @@ impl SpeakerSound {
         let channels = usize::from(channels);
         Ok(Self {
             decoder,
+            redundancy: Redundancy::new()?,
             channels,
             gain,
             begin,
@@ -181,7 +184,7 @@ impl SpeakerSound {
             if self.silent {
                 self.close();
             } else if packet.follows_loss {
-                self.conceal(whole, begin);
+                self.bridge(whole, begin, packet, copied);
             } else if whole <= MOST_PAUSED {
                 self.make_noise(whole, begin);
             } else {
@@ -224,6 +227,43 @@ impl SpeakerSound {
         self.silent = *payload == SILENCE;
         self.sounding = true;
         self.end = end;
+    }
+
+    /// Fill a loss of `frames` that ends at `end`, `copied` samples before the packet: speak what that tells of, conceal
+    /// the rest.
+    fn bridge(&mut self, frames: usize, end: i64, packet: &Packet, copied: usize) {
+        let told = self.redundancy.reach(packet.payload()).unwrap_or(0..0);
+        let (grid, lost) = (GRID as usize, copied + frames);
+        let (oldest, newest) = (told.end.min(lost) / grid * grid, told.start.max(copied).next_multiple_of(grid));
+        if newest >= oldest {
+            return self.conceal(frames, end);
+        }
+        let spoken_end = end - (newest - copied) as i64;
+        if oldest < lost {
+            self.conceal(lost - oldest, spoken_end - (oldest - newest) as i64);
+        }
+        self.speak_again(packet, oldest, oldest - newest, spoken_end);
+        if newest > copied {
+            self.conceal(newest - copied, end);
+        }
+    }
+
+    /// Speak `frames` of what was said from `before` samples before the packet on, until `end`.
+    fn speak_again(&mut self, packet: &Packet, before: usize, frames: usize, end: i64) {
+        let begin = if self.sounding { self.end } else { end - frames as i64 };
+        let out = self.resampler.span(frames, begin, end);
+        set_deep_plc(&mut self.decoder, true);
+        let known = self.redundancy.read(packet.payload(), before).is_ok();
+        for (number, piece) in out.chunks_mut(PIECE * self.channels).enumerate() {
+            let at = before - number * PIECE;
+            if !known || self.decoder.decode_redundancy_f32(&self.redundancy, at, piece).is_err() {
+                piece.fill(0.0);
+            }
+            self.envelope.sent(piece);
+        }
+        self.counts.recovered += frames as u64;
+        self.end = end;
+        self.sounding = true;
     }
 
     /// Conceal a loss of `frames` that ends at `end`, as long as anything is heard of it.
