@@ -192,6 +192,7 @@ async def test_join_describes_speaks_and_leaves() -> None:
                     "key": KEY,
                     "sound": card,
                     "bitrate_bps": 24_000,
+                    "dred_ms": 0,
                     "dtx": True,
                     "music": False,
                     "muted": True,
