@@ -45,7 +45,7 @@ STATUS = {
 
 
 class GuestWanted(BaseModel):
-    invite: str = Field(max_length=1000)
+    invite: str = Field(max_length=1000, repr=False)
     """The token of an invite link."""
     name: str = Field(max_length=1000)
     recorder: bool = False
@@ -54,7 +54,7 @@ class GuestWanted(BaseModel):
 
 
 class Guest(BaseModel):
-    token: str
+    token: str = Field(repr=False)
     user_id: str
     name: str
     room_id: str
