@@ -7,7 +7,7 @@ from pathlib import Path
 import discord
 import numpy as np
 
-from raccall.discord.keep import TAPPED_WITHIN_S, keep_channel
+from raccall.discord.keep import keep_channel
 from raccall.discord.listening import WAITING_TICKS, SpeechTick, listen
 from raccall.recorder.recording import Recording
 from raccall.units import FRAME_SAMPLES
@@ -20,22 +20,23 @@ async def channel_of(world: World) -> discord.VoiceChannel:
     return found
 
 
-async def heard(world: World, channel: discord.VoiceChannel, seconds: float, **options: bool) -> list[SpeechTick]:
-    ticks: list[SpeechTick] = []
+async def hear(
+    world: World, channel: discord.VoiceChannel, ticks: list[SpeechTick], seconds: float, **options: bool
+) -> None:
+    """Appends to `ticks`: once there is one, nothing that is spoken is missed."""
     async for tick in listen(channel, connect_with=world.voice_client(), **options):
         ticks.append(tick)
         if len(ticks) >= seconds * 50:
             break
-    return ticks
 
 
 async def test_speakers_come_as_aligned_frames(world: World, packets: list[bytes]) -> None:
     channel, anna, berta = await channel_of(world), await world.speaker("anna"), await world.speaker("berta")
-    listening = asyncio.create_task(heard(world, channel, 2))
-    await until(lambda: channel.guild.voice_client is not None and channel.guild.voice_client.sources)
-    await asyncio.sleep(TAPPED_WITHIN_S)
+    ticks: list[SpeechTick] = []
+    listening = asyncio.create_task(hear(world, channel, ticks, 2))
+    await until(lambda: ticks and channel.guild.voice_client.sources)
     await asyncio.gather(speak(anna, packets, pace_s=0.02), speak(berta, packets, pace_s=0.02))
-    ticks = await listening
+    await listening
     both = [tick for tick in ticks if len(tick.frames) == 2]
     assert len(both) > 25
     assert {frame.shape for tick in both for frame in tick.frames.values()} == {(FRAME_SAMPLES, 1)}
@@ -48,11 +49,11 @@ async def test_speakers_come_as_aligned_frames(world: World, packets: list[bytes
 
 async def test_packets_come_as_they_were_sent(world: World, packets: list[bytes]) -> None:
     channel, anna = await channel_of(world), await world.speaker("anna")
-    listening = asyncio.create_task(heard(world, channel, 2, opus=True))
-    await until(lambda: channel.guild.voice_client is not None and channel.guild.voice_client.sources)
-    await asyncio.sleep(TAPPED_WITHIN_S)
+    ticks: list[SpeechTick] = []
+    listening = asyncio.create_task(hear(world, channel, ticks, 2, opus=True))
+    await until(lambda: ticks and channel.guild.voice_client.sources)
     await speak(anna, packets)
-    ticks = await listening
+    await listening
     got = [packet.payload for tick in ticks for packet in tick.packets.get(str(anna.user.id), [])]
     assert got == packets
 
