@@ -453,7 +453,8 @@ class RelayCore:
 
 @final
 class Sound:
-    """The sound's end of one Engine: 48 kHz, float32, mono; a clocked one may speak in stereo.
+    """The sound's end of one Engine: 48 kHz, float32. A microphone is mono; a clocked one may speak in stereo, and what
+    is played may be stereo: who sends it so is heard so.
 
     Keep it until the device is closed.
 
@@ -464,18 +465,19 @@ class Sound:
     def device() -> Sound:
         """A Sound for a sound card, clocked by it.
 
-        Open capture and playback with the two callback addresses: native functions that copy between card and
+        Open capture and playback with a callback address each: native functions that copy between card and
         rings, so the interpreter never holds up sound. While no Engine runs they play silence. Any period size: the
         Engine keeps one period and 10 ms ahead, more after a gap. RuntimeError when 16 are open in this process.
         """
 
     @staticmethod
-    def clocked(capture: NDArray[np.float32] | None, *, keep_playback: bool) -> Sound:
+    def clocked(capture: NDArray[np.float32] | None, *, keep_playback: bool, playback_channels: int = 1) -> Sound:
         """A Sound without a card, clocked by the Engine's own timer: bots, tests, benchmarks.
 
         capture: shape (n,), or (n, 2) to be sent in stereo, as it is: `set_processing` leaves two channels alone.
         Spoken once from the start; then no packets are sent. None: no microphone. ValueError for another shape.
         keep_playback: keep what is played, for `read_playback`; the last 60 s, older samples are dropped and counted.
+        playback_channels: 1, where a stereo sender is heard by halves of left and right, or 2. ValueError for others.
         """
 
     @property
@@ -485,6 +487,14 @@ class Sound:
     @property
     def playback_callback_address(self) -> int:
         """Address of a `ma_device_data_proc`: float32, one channel, 48 kHz. ValueError for a clocked Sound."""
+
+    @property
+    def stereo_playback_callback_address(self) -> int:
+        """The same for a card that is opened with two channels."""
+
+    @property
+    def playback_channels(self) -> int:
+        """Of what is played: as a card was opened (1 until it calls), or as said to `clocked`."""
 
     @property
     def capture_callbacks(self) -> int:
@@ -504,10 +514,12 @@ class Sound:
 
     @property
     def playback_dropped(self) -> int:
-        """Played samples that nobody read within 60 s."""
+        """Played samples, of each channel, that nobody read within 60 s."""
 
     def read_playback(self) -> NDArray[np.float32]:
-        """Take what was played since the last call: shape (n,). ValueError for a sound card's Sound."""
+        """Take what was played since the last call: shape (n,), with two `playback_channels` (n, 2).
+
+        ValueError for a sound card's Sound."""
 
 @final
 class PacketTap:

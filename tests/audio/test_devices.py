@@ -223,3 +223,14 @@ def test_a_call_may_end_while_a_device_is_being_opened(monkeypatch: pytest.Monke
     assert card.devices == []
     assert contexts
     assert not any(context.is_open for context in contexts)
+
+
+@pytest.mark.parametrize(("is_mono", "channels"), [(False, 2), (True, 1)])
+def test_a_speaker_is_opened_with_two_channels_unless_it_has_one(
+    is_mono: bool, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_mono:
+        monkeypatch.setattr(Context, "is_mono", lambda self, kind, device_id: True)
+    with SoundCard(monotonic_now(), microphone=None, backend=NULL_BACKEND) as card:
+        wait_until(lambda: card.sound.playback_callbacks > 0)
+        assert card.sound.playback_channels == channels

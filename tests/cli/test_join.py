@@ -102,6 +102,41 @@ async def test_what_was_heard_is_complete_also_when_interrupted(link: str, tmp_p
     assert intelligibility(speech, played[begin:]) > 0.9
 
 
+async def test_a_stereo_sender_is_heard_and_written_in_stereo(link: str, tmp_path: Path) -> None:
+    """Two people, a relay, a file with two channels: what was left is left."""
+    heard = tmp_path / "heard.wav"
+    left = (0.4 * np.sin(np.arange(2 * SAMPLE_RATE_HZ) * 0.0576)).astype(np.float32)
+    sound = Sound.clocked(np.stack([left, np.zeros_like(left)], axis=1), keep_playback=False)
+    async with connect(link, name="ben") as ben:
+        process = await join(link, "--name", "anna", "--speaker", heard)
+        assert process.stdout is not None
+        await process.stdout.readline()
+        await ben.join(sound, music=True, bitrate_bps=128_000)
+        while not sound.capture_done:  # noqa: ASYNC110 (a flag of a native thread)
+            await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+    played = read_samples(heard, keep_stereo=True)
+    assert played.ndim == 2
+    middle = played[np.argmax(np.abs(played[:, 0]) > 0.1) :][4800:SAMPLE_RATE_HZ]
+    levels_db = 10 * np.log10(np.square(middle).mean(axis=0) + 1e-12)
+    assert levels_db[0] == pytest.approx(10 * np.log10(0.4**2 / 2), abs=1)
+    assert levels_db[0] - levels_db[1] > 40, "channel separation"
+
+
+async def test_of_a_silent_file_next_to_nothing_is_sent_if_asked(link: str, tmp_path: Path) -> None:
+    with SoundWriter(tmp_path / "silence.wav") as writer:
+        writer.write(np.zeros(SAMPLE_RATE_HZ, np.float32))
+    async with connect(link, name="ben") as ben:
+        await ben.join(Sound.clocked(None, keep_playback=False))
+        said = ("--mic", tmp_path / "silence.wav", "--until-end", "--dtx", "--json")
+        process = await join(link, "--name", "anna", *said)
+        output, errors = await process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+    assert 0 < json.loads(output.splitlines()[-1])["stats"]["sent_packets"] < 20
+
+
 async def test_quit_and_mute(link: str) -> None:
     process = await join(link, "--name", "anna", "--mic", SPEECH, "--muted")
     output, errors = await process.communicate(b"/mute\n/mute\n/quit\n")
@@ -153,6 +188,7 @@ async def test_a_taken_name_leaves_nothing_behind(link: str, tmp_path: Path) -> 
             ["http://127.0.0.1:1/join/abc", "--name", "anna", "--dred", "500", "--bitrate", "32000"],
             "bitrate_too_low_for_dred",
         ),
+        (["http://127.0.0.1:1/join/abc", "--name", "anna", "--dtx", "--music"], "dtx_with_music"),
         (["http://127.0.0.1:1/join/abc", "--name", "anna", "--seconds", "0"], "seconds_out_of_range"),
         (["http://127.0.0.1:1/join/abc", "--name", "anna", "--mic", "nothing.wav"], "unreadable_audio"),
         (["http://127.0.0.1:1/join/abc", "--name", "a", "--speaker", "a.wav", "--until-end"], "until_end_needs_mic"),

@@ -366,21 +366,23 @@ impl Thread {
     }
 
     fn play(&mut self, now: Nanos) {
+        let Some(sound) = self.call.sound.as_deref_mut() else { return };
         let (receive, player, deafened) = (&mut self.call.receive, &mut self.player, self.deafened);
-        let mut hear = |now, frame: &mut [f32; PLAYBACK_FRAME]| {
+        let mut hear = |now, frame: &mut [f32]| {
+            receive.set_channels(frame.len() / PLAYBACK_FRAME);
             receive.pull(now, frame);
             player.monitor(frame);
             if deafened {
                 frame.fill(0.0);
             }
         };
-        match self.call.sound.as_deref_mut() {
-            None => {}
-            Some(SoundEnd::Device(device)) => device.play(now, hear),
-            Some(SoundEnd::Clocked(clocked)) => {
-                let mut frame = [0.0; PLAYBACK_FRAME];
-                hear(now, &mut frame);
-                clocked.play(&frame);
+        match sound {
+            SoundEnd::Device(device) => device.play(now, hear),
+            SoundEnd::Clocked(clocked) => {
+                let mut both = [0.0; 2 * PLAYBACK_FRAME];
+                let frame = &mut both[..clocked.playback_channels() * PLAYBACK_FRAME];
+                hear(now, frame);
+                clocked.play(frame);
             }
         }
     }
@@ -518,8 +520,8 @@ mod tests {
 
     use super::*;
     use crate::socket;
-    use crate::sound::Sound;
     use crate::sound::tests::TURN;
+    use crate::sound::{DataCallbacks, Sound};
 
     const MODE: Mode = Mode::Aes256GcmRtpSize;
     const KEY: [u8; 32] = [1; 32];
@@ -654,8 +656,20 @@ mod tests {
 
     #[test]
     fn what_a_loudspeaker_plays_is_not_sent_back() {
+        the_echo_is_cancelled(1);
+    }
+
+    #[test]
+    fn what_two_loudspeakers_play_is_not_sent_back() {
+        the_echo_is_cancelled(2);
+    }
+
+    /// A card with so many channels, of which a microphone hears the sum, by halves.
+    fn the_echo_is_cancelled(channels: usize) {
         let _turn = TURN.lock();
-        let mut talker = SendChain::new(send_config(2)).unwrap();
+        let music = channels == 2;
+        let config = SendConfig { channels: channels as u8, music, bitrate_bps: 96_000, ..send_config(2) };
+        let mut talker = SendChain::new(config).unwrap();
         let mut seed = 1u32;
         let mut loudness = || {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -663,19 +677,21 @@ mod tests {
         };
         let sound = Sound::device().unwrap();
         let (mut thread, _relay) = thread(&sound);
-        let (capture, playback) = sound.callbacks().unwrap();
+        let DataCallbacks { capture, mono_playback, stereo_playback } = sound.callbacks().unwrap();
+        let playback = if channels == 1 { mono_playback } else { stereo_playback };
         let mut in_the_air = std::collections::VecDeque::from(vec![[0f32; PLAYBACK_FRAME]; 4]);
         let mut sent_db = |thread: &mut Thread, from_ms: Nanos, to_ms: Nanos| {
             for ms in (from_ms..to_ms).step_by(10) {
                 let now = START + ms * NANOS_PER_MS;
                 if ms % 20 == 0 {
-                    let voice: Vec<f32> = (0..CAPTURE_FRAME).map(|_| loudness()).collect();
+                    let voice: Vec<f32> = (0..CAPTURE_FRAME * channels).map(|_| loudness()).collect();
                     let datagram = talker.push(&voice, now).unwrap().to_vec();
                     thread.receive(Route::Udp, &datagram, now);
                 }
-                let mut played = [0f32; PLAYBACK_FRAME];
+                let mut played = [0f32; 2 * PLAYBACK_FRAME];
                 playback(std::ptr::null_mut(), played.as_mut_ptr().cast(), std::ptr::null(), PLAYBACK_FRAME as u32);
-                in_the_air.push_back(played.map(|sample| 0.5 * sample));
+                let mut frames = played.chunks(channels).map(|frame| frame.iter().sum::<f32>() / channels as f32);
+                in_the_air.push_back(std::array::from_fn(|_| 0.5 * frames.next().unwrap()));
                 let heard = in_the_air.pop_front().unwrap();
                 capture(std::ptr::null_mut(), std::ptr::null_mut(), heard.as_ptr().cast(), PLAYBACK_FRAME as u32);
                 thread.catch_up(now);

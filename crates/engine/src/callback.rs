@@ -3,6 +3,9 @@
 //! Each open device Sound has its own pair of functions, so a callback knows its Sound without reading the device
 //! structure, whose layout changes between builds of miniaudio. A callback copies between the card and a ring: it
 //! never waits, allocates or fails.
+//!
+//! A microphone has one channel. A loudspeaker has a function for one channel and one for two; what is to be played comes in pairs, and a
+//! card with one channel gets their middle, as does the echo canceller.
 
 use std::ffi::c_void;
 use std::slice;
@@ -14,7 +17,7 @@ use rtrb::{Consumer, Producer};
 use crate::clock::monotonic_now;
 use crate::sound::{CAPTURE_FRAME, DeviceState, RING_SAMPLES};
 
-/// `void (*)(ma_device*, void* output, const void* input, ma_uint32 frames)`. Buffers are float32, one channel.
+/// `void (*)(ma_device*, void* output, const void* input, ma_uint32 frames)`. Buffers are float32, interleaved.
 pub type DataCallback = extern "C" fn(*mut c_void, *mut c_void, *const c_void, u32);
 
 /// Device Sounds that can be open in one process.
@@ -23,8 +26,9 @@ pub const SLOTS: usize = 16;
 /// The card's ends of a device Sound's rings.
 pub struct Callbacks {
     pub capture: Producer<f32>,
+    /// Pairs of left and right.
     pub playback: Consumer<f32>,
-    /// What the card was given, for the echo canceller.
+    /// What the card was given, or the middle of it, for the echo canceller.
     pub sounding: Producer<f32>,
     pub state: Arc<DeviceState>,
 }
@@ -49,7 +53,10 @@ macro_rules! functions_of_slots {
     ($function:ident: $($slot:literal)*) => { [$($function::<$slot> as DataCallback),*] };
 }
 const CAPTURE_FUNCTIONS: [DataCallback; SLOTS] = functions_of_slots!(capture: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-const PLAYBACK_FUNCTIONS: [DataCallback; SLOTS] = functions_of_slots!(playback: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+const MONO_PLAYBACK_FUNCTIONS: [DataCallback; SLOTS] =
+    functions_of_slots!(mono_playback: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+const STEREO_PLAYBACK_FUNCTIONS: [DataCallback; SLOTS] =
+    functions_of_slots!(stereo_playback: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 
 /// All `SLOTS` are in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +70,16 @@ impl std::fmt::Display for SlotsTaken {
 
 impl std::error::Error for SlotsTaken {}
 
-/// One pair of functions in use; given back when dropped.
+/// The functions that a card may be opened with.
+#[derive(Debug, Clone, Copy)]
+pub struct DataCallbacks {
+    pub capture: DataCallback,
+    /// For a loudspeaker opened with one channel, or two.
+    pub mono_playback: DataCallback,
+    pub stereo_playback: DataCallback,
+}
+
+/// One set of functions in use; given back when dropped.
 pub struct Slot(usize);
 
 impl Slot {
@@ -83,9 +99,12 @@ impl Slot {
         Err(SlotsTaken)
     }
 
-    /// Capture and playback.
-    pub fn callbacks(&self) -> (DataCallback, DataCallback) {
-        (CAPTURE_FUNCTIONS[self.0], PLAYBACK_FUNCTIONS[self.0])
+    pub fn callbacks(&self) -> DataCallbacks {
+        DataCallbacks {
+            capture: CAPTURE_FUNCTIONS[self.0],
+            mono_playback: MONO_PLAYBACK_FUNCTIONS[self.0],
+            stereo_playback: STEREO_PLAYBACK_FUNCTIONS[self.0],
+        }
     }
 }
 
@@ -131,36 +150,64 @@ extern "C" fn capture<const SLOT: usize>(
     });
 }
 
-extern "C" fn playback<const SLOT: usize>(
+extern "C" fn mono_playback<const SLOT: usize>(
     _device: *mut c_void,
     output: *mut c_void,
     _input: *const c_void,
     frames: u32,
 ) {
-    if output.is_null() {
-        return;
+    if !output.is_null() {
+        // SAFETY: as above, for the output.
+        playback(SLOT, unsafe { slice::from_raw_parts_mut(output.cast::<[f32; 1]>(), frames as usize) });
     }
-    // SAFETY: as above, for the output.
-    let output = unsafe { slice::from_raw_parts_mut(output.cast::<f32>(), frames as usize) };
-    let open = with(&PLAYBACK[SLOT], |end| {
+}
+
+extern "C" fn stereo_playback<const SLOT: usize>(
+    _device: *mut c_void,
+    output: *mut c_void,
+    _input: *const c_void,
+    frames: u32,
+) {
+    if !output.is_null() {
+        // SAFETY: as above, with two channels.
+        playback(SLOT, unsafe { slice::from_raw_parts_mut(output.cast::<[f32; 2]>(), frames as usize) });
+    }
+}
+
+fn playback<const CHANNELS: usize>(slot: usize, output: &mut [[f32; CHANNELS]]) {
+    let open = with(&PLAYBACK[slot], |end| {
         end.state.playback_callbacks.fetch_add(1, Relaxed);
+        end.state.playback_channels.store(CHANNELS, Relaxed);
         let longest = end.state.playback_period.fetch_max(output.len(), Relaxed);
-        let ready = end.ring.slots().min(output.len());
+        let ready = (end.ring.slots() / 2).min(output.len());
         let (voices, missing) = output.split_at_mut(ready);
-        end.ring.pop_entire_slice(voices).expect("as many as are ready");
-        missing.fill(0.0);
+        let pairs = end.ring.read_chunk(2 * ready).expect("as many as are ready");
+        let (first, second) = pairs.as_slices();
+        let both = first.as_chunks().0.iter().chain(second.as_chunks().0);
+        voices.iter_mut().zip(both).for_each(|(frame, &pair)| *frame = in_channels(pair));
+        pairs.commit_all();
+        missing.fill([0.0; CHANNELS]);
         // What does not fit is what nobody reads: no engine, or one that listens to no microphone.
         let kept = end.sounding.slots().min(output.len());
-        end.sounding.push_entire_slice(&output[..kept]).expect("as many as fit");
+        let sounding = end.sounding.write_chunk_uninit(kept).expect("as many as fit");
+        sounding.fill_from_iter(output.iter().map(|frame| frame.iter().sum::<f32>() / CHANNELS as f32));
         end.state.played.strike(output.len(), monotonic_now());
         end.state.bell.ring();
         // A card that asks for more than ever before could not be prepared for: how it starts, not a gap.
         if end.state.playing.load(Relaxed) && output.len() <= longest {
-            end.state.least_left.fetch_min(end.ring.slots(), Relaxed);
+            end.state.least_left.fetch_min(end.ring.slots() / 2, Relaxed);
             end.state.playback_gaps.fetch_add(u64::from(ready < output.len()), Relaxed);
         }
     });
     if !open {
-        output.fill(0.0);
+        output.fill([0.0; CHANNELS]);
     }
+}
+
+fn in_channels<const CHANNELS: usize>([left, right]: [f32; 2]) -> [f32; CHANNELS] {
+    std::array::from_fn(|channel| match (CHANNELS, channel) {
+        (1, _) => (left + right) / 2.0,
+        (_, 0) => left,
+        _ => right,
+    })
 }

@@ -147,7 +147,7 @@ impl Drop for SharedSound {
 pub struct Player {
     sounds: Vec<SharedSound>,
     mixed: [f32; SHARED_SAMPLES],
-    monitor: VecDeque<f32>,
+    monitor: VecDeque<[f32; SHARED_CHANNELS]>,
     /// Enough waited to begin with.
     heard: bool,
     limiter: Limiter,
@@ -186,7 +186,7 @@ impl Player {
     /// The next 20 ms of all; None: nothing plays (any more).
     pub fn pull(&mut self) -> Option<&[f32; SHARED_SAMPLES]> {
         let mut frame = [0.0; SHARED_SAMPLES];
-        let mut monitored = [0.0; CAPTURE_FRAME];
+        let mut monitored = [[0.0; SHARED_CHANNELS]; CAPTURE_FRAME];
         let (mixed, mut hears) = (&mut self.mixed, false);
         mixed.fill(0.0);
         self.sounds.retain_mut(|sound| {
@@ -196,8 +196,8 @@ impl Player {
             }
             if goes_on && sound.monitored {
                 hears = true;
-                let middles = frame.chunks_exact(SHARED_CHANNELS).map(|both| 0.5 * (both[0] + both[1]));
-                monitored.iter_mut().zip(middles).for_each(|(sum, middle)| *sum += middle);
+                let samples = monitored.as_flattened_mut().iter_mut().zip(&frame);
+                samples.for_each(|(sum, sample)| *sum += sample);
             }
             goes_on
         });
@@ -210,16 +210,21 @@ impl Player {
         self.is_playing().then_some(&self.mixed)
     }
 
-    /// Adds what the player hears of it to 10 ms that are about to be played.
-    pub fn monitor(&mut self, frame: &mut [f32; PLAYBACK_FRAME]) {
+    /// Adds what the player hears of it to 10 ms that are about to be played: in both channels, or the middle in one.
+    pub fn monitor(&mut self, frame: &mut [f32]) {
         self.heard |= self.monitor.len() >= MONITOR_AHEAD;
         if !self.heard && self.is_playing() {
             return;
         }
         let ready = self.monitor.len().min(PLAYBACK_FRAME);
-        frame.iter_mut().zip(self.monitor.drain(..ready)).for_each(|(sum, sample)| *sum += sample);
+        let is_mono = frame.len() == PLAYBACK_FRAME;
+        let channels = frame.len() / PLAYBACK_FRAME;
+        for (out, [left, right]) in frame.chunks_exact_mut(channels).zip(self.monitor.drain(..ready)) {
+            let heard = if is_mono { [0.5 * (left + right); 2] } else { [left, right] };
+            out.iter_mut().zip(heard).for_each(|(sum, sample)| *sum += sample);
+        }
         self.heard = !self.monitor.is_empty();
-        self.limiter.apply(frame);
+        if is_mono { self.limiter.apply(frame) } else { self.limiter.apply_to_pairs(frame) }
     }
 }
 
@@ -322,6 +327,20 @@ mod tests {
         let with = heard.iter().filter(|sample| (**sample - 0.75).abs() < 1e-6).count();
         assert_eq!(with, 10 * CAPTURE_FRAME, "once each");
         assert_eq!(heard.iter().filter(|sample| **sample == 0.5).count(), 2 * CAPTURE_FRAME);
+    }
+
+    #[test]
+    fn two_loudspeakers_play_both_channels_and_one_their_middle() {
+        for (channels, expected) in [(1, vec![0.2]), (2, vec![0.4, 0.0])] {
+            let mut player = Player::default();
+            let (feed, sound) = shared_sound(0.0, true);
+            feed.write([0.4, 0.0].repeat(2 * SHARED_SAMPLES).as_slice());
+            player.add(sound);
+            (0..2).for_each(|_| _ = player.pull());
+            let mut frame = vec![0.0; channels * PLAYBACK_FRAME];
+            player.monitor(&mut frame);
+            assert_eq!(frame, expected.repeat(PLAYBACK_FRAME));
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The sound's end of an engine: where captured frames come from and played frames go. 48 kHz, float32, mono; only a recording that is spoken may
-//! have two channels.
+//! The sound's end of an engine: where captured frames come from and played frames go. 48 kHz, float32. A microphone is mono; a recording that is
+//! spoken, and what is played, may have two channels, interleaved.
 //!
 //! Two kinds. A device Sound is clocked by a sound card: its two native callbacks and the engine thread meet in two
 //! rings, one for each direction. A clocked Sound has no card: the engine's own timer takes 20 ms of a recording and
@@ -20,7 +20,7 @@ use crate::callback::{Callbacks, Slot, SlotsTaken};
 use crate::echo::EchoPath;
 use crate::pace::{FRAME_NANOS, Pace};
 
-pub use crate::callback::DataCallback;
+pub use crate::callback::{DataCallback, DataCallbacks};
 
 pub const SAMPLE_RATE_HZ: usize = 48_000;
 
@@ -48,7 +48,7 @@ const MOST_AHEAD: usize = 6;
 const FIRST_CALM_FRAMES: usize = 300;
 const LONGEST_CALM_FRAMES: usize = 96_000;
 
-/// A clocked Sound keeps the last 60 s played; older samples are dropped and counted.
+/// A clocked Sound keeps the last 60 s played, so many samples of each channel; older ones are dropped and counted.
 const KEPT_SAMPLES: usize = 60 * SAMPLE_RATE_HZ;
 
 /// What the callbacks tell the engine thread.
@@ -66,6 +66,8 @@ pub struct DeviceState {
     pub capture_period: AtomicUsize,
     /// The fewest samples that a playback callback has left in the ring since the engine asked last.
     pub least_left: AtomicUsize,
+    /// What the loudspeaker was opened with; 0 until it calls.
+    pub playback_channels: AtomicUsize,
     /// An engine fills the playback ring.
     pub playing: AtomicBool,
     /// Rung for the engine: 20 ms were captured, or some of the playback ring was played.
@@ -85,12 +87,13 @@ struct ClockedState {
 #[derive(Default)]
 struct Played {
     samples: VecDeque<f32>,
+    /// Of each channel.
     dropped: u64,
 }
 
 enum Kind {
     Device { slot: Slot, state: Arc<DeviceState> },
-    Clocked { state: Arc<ClockedState> },
+    Clocked { state: Arc<ClockedState>, playback_channels: usize },
 }
 
 /// Where a Sound's end is while no engine has it.
@@ -110,7 +113,7 @@ impl Sound {
     /// A Sound for a sound card. Fails when `callback::SLOTS` of them are open in this process.
     pub fn device() -> Result<Self, SlotsTaken> {
         let (capture_in, capture_out) = RingBuffer::new(RING_SAMPLES);
-        let (playback_in, playback_out) = RingBuffer::new(RING_SAMPLES);
+        let (playback_in, playback_out) = RingBuffer::new(2 * RING_SAMPLES);
         let (sounding_in, sounding_out) = RingBuffer::new(RING_SAMPLES);
         let state = Arc::new(DeviceState::default());
         let callbacks =
@@ -133,16 +136,21 @@ impl Sound {
 
     /// A Sound without a card: speaks `capture` once, then is silent. Without `capture` it has no microphone.
     pub fn clocked(capture: Option<Vec<f32>>, keep_playback: bool) -> Self {
-        Self::clocked_in_channels(capture, 1, keep_playback)
+        Self::clocked_in_channels(capture, 1, keep_playback, 1)
     }
 
-    /// The same with `channels`, 1 or 2, in `capture`, interleaved.
-    pub fn clocked_in_channels(capture: Option<Vec<f32>>, channels: usize, keep_playback: bool) -> Self {
+    /// The same with `channels`, 1 or 2, in `capture`, interleaved, and `playback_channels` in what is played.
+    pub fn clocked_in_channels(
+        capture: Option<Vec<f32>>,
+        channels: usize,
+        keep_playback: bool,
+        playback_channels: usize,
+    ) -> Self {
         let state = Arc::new(ClockedState::default());
         let capture = capture.unwrap_or_default();
         state.capture_done.store(capture.is_empty(), Relaxed);
-        let end = ClockedEnd { capture, channels, position: 0, keep_playback, state: state.clone() };
-        Self { kind: Kind::Clocked { state }, end: home(SoundEnd::Clocked(end)) }
+        let end = ClockedEnd { capture, channels, position: 0, keep_playback, playback_channels, state: state.clone() };
+        Self { kind: Kind::Clocked { state, playback_channels }, end: home(SoundEnd::Clocked(end)) }
     }
 
     /// The engine's end, until it is dropped; None while an engine has it already.
@@ -151,8 +159,8 @@ impl Sound {
         Some(LentEnd { end: Some(end), home: self.end.clone() })
     }
 
-    /// The two native callbacks (capture, playback) of a device Sound.
-    pub fn callbacks(&self) -> Option<(DataCallback, DataCallback)> {
+    /// The native callbacks of a device Sound.
+    pub fn callbacks(&self) -> Option<DataCallbacks> {
         match &self.kind {
             Kind::Device { slot, .. } => Some(slot.callbacks()),
             Kind::Clocked { .. } => None,
@@ -169,22 +177,30 @@ impl Sound {
         }
     }
 
+    /// Of what is played, interleaved: 1 or 2. Of a device: as its loudspeaker was opened, 1 until it calls.
+    pub fn playback_channels(&self) -> usize {
+        match &self.kind {
+            Kind::Device { state, .. } => state.playback_channels.load(Relaxed).max(1),
+            Kind::Clocked { playback_channels, .. } => *playback_channels,
+        }
+    }
+
     /// Takes what was played since the last call; None for a device Sound.
     pub fn read_playback(&self) -> Option<Vec<f32>> {
         match &self.kind {
             Kind::Device { .. } => None,
-            Kind::Clocked { state } => {
+            Kind::Clocked { state, .. } => {
                 let samples = std::mem::take(&mut state.played.lock().expect("never poisoned").samples);
                 Some(samples.into())
             }
         }
     }
 
-    /// Played samples that nobody read within a minute.
+    /// Played samples, of each channel, that nobody read within a minute.
     pub fn playback_dropped(&self) -> u64 {
         match &self.kind {
             Kind::Device { .. } => 0,
-            Kind::Clocked { state } => state.played.lock().expect("never poisoned").dropped,
+            Kind::Clocked { state, .. } => state.played.lock().expect("never poisoned").dropped,
         }
     }
 
@@ -197,7 +213,7 @@ impl Sound {
     pub fn capture_done(&self) -> bool {
         match &self.kind {
             Kind::Device { .. } => false,
-            Kind::Clocked { state } => state.capture_done.load(Relaxed),
+            Kind::Clocked { state, .. } => state.capture_done.load(Relaxed),
         }
     }
 }
@@ -297,18 +313,26 @@ impl DeviceEnd {
         self.state.bell.answer();
     }
 
-    /// Keeps one device period and a frame or more ahead of the playback callback; `pull` fills the 10 ms that were due at its time.
-    pub fn play(&mut self, now: Nanos, mut pull: impl FnMut(Nanos, &mut [f32; PLAYBACK_FRAME])) {
+    /// Keeps one device period and a frame or more ahead of the playback callback; `pull` fills the 10 ms that were due at its time, of one
+    /// channel or, for a card that has two, of both.
+    pub fn play(&mut self, now: Nanos, mut pull: impl FnMut(Nanos, &mut [f32])) {
         self.adapt();
         let ahead = self.state.playback_period.load(Relaxed) + PLAYBACK_FRAME * self.ahead;
-        let waiting = RING_SAMPLES - self.playback.slots();
+        let waiting = RING_SAMPLES - self.playback.slots() / 2;
         let missing = ahead.min(RING_SAMPLES - PLAYBACK_FRAME).saturating_sub(waiting).div_ceil(PLAYBACK_FRAME);
         if missing > 0 {
             let mut due = self.pace.due(missing, now);
+            let is_mono = self.state.playback_channels.load(Relaxed) < 2;
             let mut frame = [0.0; PLAYBACK_FRAME];
+            let mut pairs = [[0.0; 2]; PLAYBACK_FRAME];
             for _ in 0..missing {
-                pull(due, &mut frame);
-                self.playback.push_entire_slice(&frame).expect("the ring has room for a frame");
+                if is_mono {
+                    pull(due, &mut frame);
+                    pairs = frame.map(|sample| [sample, sample]);
+                } else {
+                    pull(due, pairs.as_flattened_mut());
+                }
+                self.playback.push_entire_slice(pairs.as_flattened()).expect("the ring has room for a frame");
                 due += FRAME_NANOS;
             }
         }
@@ -359,12 +383,19 @@ pub struct ClockedEnd {
     channels: usize,
     position: usize,
     keep_playback: bool,
+    playback_channels: usize,
     state: Arc<ClockedState>,
 }
 
 impl ClockedEnd {
+    /// Of the recording.
     pub fn channels(&self) -> usize {
         self.channels
+    }
+
+    /// Of what is played: 1 or 2.
+    pub fn playback_channels(&self) -> usize {
+        self.playback_channels
     }
 
     /// Fills `frame` with the next 20 ms of the recording, `CAPTURE_FRAME` times its channels (the last one padded with zeros); false when all was
@@ -382,14 +413,14 @@ impl ClockedEnd {
         true
     }
 
-    /// Keeps 10 ms that were played.
-    pub fn play(&mut self, frame: &[f32; PLAYBACK_FRAME]) {
+    /// Keeps 10 ms that were played, of each channel.
+    pub fn play(&mut self, frame: &[f32]) {
         if !self.keep_playback {
             return;
         }
         let mut played = self.state.played.lock().expect("never poisoned");
-        if played.samples.len() + PLAYBACK_FRAME > KEPT_SAMPLES {
-            played.samples.drain(..PLAYBACK_FRAME);
+        if played.samples.len() + frame.len() > KEPT_SAMPLES * self.playback_channels {
+            played.samples.drain(..frame.len());
             played.dropped += PLAYBACK_FRAME as u64;
         }
         played.samples.extend(frame);
@@ -414,13 +445,13 @@ pub mod tests {
 
     fn play(sound: &Sound, samples: usize) -> Vec<f32> {
         let mut out = vec![9.0f32; samples];
-        let (_, playback) = sound.callbacks().unwrap();
+        let playback = sound.callbacks().unwrap().mono_playback;
         playback(std::ptr::null_mut(), out.as_mut_ptr().cast(), std::ptr::null(), samples as u32);
         out
     }
 
     fn speak(sound: &Sound, samples: &[f32]) {
-        let (capture, _) = sound.callbacks().unwrap();
+        let capture = sound.callbacks().unwrap().capture;
         capture(std::ptr::null_mut(), std::ptr::null_mut(), samples.as_ptr().cast(), samples.len() as u32);
     }
 
@@ -546,6 +577,40 @@ pub mod tests {
     }
 
     #[test]
+    fn a_card_with_two_channels_gets_both_and_the_canceller_their_middle() {
+        let _turn = TURN.lock();
+        let (sound, mut end) = device();
+        let playback = sound.callbacks().unwrap().stereo_playback;
+        let play = || {
+            let mut out = [[9.0f32; 2]; PLAYBACK_FRAME];
+            playback(std::ptr::null_mut(), out.as_mut_ptr().cast(), std::ptr::null(), PLAYBACK_FRAME as u32);
+            out
+        };
+        assert_eq!((sound.playback_channels(), play()), (1, [[0.0; 2]; PLAYBACK_FRAME]));
+        assert_eq!(sound.playback_channels(), 2, "it has called");
+        let looked = |end: &mut DeviceEnd| {
+            speak(&sound, &[0.5; PLAYBACK_FRAME]);
+            end.look(crate::clock::monotonic_now());
+            let (mut frame, mut far) = ([0.0; CAPTURE_FRAME], [0.0; PLAYBACK_FRAME]);
+            end.capture(&mut frame).then(|| end.far_end(&mut far, 0));
+            far[0]
+        };
+        let mut told = 0.0f32;
+        for _ in 0..40 {
+            end.play(0, |_, frame| {
+                assert_eq!(frame.len(), 2 * PLAYBACK_FRAME);
+                frame.as_chunks_mut().0.fill([0.8, -0.2]);
+            });
+            assert_eq!(play(), [[0.8, -0.2]; PLAYBACK_FRAME]);
+            told = told.max(looked(&mut end));
+        }
+        assert!((told - 0.3).abs() < 1e-6, "{told}");
+        assert_eq!(super::tests::play(&sound, 480)[..10], [0.3; 10], "one channel of a card that took its place");
+        end.play(0, |_, frame| assert_eq!(frame.len(), PLAYBACK_FRAME));
+        assert_eq!((sound.playback_channels(), end.playback_gaps()), (1, 0));
+    }
+
+    #[test]
     fn a_card_that_was_opened_anew_is_told_once() {
         let _turn = TURN.lock();
         let (sound, mut end) = device();
@@ -562,7 +627,7 @@ pub mod tests {
     fn callbacks_of_a_dropped_sound_are_harmless() {
         let _turn = TURN.lock();
         let sound = Sound::device().unwrap();
-        let (_, playback) = sound.callbacks().unwrap();
+        let playback = sound.callbacks().unwrap().mono_playback;
         drop(sound);
         let mut out = [9.0f32; 10];
         playback(std::ptr::null_mut(), out.as_mut_ptr().cast(), std::ptr::null(), 10);

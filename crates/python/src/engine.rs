@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use numpy::{PyArray1, PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyConnectionError, PyOSError, PyRuntimeError, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -333,8 +333,15 @@ impl Sound {
     }
 
     #[staticmethod]
-    #[pyo3(signature = (capture, *, keep_playback))]
-    fn clocked(capture: Option<PyReadonlyArrayDyn<'_, f32>>, keep_playback: bool) -> PyResult<Self> {
+    #[pyo3(signature = (capture, *, keep_playback, playback_channels = 1))]
+    fn clocked(
+        capture: Option<PyReadonlyArrayDyn<'_, f32>>,
+        keep_playback: bool,
+        playback_channels: usize,
+    ) -> PyResult<Self> {
+        if playback_channels != 1 && playback_channels != 2 {
+            return Err(PyValueError::new_err(format!("a listener has 1 or 2 channels, not {playback_channels}")));
+        }
         let shape = capture.as_ref().map_or(vec![0], |samples| samples.as_array().shape().to_vec());
         let channels = match shape[..] {
             [_] | [_, 1] => 1,
@@ -342,17 +349,27 @@ impl Sound {
             _ => return Err(PyValueError::new_err(format!("sound has the shape (n,) or (n, 2), this one {shape:?}"))),
         };
         let capture = capture.map(|samples| samples.as_array().iter().copied().collect());
-        Ok(Self(Mutex::new(sound::Sound::clocked_in_channels(capture, channels, keep_playback))))
+        Ok(Self(Mutex::new(sound::Sound::clocked_in_channels(capture, channels, keep_playback, playback_channels))))
     }
 
     #[getter]
     fn capture_callback_address(&self) -> PyResult<usize> {
-        self.callbacks().map(|(capture, _)| capture as usize)
+        self.callbacks().map(|callbacks| callbacks.capture as usize)
     }
 
     #[getter]
     fn playback_callback_address(&self) -> PyResult<usize> {
-        self.callbacks().map(|(_, playback)| playback as usize)
+        self.callbacks().map(|callbacks| callbacks.mono_playback as usize)
+    }
+
+    #[getter]
+    fn stereo_playback_callback_address(&self) -> PyResult<usize> {
+        self.callbacks().map(|callbacks| callbacks.stereo_playback as usize)
+    }
+
+    #[getter]
+    fn playback_channels(&self) -> usize {
+        self.lock().playback_channels()
     }
 
     #[getter]
@@ -365,10 +382,17 @@ impl Sound {
         self.callback_counts().map(|(_, playback)| playback)
     }
 
-    fn read_playback<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f32>>> {
-        let played = self.lock().read_playback();
+    fn read_playback<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyUntypedArray>> {
+        let sound = self.lock();
+        let (played, channels) = (sound.read_playback(), sound.playback_channels());
+        drop(sound);
         let played = played.ok_or_else(|| PyValueError::new_err("a sound card's playback is not kept"))?;
-        Ok(PyArray1::from_vec(py, played))
+        let frames = played.len() / channels;
+        let played = PyArray1::from_vec(py, played);
+        if channels == 1 {
+            return Ok(played.as_untyped().clone());
+        }
+        Ok(played.reshape([frames, channels])?.as_untyped().clone())
     }
 
     #[getter]
@@ -396,7 +420,7 @@ impl Sound {
         self.lock().lend_end().ok_or_else(|| PyValueError::new_err("this sound belongs to an engine already"))
     }
 
-    fn callbacks(&self) -> PyResult<(sound::DataCallback, sound::DataCallback)> {
+    fn callbacks(&self) -> PyResult<sound::DataCallbacks> {
         self.lock().callbacks().ok_or_else(no_callbacks)
     }
 

@@ -84,12 +84,21 @@ class Context:
 
     def native_rate_hz(self, kind: Kind, device_id: Any) -> int | None:
         """The highest rate of one of `devices`; None if it takes any, or the system does not tell."""
-        info = ffi.new("ma_device_info *")
-        if lib.ma_context_get_device_info(self._context, DEVICE_TYPES[kind], device_id, info) != lib.MA_SUCCESS:
-            return None
-        formats = ffi.unpack(info.nativeDataFormats, info.nativeDataFormatCount) if info.nativeDataFormatCount else []
-        rates = [int(native.sampleRate) for native in formats]
+        rates = [int(native.sampleRate) for native in self._native_formats(kind, device_id)]
         return max(rates) if rates and all(rates) else None
+
+    def is_mono(self, kind: Kind, device_id: Any) -> bool:
+        """Whether one of `devices` has one channel, as a telephone headset does; False if the system does not tell."""
+        formats = self._native_formats(kind, device_id)
+        return bool(formats) and all(native.channels == 1 for native in formats)
+
+    def _native_formats(self, kind: Kind, device_id: Any) -> list[Any]:
+        """What a device takes unconverted; 0 stands for anything. [] if the system does not tell."""
+        info = ffi.new("ma_device_info *")
+        result = lib.ma_context_get_device_info(self._context, DEVICE_TYPES[kind], device_id, info)
+        if result != lib.MA_SUCCESS or not info.nativeDataFormatCount:
+            return []
+        return list(ffi.unpack(info.nativeDataFormats, info.nativeDataFormatCount))
 
     def start(self, config: Any) -> int:
         """Open a device of this `ma_device_config` and let it call; it is closed with the context. A `ma_result`."""
@@ -137,19 +146,21 @@ def is_alsa_card(alsa_id: bytes) -> bool:
 
 
 class Stream:
-    """One running device: calls `callback_address` every 10 ms on its own thread, float32 mono at 48 kHz.
+    """One running device: calls `callback_address` every 10 ms on its own thread, float32 at 48 kHz.
+
+    channels: of the buffers, as the callback wants them; the card's own may be others.
 
     Owns its context, so that opening anew also connects anew. Raises InputError `device_failed`.
     """
 
-    def __init__(self, context: Context, kind: Kind, device_id: Any, callback_address: int) -> None:
+    def __init__(self, context: Context, kind: Kind, device_id: Any, callback_address: int, channels: int = 1) -> None:
         self._context = context
         config = lib.ma_device_config_init(DEVICE_TYPES[kind])
         config.sampleRate = SAMPLE_RATE_HZ
         config.periodSizeInMilliseconds = PERIOD_MS
         side = config.capture if kind is Kind.MICROPHONE else config.playback
         side.format = SampleFormat.FLOAT32.value
-        side.channels = 1
+        side.channels = channels
         side.pDeviceID = ffi.NULL if device_id is None else device_id
         config.dataCallback = ffi.cast(ffi.typeof(config.dataCallback), callback_address)
         result = context.start(config)

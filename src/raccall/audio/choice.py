@@ -67,9 +67,13 @@ def with_remembered(choice: SoundChoice, microphone: str | None, speaker: str | 
 
 @contextmanager
 def open_sound(choice: SoundChoice) -> Iterator[tuple[Sound, SoundCard | None]]:
-    """The Sound for an Engine, and the card that clocks it (None with files). Raises InputError."""
+    """The Sound for an Engine, and the card that clocks it (None with files). Raises InputError.
+
+    What is heard comes in two channels if it is kept (`audio.heard` writes it), or the card has them.
+    """
     if choice.uses_files:
-        yield Sound.clocked(choice.speech, keep_playback=choice.recording is not None), None
+        keeps = choice.recording is not None
+        yield Sound.clocked(choice.speech, keep_playback=keeps, playback_channels=1 + keeps), None
         return
     with SoundCard(monotonic_now(), microphone=choice.microphone, speaker=choice.speaker) as card:
         yield card.sound, card

@@ -124,6 +124,7 @@ class DeviceChange:
 class SoundCard:
     """A microphone and a speaker on one Sound, whose native callbacks move the samples: Python never holds them up.
 
+    The microphone is mono. The speaker is stereo unless it has one channel: then left and right are heard by halves.
     Any thread may call: `watch` may still wait for the system, in a thread that nobody can stop, when the call ends.
 
     microphone, speaker: a name or a part of one, DEFAULT, or None for none.
@@ -149,11 +150,11 @@ class SoundCard:
         try:
             if microphone is not None:
                 address = sound.capture_callback_address
-                opener = _Opener(Kind.MICROPHONE, microphone, backend, address)
+                opener = _Opener(Kind.MICROPHONE, microphone, backend, {1: address})
                 self._ends.append(_End(opener, lambda: sound.capture_callbacks, now))
             if speaker is not None:
-                address = sound.playback_callback_address
-                opener = _Opener(Kind.SPEAKER, speaker, backend, address)
+                addresses = {1: sound.playback_callback_address, 2: sound.stereo_playback_callback_address}
+                opener = _Opener(Kind.SPEAKER, speaker, backend, addresses)
                 self._ends.append(_End(opener, lambda: sound.playback_callbacks, now))
         except InputError:
             self.close()
@@ -207,13 +208,17 @@ class _Opener:
     kind: Kind
     name: str
     backend: Backend | None
-    callback_address: int
+    callback_addresses: dict[int, int]
+    """By number of channels: what the end can be opened with."""
 
     def open(self, name: str) -> tuple[Device, Stream]:
         context = Context(self.backend)
         try:
-            device, device_id = self._choose(context, name)
-            return device, Stream(context, self.kind, device_id, self.callback_address)
+            device, device_id, own_id = self._choose(context, name)
+            channels = max(self.callback_addresses)
+            if channels > 1 and context.is_mono(self.kind, own_id):
+                channels = 1
+            return device, Stream(context, self.kind, device_id, self.callback_addresses[channels], channels)
         except InputError:
             context.close()
             raise
@@ -232,7 +237,8 @@ class _Opener:
             context.close()
         return True
 
-    def _choose(self, context: Context, name: str) -> tuple[Device, Any]:
+    def _choose(self, context: Context, name: str) -> tuple[Device, Any, Any]:
+        """The device, the id to open it by, and its own id."""
         found = [(device, device_id) for device, device_id in context.devices() if device.kind is self.kind]
         if not found:
             raise InputError(
@@ -240,14 +246,16 @@ class _Opener:
             )
         if name == DEFAULT:
             # No id: the system chooses, and moves the stream when its user chooses another.
-            return next((device for device, _ in found if device.is_default), found[0][0]), None
+            device, own_id = next((entry for entry in found if entry[0].is_default), found[0])
+            return device, None, own_id
         same = [entry for entry in found if entry[0].name.casefold() == name.casefold()]
         alike = same or [entry for entry in found if name.casefold() in entry[0].name.casefold()]
         if len(alike) != 1:
             names = ", ".join(device.name for device, _ in alike or found)
             problem = "fits several" if alike else "is none"
             raise InputError("unknown_device", f"“{name}” {problem} of this machine's {self.kind.value}s: {names}.")
-        return alike[0]
+        device, own_id = alike[0]
+        return device, own_id, own_id
 
 
 class _End:

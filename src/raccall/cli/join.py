@@ -14,7 +14,7 @@ import msgspec
 
 from raccall.audio.choice import SoundChoice, choose_sound, open_sound, with_remembered
 from raccall.audio.devices import SoundCard
-from raccall.audio.files import SoundWriter
+from raccall.audio.heard import HeardWriter
 from raccall.cli import processing
 from raccall.cli.consent import CHOICES, ConsentDialogue, someone_can_answer
 from raccall.cli.devices import show_devices
@@ -82,6 +82,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=GateMode.OPEN.value,
         help="send the microphone always, while you speak, or while you want to (ptt: Enter switches); default open",
     )
+    parser.add_argument(
+        "--dtx",
+        action=argparse.BooleanOptionalAction,
+        help="send next to nothing while you are silent (default: with a microphone, not with a file)",
+    )
     processing.add_arguments(parser)
     parser.add_argument(
         "--sounds",
@@ -147,6 +152,8 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(
             "bitrate_too_low_for_dred", f"--dred needs a --bitrate of at least {LEAST_DRED_BPS}: speech takes the rest."
         )
+    if options.dtx and options.music:
+        raise InputError("dtx_with_music", "--dtx is for speech: with --music all that sounds is sent.")
     processing.check(options)
 
 
@@ -177,10 +184,11 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
             bitrate_bps=_bitrate_bps(options, choice),
             music=options.music,
             dred_ms=options.dred,
+            dtx=options.dtx,
             gate_mode=gate_mode,
             processing=processing.chosen(options, sound),
         )
-        writer = open_things.enter_context(SoundWriter(choice.recording)) if choice.recording else None
+        writer = open_things.enter_context(HeardWriter(choice.recording)) if choice.recording else None
         open_things.callback(screen.close)
         told = DRAWN_HELP if isinstance(screen, LogScreen) else HELP
         screen.line(f"You are in {session.room_name} as {session.name}. {told}")
@@ -206,7 +214,7 @@ async def _take_part(
     board: Soundboard,
     sound: Sound,
     card: SoundCard | None,
-    writer: SoundWriter | None,
+    writer: HeardWriter | None,
     screen: Screen,
     memory: Memory,
     stop: asyncio.Event,
@@ -316,7 +324,7 @@ async def _watch(card: SoundCard, screen: Screen) -> None:
             screen.line(change.sentence)
 
 
-async def _write_playback(sound: Sound, writer: SoundWriter) -> None:
+async def _write_playback(sound: Sound, writer: HeardWriter) -> None:
     while True:
         await asyncio.sleep(PLAYBACK_EVERY_S)
         writer.write(sound.read_playback())

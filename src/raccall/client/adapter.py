@@ -275,7 +275,8 @@ class Session:
     ) -> None:
         """Enter the room's call; returns when media flows.
 
-        sound: where captured sound comes from and played sound goes; None: listen only, nothing is decoded.
+        sound: where captured sound comes from and played sound goes; None: listen only, nothing is decoded. Captured
+        in two channels it is sent in stereo; played in two (`Sound.playback_channels`), who sends stereo is heard so.
         media_address: send media there instead of where the server says. bitrate_bps: of the own voice, 6000–128 000.
         music: encode whatever sounds close to the original, not speech to be understood: for 96 000 bits a second.
         dred_ms: 0 to 1040; so far back each packet tells of what was said before it (DRED), as its bits allow: from a

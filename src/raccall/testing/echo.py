@@ -19,7 +19,7 @@ from typing import Self, cast
 
 from raccall.audio.choice import SoundChoice, choose_sound, open_sound
 from raccall.audio.devices import SoundCard
-from raccall.audio.files import SoundWriter
+from raccall.audio.heard import HeardWriter
 from raccall.clock import monotonic_now
 from raccall.console import on_interrupt, typed_lines
 from raccall.errors import InputError
@@ -145,7 +145,7 @@ async def _echo(options: argparse.Namespace, choice: SoundChoice, stages: Stages
     say = _nothing if options.json else _print
     async with contextlib.AsyncExitStack() as stack:
         sound, card = stack.enter_context(open_sound(choice))
-        writer = stack.enter_context(SoundWriter(choice.recording)) if choice.recording else None
+        writer = stack.enter_context(HeardWriter(choice.recording)) if choice.recording else None
         call = await stack.enter_async_context(EchoCall(sound, stages, options.seed))
         say(f"You hear yourself as the others would, {stages.delay_ms / 1000:g} s late. {HELP}")
         say(describe(stages))
@@ -221,7 +221,7 @@ async def _watch(card: SoundCard, say: Say) -> None:
             say(change_of_device.sentence)
 
 
-async def _write(sound: Sound, writer: SoundWriter) -> None:
+async def _write(sound: Sound, writer: HeardWriter) -> None:
     while True:
         await asyncio.sleep(PLAYBACK_EVERY_S)
         writer.write(sound.read_playback())
