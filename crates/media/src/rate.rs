@@ -123,8 +123,10 @@ impl Rate {
 
     /// What transport and encryption add to a packet from now on.
     pub fn set_seal_bytes(&mut self, seal_bytes: usize) {
+        let was_free = self.capacity_bps.is_none() && self.budget_bps >= self.most_budget_bps();
         self.seal_bytes = seal_bytes;
-        self.budget_bps = self.budget_bps.clamp(self.least_budget_bps(), self.most_budget_bps());
+        let (least_bps, most_bps) = (self.least_budget_bps(), self.most_budget_bps());
+        self.budget_bps = if was_free { most_bps } else { self.budget_bps.clamp(least_bps, most_bps) };
         self.choose();
     }
 
@@ -305,6 +307,17 @@ mod tests {
         narrow.capacity_bps = Some(narrow.budget_bps);
         narrow.set_most_bps(128_000);
         assert!((19_000..=21_000).contains(&narrow.choice().bitrate_bps), "{:?}", narrow.choice());
+    }
+
+    #[test]
+    fn encryption_takes_nothing_from_a_voice_on_a_free_link() {
+        let mut rate = Rate::new(64_000, SEAL_BYTES);
+        rate.set_seal_bytes(SEAL_BYTES + 12);
+        assert_eq!(rate.choice().bitrate_bps, 64_000);
+        rate.take(&queue(100.0, 60_000), under_way(3), SECOND);
+        let before = rate.choice().bitrate_bps;
+        rate.set_seal_bytes(SEAL_BYTES);
+        assert_eq!(rate.choice().bitrate_bps, before + 12 * 8 * 50, "and a full one carries what it did");
     }
 
     #[test]
