@@ -27,7 +27,7 @@ def compiled_in() -> list[dict[str, str]]:
                 found.add(dependency["pkg"])
                 pending.append(dependency["pkg"])
     chosen = [packages[key] for key in found if not packages[key]["name"].startswith("raccall-")]
-    return sorted(chosen, key=lambda package: package["name"])
+    return sorted(chosen, key=lambda package: (package["name"], package["version"]))
 
 
 def texts(package: dict[str, str]) -> list[str]:
