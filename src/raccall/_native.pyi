@@ -505,6 +505,10 @@ class Sound:
         """Calls so far. ValueError for a clocked Sound."""
 
     @property
+    def capture_channels(self) -> int:
+        """1, or 2 for what is sent in stereo."""
+
+    @property
     def is_clocked(self) -> bool:
         """No sound card clocks it: it was made by `clocked`."""
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from raccall.errors import InputError
 from raccall.testing.dialogue import OWN_SPEECH, read_samples
 from raccall.units import Nanos
-from raccall.voice.processing import OFF, EchoReference, NoiseSuppression, Processing, Processor
+from raccall.voice.engine import Sound
+from raccall.voice.processing import OFF, EchoReference, NoiseSuppression, Processing, Processor, require_mono
 
 FRAME = 480
 ACTIVE = 1e-3  # of the peak power: what is softer is a pause
@@ -49,6 +51,20 @@ def test_an_unknown_suppressor_is_refused() -> None:
 def test_off_is_bit_exact() -> None:
     voice = speech("anna_1", -20, 1)
     assert (run(Processor(OFF), voice, voice) == voice).all()
+
+
+def test_two_channels_are_refused_what_would_not_be_done_to_them() -> None:
+    stereo = Sound.clocked(np.zeros((480, 2), np.float32), keep_playback=False)
+    assert stereo.capture_channels == 2
+    require_mono(stereo, OFF)
+    with pytest.raises(InputError, match="Two channels are sent as they are"):
+        require_mono(stereo, Processing(echo=False))
+    for mono in (
+        None,
+        Sound.clocked(None, keep_playback=False),
+        Sound.clocked(np.zeros(480, np.float32), keep_playback=False),
+    ):
+        require_mono(mono, Processing())
 
 
 @pytest.mark.parametrize("level_db", [-50, -40, -30, -20, -10])

@@ -322,14 +322,17 @@ impl SharedSound {
 }
 
 #[pyclass(frozen)]
-struct Sound(Mutex<sound::Sound>);
+struct Sound {
+    sound: Mutex<sound::Sound>,
+    capture_channels: usize,
+}
 
 #[pymethods]
 impl Sound {
     #[staticmethod]
     fn device() -> PyResult<Self> {
         let sound = sound::Sound::device().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        Ok(Self(Mutex::new(sound)))
+        Ok(Self { sound: Mutex::new(sound), capture_channels: 1 })
     }
 
     #[staticmethod]
@@ -349,7 +352,13 @@ impl Sound {
             _ => return Err(PyValueError::new_err(format!("sound has the shape (n,) or (n, 2), this one {shape:?}"))),
         };
         let capture = capture.map(|samples| samples.as_array().iter().copied().collect());
-        Ok(Self(Mutex::new(sound::Sound::clocked_in_channels(capture, channels, keep_playback, playback_channels))))
+        let sound = sound::Sound::clocked_in_channels(capture, channels, keep_playback, playback_channels);
+        Ok(Self { sound: Mutex::new(sound), capture_channels: channels })
+    }
+
+    #[getter]
+    fn capture_channels(&self) -> usize {
+        self.capture_channels
     }
 
     #[getter]
@@ -413,7 +422,7 @@ impl Sound {
 
 impl Sound {
     fn lock(&self) -> std::sync::MutexGuard<'_, sound::Sound> {
-        self.0.lock().expect("never poisoned")
+        self.sound.lock().expect("never poisoned")
     }
 
     fn lend_end(&self) -> PyResult<LentEnd> {

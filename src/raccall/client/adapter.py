@@ -27,7 +27,7 @@ from raccall.voice.dave.people import user_number
 from raccall.voice.e2ee import DaveError, DaveMember
 from raccall.voice.engine import EngineStats, GateMode, PacketTap, SharedSound, Sound
 from raccall.voice.gateway.client import Next, VoiceIdentity
-from raccall.voice.processing import Processing
+from raccall.voice.processing import Processing, require_mono
 from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
 from raccall.wire.control import Consent, EncryptionPolicy, EncryptionState, MemberInfo, RecordingState
 from raccall.wire.socket import Carrier, open_socket
@@ -154,6 +154,7 @@ class Session:
         self._call: VoiceCall | None = None
         self._muted = False
         self._hearing = Hearing()
+        self._sound: Sound | None = None
         self._processing: Processing | None = None
         self._playing: list[Playback] = []
         self._agreed: bool | None = None
@@ -291,7 +292,10 @@ class Session:
         await self.leave()
         if self._failed is not None:
             raise self._failed
+        if processing is not None:
+            require_mono(sound, processing)
         self._muted = muted
+        self._sound = sound
         self._processing = processing
         wanted = _Call(
             VoiceSettings(
@@ -399,7 +403,9 @@ class Session:
             self._call.apply_hearing()
 
     def set_processing(self, processing: Processing) -> None:
-        """What is done to the microphone's sound from now on, in this call; `join` says it for the next one."""
+        """What is done to the microphone's sound from now on, in this call; `join` says it for the next one. Raises
+        InputError for anything but OFF where two channels are sent: nothing is done to them."""
+        require_mono(self._sound, processing)
         self._processing = processing
         if self._call is not None:
             self._call.set_processing(processing)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from raccall import _native
 from raccall._native import Sound
+from raccall.errors import InputError
 from raccall.units import Nanos
 
 __all__ = [
@@ -85,6 +86,14 @@ IDLE = ProcessReport(None, None, None, 0.0, None)
 def suited_to(sound: Sound | None, *, music: bool = False) -> Processing:
     """What a Sound wants when nobody says: everything for a sound card, nothing for a file or for music."""
     return OFF if sound is None or sound.is_clocked or music else Processing()
+
+
+def require_mono(sound: Sound | None, processing: Processing) -> None:
+    """Raises InputError where nothing would come of it: two channels are sent as they are."""
+    if sound is not None and sound.capture_channels == 2 and processing != OFF:
+        raise InputError(
+            "processing_in_stereo", "Two channels are sent as they are; echo, noise and gain need a sound with one."
+        )
 
 
 class Processor:
