@@ -14,10 +14,12 @@ use sonora_aec3::common::BLOCK_SIZE;
 use sonora_aec3::config::{EchoCanceller3Config, MaskingThresholds};
 
 use super::bands::{BAND_SAMPLES, BANDS, Bands};
+use super::learning::Learning;
 use crate::frame::SAMPLE_RATE_HZ;
 
 pub struct EchoCanceller {
     processor: BlockProcessor,
+    learning: Learning,
     far: Blocks,
     near: Blocks,
 }
@@ -26,12 +28,14 @@ impl EchoCanceller {
     pub fn new() -> Self {
         Self {
             processor: BlockProcessor::new(&tuned(), SAMPLE_RATE_HZ as usize, 1, 1),
+            learning: Learning::default(),
             far: Blocks::default(),
             near: Blocks::default(),
         }
     }
 
     pub fn reverse(&mut self, bands: &Bands) {
+        self.learning.reverse(bands);
         let processor = &mut self.processor;
         let mut bands = *bands;
         self.far.pass(&mut bands, |block| processor.buffer_render(block));
@@ -41,6 +45,7 @@ impl EchoCanceller {
     pub fn capture(&mut self, bands: &mut Bands, clipped: bool) {
         let processor = &mut self.processor;
         self.near.pass(bands, |block| processor.process_capture(false, clipped, None, block));
+        self.learning.capture(bands, self.delay_ms(), self.erle_db());
     }
 
     /// Of the linear filter.

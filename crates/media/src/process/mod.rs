@@ -16,6 +16,7 @@ mod bands;
 mod drift;
 mod echo;
 mod high_pass;
+mod learning;
 mod level;
 mod noise;
 mod reference;
