@@ -12,6 +12,7 @@ ERLE is of the echo alone, which only a simulation can know.
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import nan
 from statistics import mean
 
 import numpy as np
@@ -67,7 +68,7 @@ def measure(quick: bool) -> Report:
     sweep = {ser_db: room for ser_db, room in SWEEP.items() if not quick or ser_db in QUICK_SWEEP}
     try:
         makes = {name: needs(make) for name, make in PEERS.items()}
-        scores = judge(makes, list(rooms.values()) + list(sweep.values()), count)
+        scores = judge(makes, list(rooms.values()), list(sweep.values()), count, whole=not quick)
     except CannotRun as problem:
         row = Row(name="echo", value=None, against=None, kind="peer", limit=1.0, problem=str(problem))
         return Report(claim=CLAIM, unit="MOS", rows=[row])
@@ -75,29 +76,32 @@ def measure(quick: bool) -> Report:
     return Report(claim=CLAIM, unit="MOS, dB, s", rows=list(rows(scores, rooms, sweep)))
 
 
-def judge(peers: dict[str, Make], rooms: list[Room], count: int) -> Scores:
+def judge(peers: dict[str, Make], rooms: list[Room], sweep: list[Room], count: int, *, whole: bool) -> Scores:
+    """whole: what no row tells, too: both talking in `rooms`, and the far end alone in `sweep`; NaN otherwise."""
     lags = {name: lag(make) for name, make in peers.items()}
     lags[OURS] = lag(lambda: OursInACall(only(echo=True), 0))
     scores: Scores = {}
-    for room in rooms:
+    for room in rooms + sweep:
         note(f"{room.name}: {count} pair(s) of voices")
         makes = peers | {OURS: lambda room=room: OursInACall(only(echo=True), room.drift_ppm)}
         for pair in range(count):
             scene = make_scene(room, pair)
             for name, make in makes.items():
                 out, _ = run(make(), scene.mic, scene.far)
-                scores.setdefault((name, room.name), []).append(score(scene, shifted(out, lags[name])))
+                scores.setdefault((name, room.name), []).append(
+                    score(scene, shifted(out, lags[name]), alone=whole or room in rooms, both=whole or room in sweep)
+                )
     return scores
 
 
-def score(scene: Scene, out: Sound) -> Score:
+def score(scene: Scene, out: Sound, *, alone: bool, both: bool) -> Score:
     def mos(talk: str, start_s: float, end_s: float) -> tuple[float, float]:
         return echo_mos(talk, *(passage(sound, start_s, end_s) for sound in (scene.far, scene.mic, out)))
 
-    both_echo, both_deg = mos("dt", BOTH_S, NEAR_S)
+    both_echo, both_deg = mos("dt", BOTH_S, NEAR_S) if both else (nan, nan)
     return Score(
-        far_echo=mos("st", 2, BOTH_S)[0],
-        later_echo=mos("st", AGAIN_S + 2, SCENE_S)[0],
+        far_echo=mos("st", 2, BOTH_S)[0] if alone else nan,
+        later_echo=mos("st", AGAIN_S + 2, SCENE_S)[0] if alone else nan,
         both_echo=both_echo,
         both_deg=both_deg,
         erle_db=erle(scene.echo, out, 8, BOTH_S),
