@@ -26,7 +26,22 @@ pub fn nanos(samples: i64) -> i64 {
 
 /// Mean square of a frame, 0 for an empty one.
 pub fn energy(samples: &[f32]) -> f32 {
-    samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len().max(1) as f32
+    product(samples, samples) / samples.len().max(1) as f32
+}
+
+/// The sum of what two stretches of sound, equally long, are sample by sample. One running sum would wait four cycles for each
+/// addition; sixteen fill the processor's vectors.
+pub fn product(one: &[f32], other: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let ((one, one_rest), (other, other_rest)) = (one.as_chunks::<LANES>(), other.as_chunks::<LANES>());
+    let mut sums = [0.0; LANES];
+    for (one, other) in one.iter().zip(other) {
+        for lane in 0..LANES {
+            sums[lane] += one[lane] * other[lane];
+        }
+    }
+    let rest: f32 = one_rest.iter().zip(other_rest).map(|(one, other)| one * other).sum();
+    sums.iter().sum::<f32>() + rest
 }
 
 /// Level of a mean square in dB against full scale, at least -127 (the floor of RFC 6464).

@@ -49,7 +49,8 @@ impl Limiter {
     }
 
     fn limit(&mut self, samples: &mut [f32], channels: usize) {
-        if self.gain == 1.0 && samples.iter().all(|sample| sample.abs() <= CEILING) {
+        // Looks at every sample rather than up to the first loud one, because that goes by vectors.
+        if self.gain == 1.0 && samples.iter().fold(true, |is_quiet, sample| is_quiet & (sample.abs() <= CEILING)) {
             return;
         }
         let piece_samples = PIECE_SAMPLES * channels;

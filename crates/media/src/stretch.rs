@@ -5,7 +5,7 @@
 //! has no period, but any splice of it sounds like noise, if the fade keeps its power: two parts that resemble by `r` are weighted so
 //! that a² + b² + 2 r a b = 1.
 
-use crate::frame::{SAMPLES_PER_MS, energy};
+use crate::frame::{SAMPLES_PER_MS, energy, product};
 use crate::planes::MOST_PLANES;
 
 /// 400 Hz down to 67 Hz: the pitch of a child and of a deep voice.
@@ -110,15 +110,15 @@ fn likeness(sound: &[&[f32]], middle: usize, lag: usize, step: usize) -> f32 {
     let window = lag.max(LEAST_WINDOW / step);
     let start = (middle - lag).saturating_sub((window - lag) / 2);
     let length = window.min(sound[0].len() - start - lag);
-    let (mut product, mut before, mut after) = (0.0, 0.0, 0.0);
+    let (mut alike, mut before, mut after) = (0.0, 0.0, 0.0);
     for sound in sound {
         let (one, other) = (&sound[start..start + length], &sound[start + lag..start + lag + length]);
-        product += one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
+        alike += product(one, other);
         before += energy(one);
         after += energy(other);
     }
     let power = before * after;
-    if power > 0.0 { product / length as f32 / power.sqrt() } else { 0.0 }
+    if power > 0.0 { alike / length as f32 / power.sqrt() } else { 0.0 }
 }
 
 #[cfg(test)]

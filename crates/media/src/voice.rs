@@ -202,10 +202,10 @@ impl Voice {
                     self.decoder.expect_stereo(&mut self.queue);
                 }
                 let decode = |decoder: &mut Decoder, out: &mut [f32]| decoder.decode_f32(payload, out);
-                match self.decoder.append(&mut self.queue, LONGEST_PACKET_SAMPLES, decode) {
+                let samples = packet_samples(payload, SAMPLE_RATE_HZ).unwrap_or(PULL_SAMPLES);
+                match self.decoder.append(&mut self.queue, samples, decode) {
                     Ok(_) => self.shape(queued, Concealment::real),
                     Err(_) => {
-                        let samples = packet_samples(payload, SAMPLE_RATE_HZ).unwrap_or(PULL_SAMPLES);
                         self.undecodable += 1;
                         self.conceal(samples);
                     }
