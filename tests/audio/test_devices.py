@@ -1,5 +1,6 @@
 """Devices without a sound card: miniaudio's null backend calls our native functions at a card's pace."""
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import pytest
 from raccall import _native
 from raccall.audio import devices
 from raccall.audio.backend import Context, is_alsa_card, own_name
-from raccall.audio.devices import NULL_BACKEND, Device, DeviceChange, Kind, SoundCard, Watchdog, list_devices
+from raccall.audio.devices import NULL_BACKEND, Backend, Device, DeviceChange, Kind, SoundCard, Watchdog, list_devices
 from raccall.clock import monotonic_now
 from raccall.errors import InputError
 from raccall.units import NANOS_PER_MS, Nanos
@@ -232,5 +233,19 @@ def test_a_speaker_is_opened_with_two_channels_unless_it_has_one(
     if is_mono:
         monkeypatch.setattr(Context, "is_mono", lambda self, kind, device_id: True)
     with SoundCard(monotonic_now(), microphone=None, backend=NULL_BACKEND) as card:
+        wait_until(lambda: card.sound.playback_callbacks > 0)
+        assert card.sound.playback_channels == channels
+
+
+@pytest.mark.parametrize(("name", "channels"), [("Wide", 2), ("Speaker", 1)])
+def test_the_system_tells_how_many_channels_a_speaker_has(
+    name: str, channels: int, pulseaudio: tuple[object, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, environment = pulseaudio
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    wide = "sink_name=wide rate=48000 channels=2 sink_properties=device.description=Wide"
+    subprocess.run(["pactl", "load-module", "module-null-sink", *wide.split()], check=True, capture_output=True)
+    with SoundCard(monotonic_now(), microphone=None, speaker=name, backend=Backend.PULSEAUDIO) as card:
         wait_until(lambda: card.sound.playback_callbacks > 0)
         assert card.sound.playback_channels == channels
