@@ -24,6 +24,7 @@ def together(key: str = "bb") -> EncryptionChanged:
 
 class FakeSession:
     user_id = "1"
+    name = "anna"
 
     def __init__(self, encryption: EncryptionChanged | None) -> None:
         self.encryption = encryption
@@ -107,12 +108,42 @@ def test_a_key_that_is_not_the_one_of_earlier_calls_is_told(tmp_path: Path) -> N
         (ALONE, "/verify", ["nobody to compare"]),
         (together(), "/verify", [CODE, "you, ben�", "You and ben�, in every call: 11111 22222"]),
         (together(), "/verify nobody", ["Nobody called nobody"]),
+        (together(), "/verify ANNA", ["That is you. /verify with another one's name"]),
+        (together(), "/verified anna", ["That is you."]),
+        (together(), "/verified", ["/verified NAME notes"]),
+        (together(), "/verified nobody", ["Nobody called nobody"]),
+        (CLEAR, "/verified ben\x1b", ["NOT encrypted"]),
     ],
 )
 async def test_verify(tmp_path: Path, encryption: EncryptionChanged | None, line: str, words: list[str]) -> None:
     seen = Seen(tmp_path, encryption)
     assert await seen.secrecy.answer(line)
-    assert not await seen.secrecy.answer("/verified")
+    assert not await seen.secrecy.answer("/verifying")
     assert len(seen.lines) == len(words)
     for shown, expected in zip(seen.lines, words, strict=True):
         assert expected in shown
+
+
+async def test_who_was_compared_is_verified_until_they_come_with_another_key(tmp_path: Path) -> None:
+    seen = Seen(tmp_path, together())
+    seen.secrecy.look(together())
+    assert seen.secrecy.verified == frozenset()
+    await seen.secrecy.answer("/verify ben\x1b")
+    assert seen.lines[-1].endswith("/verified ben�")
+    await seen.secrecy.answer("/verified BEN\x1b")
+    assert seen.secrecy.verified == {"2"} and "is verified" in seen.lines[-1]
+    assert Seen(tmp_path, together()).secrecy.verified == {"2"}, "remembered"
+    assert Seen(tmp_path, CLEAR).secrecy.verified == frozenset(), "a call in clear verifies nobody"
+    again = Seen(tmp_path, together("cc"))
+    assert again.secrecy.verified == frozenset()
+    again.secrecy.look(together("cc"))
+    assert Seen(tmp_path, together()).secrecy.verified == frozenset(), "another key ends it"
+
+
+def test_the_lock_counts_who_is_verified() -> None:
+    three = EncryptionChanged(True, 1, 5, CODE, {"1": "aa", "2": "bb", "3": "cc"})
+    assert [lock_words(three, (), verified) for verified in (0, 1, 2)] == [
+        "encrypted",
+        "encrypted, 1 of 2 verified",
+        "encrypted, all verified",
+    ]

@@ -18,6 +18,7 @@ from raccall.server.settings import ServerSettings
 def member(name: str, up: float | None = 0.0, **more: Any) -> dict[str, Any]:
     fields = {
         "muted": False,
+        "deafened": False,
         "silenced": False,
         "recorder": False,
         "bot": False,

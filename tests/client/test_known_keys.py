@@ -24,6 +24,17 @@ def test_who_has_another_key_in_each_call_is_not_told_of(tmp_path: Path) -> None
     assert all(KnownKeys(file).meet("s", "discord", str(call)) for call in range(5))
 
 
+def test_another_key_of_who_was_verified_is_told_from_the_first_call_on(tmp_path: Path) -> None:
+    file = tmp_path / "known.json"
+    known = KnownKeys(file)
+    known.meet("s", "anna", "1")
+    known.verify("s", "anna", "1")
+    assert KnownKeys(file).is_verified("s", "anna", "1") and not KnownKeys(file).is_verified("s", "anna", "2")
+    assert KnownKeys(file).meet("s", "anna", "1") and KnownKeys(file).is_verified("s", "anna", "1")
+    assert not KnownKeys(file).meet("s", "anna", "2")
+    assert not KnownKeys(file).is_verified("s", "anna", "1")
+
+
 def test_many_epochs_are_one_call(tmp_path: Path) -> None:
     known = KnownKeys(tmp_path / "known.json")
     for _ in range(9):

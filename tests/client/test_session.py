@@ -103,8 +103,10 @@ def test_lines_carry_a_nonce_that_comes_back() -> None:
 def test_mute_and_leave_are_told() -> None:
     peer = Peer().identified()
     peer.session.set_muted("9", True)
+    peer.session.set_deafened("9", True)
     peer.session.leave_room("9")
-    assert peer.heard() == [control.SetMuted(room_id="9", muted=True), control.LeaveRoom(room_id="9")]
+    muted, deafened = control.SetMuted(room_id="9", muted=True), control.SetDeafened(room_id="9", deafened=True)
+    assert peer.heard() == [muted, deafened, control.LeaveRoom(room_id="9")]
 
 
 def test_a_lost_connection_is_resumed_and_repeats_are_dropped() -> None:

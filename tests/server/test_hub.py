@@ -53,10 +53,26 @@ def test_joins_mutes_and_leaves_are_seen_by_all_of_the_room_and_nobody_else(hous
     assert other.take() == []
 
 
+def test_who_hears_nobody_is_shown_and_comes_back_so(house):
+    anna, ben = client(house, 1, "Anna"), client(house, 2, "Ben")
+    anna.join()
+    ben.join()
+    anna.take()
+    ben.send(control.SetDeafened(room_id=str(ROOM), deafened=True))
+    (told,) = anna.take()
+    assert told.member == MemberInfo(user_id="2", name="Ben", deafened=True)
+    ben.send(control.JoinRoom(room_id=str(ROOM), muted=True, deafened=True))
+    (told,) = anna.take()
+    assert told.member == MemberInfo(user_id="2", name="Ben", muted=True, deafened=True)
+    ben.send(control.SetDeafened(room_id=str(ROOM), deafened=False))
+    assert not anna.take()[-1].member.deafened
+
+
 def test_what_is_refused_says_why(house):
     anna = client(house, 1, "Anna")
     room = str(ROOM)
     assert codes(anna.send(control.SetMuted(room_id=room, muted=True))) == ["not_in_call"]
+    assert codes(anna.send(control.SetDeafened(room_id=room, deafened=True))) == ["not_in_call"]
     assert codes(anna.send(control.JoinRoom(room_id=str(ROOM + 1)))) == ["room_unknown"]
     assert codes(anna.send(control.JoinRoom(room_id="x"))) == ["room_unknown"]
     assert anna.send(control.LeaveRoom(room_id=room)) == []

@@ -233,10 +233,22 @@ async def _take_part(
 
         server = parse_link(options.link).authority
         remember = functools.partial(memory.save, _memory_file())
-        view = CallView(session, screen, watch, gate_mode, answer, board, card, server, memory, remember)
+        view = CallView(
+            session=session,
+            screen=screen,
+            watch=watch,
+            gate_mode=gate_mode,
+            answer=answer,
+            verified=lambda: secrecy.verified,
+            board=board,
+            card=card,
+            server=server,
+            memory=memory,
+            remember=remember,
+        )
         jobs.append(show_app(view))
     else:
-        jobs += [_obey_lines(session, answer, watch, gate_mode, screen), _show_status(session, watch, screen)]
+        jobs += [_obey_lines(session, answer, watch, gate_mode, screen), _show_status(session, secrecy, watch, screen)]
     if card is not None:
         jobs.append(_watch(card, screen))
     if writer is not None:
@@ -281,7 +293,7 @@ async def _show_events(session: Session, consent: ConsentDialogue, secrecy: Secr
                 raise ConnectionFailed("voice_closed", sentence)
 
 
-async def _show_status(session: Session, watch: LinkWatch, screen: Screen) -> None:
+async def _show_status(session: Session, secrecy: Secrecy, watch: LinkWatch, screen: Screen) -> None:
     meter = LossMeter()
     while True:
         if (stats := session.stats()) is not None:
@@ -297,7 +309,7 @@ async def _show_status(session: Session, watch: LinkWatch, screen: Screen) -> No
                 if source.talking and sources.get(source.ssrc) in members
             ]
             loss = meter.look(stats)
-            lock = lock_words(session.encryption, session.ghosts)
+            lock = lock_words(session.encryption, session.ghosts, len(secrecy.verified))
             status = status_line(
                 session.room_name, members.values(), talking, stats, loss, muted=session.muted, lock=lock
             )

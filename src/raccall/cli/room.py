@@ -112,5 +112,5 @@ def _as_text(room: dict[str, Any]) -> str:
 
 
 def _person(known: dict[str, Any]) -> str:
-    notes = [note for note in ("recorder", "bot", "muted", "silenced") if known[note]]
+    notes = [note for note in ("recorder", "bot", "muted", "deafened", "silenced") if known[note]]
     return f"{known['name']} ({', '.join(notes)})" if notes else str(known["name"])

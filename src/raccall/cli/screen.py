@@ -189,6 +189,8 @@ def printable(text: str) -> str:
 def _describe_change(before: MemberInfo, member: MemberInfo) -> str | None:
     if before.silenced != member.silenced:
         return f"{member.name} is {'silenced' if member.silenced else 'no longer silenced'} by the server's owner"
+    if before.deafened != member.deafened:
+        return f"{member.name} {'hears nobody' if member.deafened else 'hears the others again'}"
     if before.muted != member.muted:
         return f"{member.name} is {'muted' if member.muted else 'no longer muted'}"
     if before.name != member.name:

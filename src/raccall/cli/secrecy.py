@@ -2,7 +2,7 @@
 
 secrecy = Secrecy(session, screen, KnownKeys(file), server)
 secrecy.look(event)          # of every event
-await secrecy.answer(line)   # /verify, /verify NAME
+await secrecy.answer(line)   # /verify, /verify NAME, /verified NAME
 """
 
 from raccall.cli.screen import Screen, policy_sentence, printable
@@ -48,18 +48,48 @@ class Secrecy:
                 self._screen.record("identity_changed", user_id=user_id, name=name)
 
     async def answer(self, line: str) -> bool:
-        """True if the line was /verify, with a name or without."""
+        """True if the line was /verify or /verified, with a name or without."""
         words = line.split(maxsplit=1)
-        if words[:1] != ["/verify"]:
+        if words[:1] not in (["/verify"], ["/verified"]):
             return False
+        name = words[1].strip() if len(words) == 2 else None
         encryption = self._session.encryption
         if encryption is None or not encryption.encrypted:
             self._screen.line("This call is NOT encrypted end to end: its server can listen.")
         elif not encryption.code:
             self._screen.line("Encrypted end to end; there is nobody to compare a code with yet.")
+        elif name is not None and name.casefold() == self._session.name.casefold():
+            self._screen.line("That is you. /verify with another one's name shows what you both have to see alike.")
+        elif words[0] == "/verify":
+            await self._verify(encryption, name)
         else:
-            await self._verify(encryption, words[1].strip() if len(words) == 2 else None)
+            self._note_verified(encryption, name)
         return True
+
+    @property
+    def verified(self) -> frozenset[str]:
+        """User ids of those in the call's encryption whose identity key was compared."""
+        encryption, members = self._session.encryption, self._session.members
+        if encryption is None or not encryption.encrypted:
+            return frozenset()
+        return frozenset(
+            user_id
+            for user_id, key in encryption.identities.items()
+            if user_id in members and self._known.is_verified(self._server, members[user_id].name, key)
+        )
+
+    def _note_verified(self, encryption: EncryptionChanged, name: str | None) -> None:
+        if name is None:
+            self._screen.line("/verified NAME notes that you compared what /verify NAME shows, and it was the same.")
+            return
+        for user_id, key in encryption.identities.items():
+            member = self._session.members.get(user_id)
+            if member is not None and member.name.casefold() == name.casefold():
+                self._known.verify(self._server, member.name, key)
+                self._screen.line(f"{member.name} is verified; you are told should they come with another key.")
+                self._screen.record("verified", user_id=user_id, name=member.name)
+                return
+        self._screen.line(f"Nobody called {name} is in this call's encryption.")
 
     async def _verify(self, encryption: EncryptionChanged, name: str | None) -> None:
         members = self._session.members
@@ -77,14 +107,22 @@ class Secrecy:
             except RefusedError:  # has just left
                 continue
             self._screen.line(f"You and {names[user_id]}, in every call: {digits}")
+            if name is not None and user_id not in self.verified:
+                self._screen.line(
+                    f"If {names[user_id]} reads the same to you, by a way that you trust: /verified {name}"
+                )
 
 
-def lock_words(encryption: EncryptionChanged | None, ghosts: tuple[str, ...]) -> str:
-    """For a status line; empty before anything is known."""
+def lock_words(encryption: EncryptionChanged | None, ghosts: tuple[str, ...], verified: int = 0) -> str:
+    """For a status line; empty before anything is known. verified: so many of the others are."""
     if ghosts:
         return "! GHOST: somebody can listen who is not shown"
     if encryption is None:
         return ""
     if not encryption.encrypted:
         return "NOT encrypted"
-    return "encrypted" if encryption.code else "encrypted, alone"
+    if not encryption.code:
+        return "encrypted, alone"
+    others = len(encryption.identities) - 1
+    whose = "" if not verified else ", all verified" if verified >= others else f", {verified} of {others} verified"
+    return f"encrypted{whose}"

@@ -116,7 +116,7 @@ def _head(state: State) -> Iterator[str]:
 
 def _row(room: str, member: State) -> list[str]:
     up, down = member["up_loss_pct"], member["down_loss_pct"]
-    notes = [note for note in ("muted", "silenced", "recorder", "bot") if member[note]] + (
+    notes = [note for note in ("muted", "deafened", "silenced", "recorder", "bot") if member[note]] + (
         [] if member["connected"] else ["no voice"]
     )
     return [

@@ -389,10 +389,13 @@ class Session:
         return self._hearing.deafened
 
     def set_deafened(self, deafened: bool) -> None:
-        """Hear nobody, or everybody again. One's own microphone stays as it is."""
+        """Hear nobody, or everybody again, and let the others see it. One's own microphone stays as it is."""
         self._hearing.deafened = deafened
         if self._call is not None:
             self._call.apply_hearing()
+        if self._wanted is not None:
+            self._control.set_deafened(self.room_id, deafened)
+            self._carrier.wake()
 
     def set_gain_db(self, user_id: str, gain_db: float) -> None:
         """How loud one hears somebody, -60 to +12; kept until the session ends. Raises InputError."""
@@ -453,7 +456,9 @@ class Session:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await self._identified.wait()
                 self._in_room = True
-                self._control.join_room(self.room_id, muted=self._muted, consent=_consent(self._agreed))
+                self._control.join_room(
+                    self.room_id, muted=self._muted, deafened=self.deafened, consent=_consent(self._agreed)
+                )
                 self._carrier.wake()
                 return await self._given
         except TimeoutError:

@@ -46,7 +46,7 @@ class MemberLeft:
 
 @dataclass(frozen=True, slots=True)
 class MemberChanged:
-    """Somebody was muted, unmuted or renamed."""
+    """Somebody was muted, deafened, silenced, or is not any more, or has another name."""
 
     room_id: str
     before: MemberInfo

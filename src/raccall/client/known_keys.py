@@ -21,6 +21,8 @@ class _Known(msgspec.Struct):
     key: str
     calls: int = 1
     """In how many it was there, one after the other."""
+    verified: bool = False
+    """The person at this end compared it with the one at the other."""
 
 
 class KnownKeys:
@@ -46,11 +48,24 @@ class KnownKeys:
         self._met.add((place, key))
         known = self._known.pop(place, None)
         same = known is None or known.key == key
-        self._known[place] = _Known(key, known.calls + 1 if known is not None and same else 1)
+        if known is not None and same:
+            self._known[place] = _Known(key, known.calls + 1, known.verified)
+        else:
+            self._known[place] = _Known(key)
         while len(self._known) > MAX_KEYS:
             del self._known[next(iter(self._known))]
         self._save()
-        return same or known is None or known.calls < OWN_AFTER_CALLS
+        return same or known is None or (known.calls < OWN_AFTER_CALLS and not known.verified)
+
+    def verify(self, server: str, name: str, key: str) -> None:
+        """It was compared, and is theirs. Holds until they come with another one."""
+        known = self._known.get(f"{server} {name}")
+        self._known[f"{server} {name}"] = _Known(key, known.calls if known is not None else 1, verified=True)
+        self._save()
+
+    def is_verified(self, server: str, name: str, key: str) -> bool:
+        known = self._known.get(f"{server} {name}")
+        return known is not None and known.verified and known.key == key
 
     def _save(self) -> None:
         """Whole or not at all; what cannot be written is forgotten."""

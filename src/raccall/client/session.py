@@ -106,9 +106,11 @@ class ControlSession:
 
     # ---- commands ----
 
-    def join_room(self, room_id: str, *, muted: bool = False, consent: Consent = Consent.UNDECIDED) -> None:
+    def join_room(
+        self, room_id: str, *, muted: bool = False, deafened: bool = False, consent: Consent = Consent.UNDECIDED
+    ) -> None:
         """Enter a room's call; VoiceServerGiven or Refused follows."""
-        self._write(control.JoinRoom(room_id=room_id, muted=muted, consent=consent))
+        self._write(control.JoinRoom(room_id=room_id, muted=muted, deafened=deafened, consent=consent))
 
     def leave_room(self, room_id: str) -> None:
         self._write(control.LeaveRoom(room_id=room_id))
@@ -116,6 +118,10 @@ class ControlSession:
     def set_muted(self, room_id: str, muted: bool) -> None:
         """Show the others that the own microphone is off or on."""
         self._write(control.SetMuted(room_id=room_id, muted=muted))
+
+    def set_deafened(self, room_id: str, deafened: bool) -> None:
+        """Show the others that one hears nobody, or hears them again."""
+        self._write(control.SetDeafened(room_id=room_id, deafened=deafened))
 
     def set_consent(self, room_id: str, agree: bool) -> None:
         """Agree to being recorded, or do not any more."""

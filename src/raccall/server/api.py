@@ -90,6 +90,8 @@ class MemberKnown(BaseModel):
     bot: bool
     muted: bool
     """By themselves."""
+    deafened: bool
+    """They hear nobody."""
     silenced: bool
     """By the owner: nobody gets their voice."""
 
@@ -243,6 +245,7 @@ def known_member(room: Room, member: Member) -> MemberKnown:
         recorder=member.recording,
         bot=member.bot,
         muted=member.muted,
+        deafened=member.deafened,
         silenced=member.user_id in room.silenced,
     )
 

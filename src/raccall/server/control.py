@@ -32,6 +32,7 @@ Event = (
     | control.JoinRoom
     | control.LeaveRoom
     | control.SetMuted
+    | control.SetDeafened
     | control.SetConsent
     | control.Say
 )

@@ -144,6 +144,11 @@ class Hub:
                     before = member_infos(room)
                     self._rooms.set_muted(room.id, self._links[link].user.id, muted)
                     self._tell_changes(room, before)
+                case control.SetDeafened(room_id=room_id, deafened=deafened):
+                    room = self._room_of(link, room_id)
+                    before = member_infos(room)
+                    self._rooms.set_deafened(room.id, self._links[link].user.id, deafened)
+                    self._tell_changes(room, before)
                 case control.SetConsent(room_id=room_id, agree=agree):
                     room = self._room_of(link, room_id)
                     before = member_infos(room)
@@ -263,6 +268,7 @@ class Hub:
             recording=user.recorder,
             bot=user.bot,
             muted=wish.muted,
+            deafened=wish.deafened,
             consent=wish.consent,
             told=room.policy is control.RecordingPolicy.AUTOMATIC,
         )

@@ -24,6 +24,7 @@ PROXIED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 class MemberState(BaseModel):
     name: str
     muted: bool
+    deafened: bool
     silenced: bool
     """By the owner."""
     recorder: bool
@@ -107,6 +108,7 @@ def _member(service: Service, room: Room, member: Member, session_id: int | None
     state = MemberState(
         name=member.name,
         muted=member.muted,
+        deafened=member.deafened,
         silenced=member.user_id in room.silenced,
         recorder=member.recording,
         bot=member.bot,

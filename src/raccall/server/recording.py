@@ -38,6 +38,7 @@ def member_info(room: Room, member: Member) -> MemberInfo:
         recording=member.recording,
         bot=member.bot,
         muted=member.muted,
+        deafened=member.deafened,
         silenced=member.user_id in room.silenced,
         consent=member.consent,
         kept=room.may_keep(member.user_id),

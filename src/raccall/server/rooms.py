@@ -27,6 +27,8 @@ class Member:
     bot: bool = False
     """A program that hears everyone, however many speak, and keeps nothing. Let in as one by the owner's token."""
     muted: bool = False
+    deafened: bool = False
+    """Hears nobody; their client says so, and gets all the same."""
     consent: Consent = Consent.UNDECIDED
     """To being recorded."""
     told: bool = False
@@ -131,6 +133,10 @@ class Rooms:
     def set_muted(self, room_id: int, user_id: int, muted: bool) -> Member:
         """The member as it is now. Raises RefusedError `not_in_call` or `room_unknown`."""
         return self._change(room_id, user_id, muted=muted)
+
+    def set_deafened(self, room_id: int, user_id: int, deafened: bool) -> Member:
+        """The member as it is now. Raises RefusedError `not_in_call` or `room_unknown`."""
+        return self._change(room_id, user_id, deafened=deafened)
 
     def set_consent(self, room_id: int, user_id: int, consent: Consent) -> Member:
         """The member as it is now. Raises RefusedError `not_in_call` or `room_unknown`."""

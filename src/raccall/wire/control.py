@@ -72,6 +72,8 @@ class MemberInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bot: bool = False
     """A program, let in as one by the server's owner: it hears everyone, however many speak."""
     muted: bool = False
+    deafened: bool = False
+    """Hears nobody."""
     silenced: bool = False
     """By the server's owner: nobody gets this member's voice."""
     consent: Consent = Consent.UNDECIDED
@@ -140,6 +142,7 @@ class JoinRoom(_Message, frozen=True, kw_only=True):
 
     room_id: str
     muted: bool = False
+    deafened: bool = False
     consent: Consent = Consent.UNDECIDED
     """To being recorded, whenever a recorder is there."""
 
@@ -155,6 +158,13 @@ class SetMuted(_Message, frozen=True, kw_only=True):
 
     room_id: str
     muted: bool
+
+
+class SetDeafened(_Message, frozen=True, kw_only=True):
+    """Tell the others that one hears nobody, or hears them again."""
+
+    room_id: str
+    deafened: bool
 
 
 class SetConsent(_Message, frozen=True, kw_only=True):
@@ -173,7 +183,7 @@ class Say(_Message, frozen=True, kw_only=True):
     """Comes back in the resulting TextMessage, so that the sender knows its own line."""
 
 
-ClientMessage = Identify | Resume | Heartbeat | JoinRoom | LeaveRoom | SetMuted | SetConsent | Say
+ClientMessage = Identify | Resume | Heartbeat | JoinRoom | LeaveRoom | SetMuted | SetDeafened | SetConsent | Say
 
 
 # ---- server to client ----

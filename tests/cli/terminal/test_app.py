@@ -70,6 +70,7 @@ async def call(
                 LinkWatch(),
                 gate_mode,
                 answer,
+                frozenset,
                 board,
                 card,
                 "host:1",
@@ -105,12 +106,23 @@ async def test_f2_mutes_and_f3_deafens_and_each_undoes_itself(tmp_path: Path) ->
         assert not session.muted
         await pilot.press("f3")
         assert session.deafened and session.muted and "you hear nobody" in it.text("#own")
+        async with asyncio.timeout(10):
+            while not it.ben.members[session.user_id].deafened:  # noqa: ASYNC110 (a mirror, no event of its own here)
+                await asyncio.sleep(0.02)
         await pilot.press("f3")
         assert not session.deafened and not session.muted
         await pilot.press("f2", "f3", "f3")
         assert session.muted and not session.deafened, "who was muted before stays so"
         await pilot.press("f3", "f2")
         assert not session.muted and not session.deafened, "who speaks wants to hear"
+
+
+async def test_who_talks_while_muted_is_told(tmp_path: Path) -> None:
+    async with call(tmp_path) as it, it.app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f2")
+        await until(it.app, lambda: "F2 switches it on" in it.text("#hint"))
+        await pilot.press("f2")
+        await until(it.app, lambda: not it.text("#hint"))
 
 
 async def test_a_typed_line_reaches_the_others_and_a_command_does_not(tmp_path: Path) -> None:

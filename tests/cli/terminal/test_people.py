@@ -36,6 +36,19 @@ def test_nobody_talks_while_muted_or_before_media_flows() -> None:
     assert not people_of(MEMBERS, {}, silent, "1", {})[0].talking
 
 
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({"muted": True}, "muted"),
+        ({"muted": True, "deafened": True}, "deafened"),
+        ({"muted": True, "silenced": True}, "silenced"),
+        ({"verified": True}, "ben ✓"),
+    ],
+)
+def test_what_matters_most_of_a_person_is_shown(change: dict[str, bool], state: str) -> None:
+    assert state in row_of(replace(BEN, **change), 30).plain  # type: ignore[arg-type]
+
+
 def test_a_meter_rises_with_the_level_and_is_always_as_wide() -> None:
     bars = [meter(level_db) for level_db in (-127.0, -54.0, -40.0, -27.0, -10.0, 0.0, 3.0)]
     assert {len(bar) for bar in bars} == {METER_COLUMNS}

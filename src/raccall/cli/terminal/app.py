@@ -159,7 +159,7 @@ class CallApp(App[None]):
         view, now = self._view, monotonic_now()
         session, stats = view.session, view.session.stats()
         self._apply_volumes()
-        people = people_of(session.members, session.sources, stats, session.user_id, self._volumes)
+        people = people_of(session.members, session.sources, stats, session.user_id, self._volumes, view.verified())
         self._people.show(people)
         self._head.update(self._title(people))
         if stats is None:
@@ -186,7 +186,8 @@ class CallApp(App[None]):
         count = sum(not person.recording for person in people)
         parts = [printable(self._view.session.room_name), f"{count} {'person' if count == 1 else 'people'}"]
         parts += [f"● RECORDED by {recorders}"] if recorders else []
-        parts += [lock] if (lock := lock_words(self._view.session.encryption, self._view.session.ghosts)) else []
+        session, verified = self._view.session, sum(person.verified for person in people)
+        parts += [lock] if (lock := lock_words(session.encryption, session.ghosts, verified)) else []
         return " · ".join(parts)
 
     def _own_state(self, stats: EngineStats) -> Text:

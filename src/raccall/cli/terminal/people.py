@@ -1,6 +1,6 @@
 """Who is in the call, as rows of text. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -31,6 +31,11 @@ class Person:
     """A recorder gets this voice."""
     talking: bool
     level_db: float
+    deafened: bool = False
+    silenced: bool = False
+    """By the server's owner."""
+    verified: bool = False
+    """Their identity key is one that was compared."""
     volume_db: float = 0.0
     """How loud we chose to hear them."""
 
@@ -41,10 +46,11 @@ def people_of(
     stats: EngineStats | None,
     own_id: str,
     volumes_db: Mapping[str, float],
+    verified: Collection[str] = (),
 ) -> list[Person]:
     """Everyone, oneself first, recorders last, else by name.
 
-    volumes_db: user id → dB, of those whose volume was changed.
+    volumes_db: user id → dB, of those whose volume was changed. verified: user ids.
     """
     levels: dict[str, float] = {}
     talkers: set[str] = set()
@@ -69,6 +75,9 @@ def people_of(
                 kept=member.kept,
                 talking=talking and not member.muted,
                 level_db=level_db,
+                deafened=member.deafened,
+                silenced=member.silenced,
+                verified=member.user_id in verified,
                 volume_db=volumes_db.get(member.user_id, 0.0),
             )
         )
@@ -79,7 +88,7 @@ def row_of(person: Person, columns: int) -> Text:
     """One line: mark, name, meter or state, volume where it was changed."""
     volume = f" {person.volume_db:+.0f} dB" if person.volume_db else ""
     name_columns = max(columns - 2 - METER_COLUMNS - 1 - len(volume), 4)
-    name = printable(person.name) + (" (you)" if person.own else "")
+    name = printable(person.name) + (" (you)" if person.own else " ✓" if person.verified else "")
     row = Text(no_wrap=True, overflow="ellipsis")
     row.append(
         "● " if person.recording else "▶ " if person.talking else "  ", "bold red" if person.recording else "green"
@@ -88,6 +97,10 @@ def row_of(person: Person, columns: int) -> Text:
     row.append(" ")
     if person.recording:
         row.append(_fit("records", METER_COLUMNS), "red")
+    elif person.silenced:
+        row.append(_fit("silenced", METER_COLUMNS), "red")
+    elif person.deafened:
+        row.append(_fit("deafened", METER_COLUMNS), "dim")
     elif person.muted:
         row.append(_fit("muted", METER_COLUMNS), "dim")
     else:

@@ -28,6 +28,8 @@ class CallView:
     gate_mode: GateMode
     answer: Callable[[str], Awaitable[bool]]
     """Takes a typed line that is about consent, encryption or sounds; False: it was not."""
+    verified: Callable[[], frozenset[str]]
+    """User ids of those whose identity keys were compared."""
     board: Soundboard
     card: SoundCard | None
     server: str
