@@ -11,7 +11,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 
 BUILT := $(VENV)/.built
 TOOLS := $(VENV)/.tools
 
-.PHONY: help setup demo run test check format lint types rust-test py-test soak bench wheel wheel-test constraints fuzz interop clean
+.PHONY: help setup demo run test check format lint types rust-test py-test soak bench screenshots wheel wheel-test constraints fuzz interop clean
 
 help:
 	@echo "make demo    a recorded call over a bad network, on this machine"
@@ -20,6 +20,7 @@ help:
 	@echo "make check   format, lint, types, layers and tests: what CI runs"
 	@echo "make soak    six hours of calls in virtual time, ten minutes of Discord, ten million hostile datagrams, a recorder killed 200 times (a quarter of an hour)"
 	@echo "make bench   every claim about speed, each against a peer of the same run"
+	@echo "make screenshots  the terminal client in its main states, as SVG in screenshots/"
 	@echo "make interop other people's voice clients (py-cord, @discordjs/voice) against our server; installs them beside the tests"
 	@echo "make fuzz    coverage-guided fuzzing of every parser (a nightly compiler, cargo-fuzz)"
 	@echo "make wheel   a wheel for this system in dist/"
@@ -80,6 +81,9 @@ interop: setup
 
 bench: setup
 	$(BIN)/python -m bench all
+
+screenshots: setup
+	$(BIN)/python scripts/screenshots.py screenshots
 
 wheel: setup
 	$(BIN)/maturin build --release --out dist

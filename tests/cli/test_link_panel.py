@@ -1,4 +1,4 @@
-"""The link in a few lines, each at most 120 columns."""
+"""The link in a few lines, each at most 78 columns."""
 
 from dataclasses import replace
 
@@ -35,11 +35,22 @@ def test_the_panel_tells_both_hops_and_the_microphone() -> None:
     )
     watch.look(first, ms(0))
     watch.look(now, ms(2000))
-    up, down, here = link_panel(watch, now)
-    assert "loss 1.5 %  others miss 2.0 %  jitter 3 ms  waits 12 ms  sends 24 kb/s in packets of 40 ms" in up
-    assert "loss 11.2 %  jitter 7 ms  waits 43 ms (aims at 20)  repaired 6.5 %  made up 4.7 %  stretched 1.9 %" in down
-    assert here == "round trip 20 ms  delay about 53 ms  by udp  microphone -23 dB, sent"
-    assert max(map(len, (up, down, here))) <= 120
+    assert link_panel(watch, now) == [
+        "you → server   loss 1.5 %  others miss 2.0 %  jitter 3 ms  waits 12 ms",
+        "               sends 24 kb/s in packets of 40 ms",
+        "server → you   loss 11.2 %  jitter 7 ms  waits 43 ms (aims at 20)",
+        "               repaired 6.5 %  made up 4.7 %  stretched 1.9 %",
+        "round trip 20 ms  delay about 53 ms  by udp  microphone -23 dB, sent",
+    ]
+
+
+def test_it_fits_into_80_columns_on_a_bad_link() -> None:
+    bad = source(received=9, lost=991, concealed=99, jitter_ms=99.0, target_ms=500.0, delay_ms=400.0)
+    worst = replace(CALM, uplink_loss_pct=99.9, uplink_jitter_ms=99.0, uplink_queue_ms=9999.0, heard_loss_pct=99.9)
+    rows = link_panel(
+        LinkWatch(), replace(worst, round_trip_ms=800.0, input_level_db=-60.0, route="tunnel", sources=(bad,))
+    )
+    assert max(map(len, rows)) <= 78
 
 
 def test_before_any_report_nothing_is_invented() -> None:

@@ -149,6 +149,7 @@ def test_json_is_one_object_a_line_and_nothing_else() -> None:
             "recording": True,
             "bot": False,
             "muted": False,
+            "deafened": False,
             "silenced": False,
             "consent": "undecided",
             "kept": False,

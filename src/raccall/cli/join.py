@@ -24,7 +24,6 @@ from raccall.cli.secrecy import Secrecy, lock_words
 from raccall.cli.soundboard import Soundboard, playing_words
 from raccall.cli.terminal.log import LogScreen
 from raccall.cli.terminal.memory import Memory
-from raccall.cli.terminal.view import HELP as DRAWN_HELP
 from raccall.cli.terminal.view import CallView
 from raccall.client import ConnectionLost, Session, VoiceLost, connect, parse_link
 from raccall.client.diagnosis import LinkWatch
@@ -190,7 +189,7 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
         )
         writer = open_things.enter_context(HeardWriter(choice.recording)) if choice.recording else None
         open_things.callback(screen.close)
-        told = DRAWN_HELP if isinstance(screen, LogScreen) else HELP
+        told = "F1 tells the keys." if isinstance(screen, LogScreen) else HELP
         screen.line(f"You are in {session.room_name} as {session.name}. {told}")
         if gate_mode is GateMode.PUSH_TO_TALK and not isinstance(screen, LogScreen):
             screen.line(TALK_HELP)

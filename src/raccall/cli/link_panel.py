@@ -5,12 +5,15 @@ from raccall.cli.screen import mouth_to_ear_ms
 from raccall.client.diagnosis import Link, LinkWatch
 from raccall.voice.engine import EngineStats
 
+INDENT = " " * len("you → server   ")
+
 
 def link_panel(watch: LinkWatch, stats: EngineStats) -> list[str]:
     """How it is now.
 
-    you → server   loss 0.0 %  jitter 3 ms  waits 0 ms  sends 32 kb/s in packets of 20 ms
-    server → you   loss 1.2 %  jitter 4 ms  waits 43 ms (aims at 40)  repaired 0.7 %  made up 0.5 %  stretched 1.0 %
+        f"{target_ms:.0f})",
+        f"{INDENT}repaired {link.repaired_pct:.1f} %  made up {link.concealed_pct:.1f} %  "
+        f"stretched {link.stretched_pct:.1f} %",
     round trip 23 ms  delay about 55 ms  by udp  microphone -23 dB, sent
     """
     link = watch.link
@@ -27,10 +30,11 @@ def link_panel(watch: LinkWatch, stats: EngineStats) -> list[str]:
     ]
     return [
         f"you → server   loss {link.loss_up_pct:.1f} %{heard}  jitter {stats.uplink_jitter_ms:.0f} ms  "
-        f"waits {stats.uplink_queue_ms:.0f} ms  sends {stats.bitrate_bps / 1000:.0f} kb/s in packets of "
-        f"{stats.frame_ms} ms",
+        f"waits {stats.uplink_queue_ms:.0f} ms",
+        f"{INDENT}sends {stats.bitrate_bps / 1000:.0f} kb/s in packets of {stats.frame_ms} ms",
         f"server → you   loss {link.loss_down_pct:.1f} %  jitter {jitter_ms:.0f} ms  waits {waits_ms:.0f} ms (aims at "
-        f"{target_ms:.0f})  repaired {link.repaired_pct:.1f} %  made up {link.concealed_pct:.1f} %  "
+        f"{target_ms:.0f})",
+        f"{INDENT}repaired {link.repaired_pct:.1f} %  made up {link.concealed_pct:.1f} %  "
         f"stretched {link.stretched_pct:.1f} %",
         "  ".join(part for part in here if part),
     ]

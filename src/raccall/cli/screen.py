@@ -209,7 +209,7 @@ def policy_sentence(policy: EncryptionPolicy, without: tuple[str, ...]) -> str:
 def _describe_encryption(event: EncryptionEvent) -> str | None:
     match event:
         case events.EncryptionChanged(encrypted=False):
-            return "This call is NOT encrypted end to end: its server can listen."
+            return "! This call is NOT encrypted end to end: its server can listen."
         case events.EncryptionChanged(code=code) if code:
             return f"Encrypted end to end, for {len(event.identities)} members. Code: {code}"
         case events.GhostsChanged(user_ids=[]):

@@ -65,7 +65,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 async def test_a_call_is_drawn_typed_into_and_left(tmp_path: Path, terminal: Terminal) -> None:
     def play(link: str) -> None:
         terminal.run(joining(link, tmp_path))
-        screen = terminal.until(lambda text: "lounge · 1 person" in text and "F2" in text)
+        screen = terminal.until(lambda text: "lounge · 1 person" in text and "f2 Mute" in text)
         assert all(len(row) <= 80 for row in screen.splitlines())
         terminal.press("F2")
         terminal.until(lambda text: "muted" in text)

@@ -45,6 +45,7 @@ LINK_EVERY_MS = 500
 VOLUME_STEP_DB = 2.0
 LOWEST_DB, HIGHEST_DB = -60.0, 12.0
 PEOPLE_COLUMNS = 30
+LOUD = "bold #ffffff on #b3003c"
 
 
 class PeopleList(OptionList):
@@ -61,11 +62,13 @@ class PeopleList(OptionList):
     def __init__(self) -> None:
         super().__init__(id="people")
         self.people = []
+        self._columns = 0
         self.border_title = "People"
 
     def show(self, people: list[Person]) -> None:
         """Rows are exchanged in place, so that the mark and the scroll stay where they are."""
-        rows = [row_of(person, self.content_size.width or PEOPLE_COLUMNS - 2) for person in people]
+        before_columns, self._columns = self._columns, self.content_size.width or PEOPLE_COLUMNS - 2
+        rows = [row_of(person, self._columns) for person in people]
         if [person.user_id for person in people] != [person.user_id for person in self.people]:
             marked = self.marked
             self.clear_options()
@@ -75,7 +78,7 @@ class PeopleList(OptionList):
             self.highlighted = places.get(marked.user_id, 0) if marked is not None else None
             return
         for place, (before, person) in enumerate(zip(self.people, people, strict=True)):
-            if before != person:
+            if before != person or before_columns != self._columns:
                 self.replace_option_prompt_at_index(place, rows[place])
         self.people = people
 
@@ -95,14 +98,16 @@ class CallApp(App[None]):
     TITLE = "Raccall"
     ENABLE_COMMAND_PALETTE = False
     CSS = """
+    Screen { background: $surface; }
     #head { height: 1; background: $primary; color: $text; padding: 0 1; }
     #middle { height: 1fr; }
     #people { width: 32; height: 1fr; border: round $primary; padding: 0; }
-    #log { width: 1fr; height: 1fr; border: round $primary; padding: 0 1; scrollbar-size-vertical: 1; }
+    #log { width: 1fr; height: 1fr; border: round $primary; padding: 0 0 0 1; scrollbar-size-vertical: 1;
+           scrollbar-gutter: stable; overflow-y: auto; background: $surface; }
     #link { height: auto; padding: 0 1; color: $text-muted; display: none; }
     #hint { height: auto; padding: 0 1; color: $warning; text-style: bold; }
     #own { height: 1; padding: 0 1; }
-    Input { height: 3; }
+    Input, Input:focus { height: 3; border: round $primary; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Help", priority=True),
@@ -163,7 +168,8 @@ class CallApp(App[None]):
         self._people.show(people)
         self._head.update(self._title(people))
         if stats is None:
-            self._own.update("Your voice is not connected.")
+            self._own.update(Text("Your voice is not connected; connecting again ...", style="bold yellow"))
+            self._hint.update("")
             return
         self._own.update(self._own_state(stats))
         has_microphone = view.card is None or any(d.kind is Kind.MICROPHONE for d in view.card.devices)
@@ -181,14 +187,19 @@ class CallApp(App[None]):
         if self._link.display:
             self._link.update("\n".join(link_panel(self._view.watch, stats)))
 
-    def _title(self, people: list[Person]) -> str:
+    def _title(self, people: list[Person]) -> Text:
+        """What everybody should know stands out: a call that is kept, or that its server can listen to."""
         recorders = ", ".join(printable(person.name) for person in people if person.recording)
         count = sum(not person.recording for person in people)
         parts = [printable(self._view.session.room_name), f"{count} {'person' if count == 1 else 'people'}"]
-        parts += [f"● RECORDED by {recorders}"] if recorders else []
+        title = Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
+        if recorders:
+            title.append(" · ").append(f" ● RECORDED by {recorders} ", LOUD)
         session, verified = self._view.session, sum(person.verified for person in people)
-        parts += [lock] if (lock := lock_words(session.encryption, session.ghosts, verified)) else []
-        return " · ".join(parts)
+        if lock := lock_words(session.encryption, session.ghosts, verified):
+            is_safe = session.encryption is not None and session.encryption.encrypted and not session.ghosts
+            title.append(" · ").append(lock if is_safe else f" {lock} ", "" if is_safe else LOUD)
+        return title
 
     def _own_state(self, stats: EngineStats) -> Text:
         session = self._view.session
@@ -233,13 +244,14 @@ class CallApp(App[None]):
             case ["/help"]:
                 self.action_help()
             case [word, *_] if word.startswith("/"):
-                self._view.screen.line(f"There is no {word}. {HELP}")
+                self._view.screen.line(f"There is no {word}; F1 tells what there is.")
             case _:
                 await self._view.session.say(line)
                 self._view.screen.line(f"<{self._view.session.name}> {line}")
 
     def action_help(self) -> None:
-        self._view.screen.line(HELP)
+        for line in HELP:
+            self._view.screen.line(line)
 
     async def action_mute(self) -> None:
         """Speaking again means hearing again, too: nobody wants to talk to a room unheard."""

@@ -32,6 +32,7 @@ class DeviceScreen(ModalScreen[Chosen | None]):
     CSS = """
     DeviceScreen { align: center middle; }
     #devices { width: 70; max-width: 95%; height: auto; max-height: 90%; border: round $primary; background: $surface; }
+    #devices Static { padding: 0 1; }
     #devices OptionList { height: auto; max-height: 16; border: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Back")]
@@ -42,9 +43,10 @@ class DeviceScreen(ModalScreen[Chosen | None]):
         self._choices: list[Chosen] = []
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="devices"):
-            yield Static("Asking the system ...", id="state", markup=False)
+        with Vertical(id="devices") as box:
+            box.border_title = "Devices"
             yield OptionList(markup=False)
+            yield Static("Asking the system ...", id="state", markup=False)
 
     async def on_mount(self) -> None:
         state, options = self.query_one("#state", Static), self.query_one(OptionList)
@@ -61,6 +63,7 @@ class DeviceScreen(ModalScreen[Chosen | None]):
                     mark = "●" if (kind, device.name) in self._in_use else " "
                     self._add(Chosen(kind, device.name), f"{mark} {printable(device.name)}")
         state.update("Enter chooses, Escape goes back.")
+        options.action_first()
         options.focus()
 
     def _add(self, choice: Chosen, label: str) -> None:

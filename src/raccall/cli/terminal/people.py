@@ -85,7 +85,7 @@ def people_of(
 
 
 def row_of(person: Person, columns: int) -> Text:
-    """One line: mark, name, meter or state, volume where it was changed."""
+    """One line: mark, name, volume where it was changed, meter or state; meters stand below each other."""
     volume = f" {person.volume_db:+.0f} dB" if person.volume_db else ""
     name_columns = max(columns - 2 - METER_COLUMNS - 1 - len(volume), 4)
     name = printable(person.name) + (" (you)" if person.own else " ✓" if person.verified else "")
@@ -94,6 +94,7 @@ def row_of(person: Person, columns: int) -> Text:
         "● " if person.recording else "▶ " if person.talking else "  ", "bold red" if person.recording else "green"
     )
     row.append(_fit(name, name_columns), "bold" if person.talking else "")
+    row.append(volume, "dim")
     row.append(" ")
     if person.recording:
         row.append(_fit("records", METER_COLUMNS), "red")
@@ -105,7 +106,6 @@ def row_of(person: Person, columns: int) -> Text:
         row.append(_fit("muted", METER_COLUMNS), "dim")
     else:
         row.append(meter(person.level_db), "red" if person.level_db >= CLIPPING_DB else "green")
-    row.append(volume, "dim")
     return row
 
 

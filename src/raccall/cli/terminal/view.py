@@ -11,10 +11,16 @@ from raccall.client import Session
 from raccall.client.diagnosis import LinkWatch
 from raccall.voice.engine import GateMode
 
-HELP = (
-    "Type a line for everyone. F2: microphone on or off. F3: hear nobody. F4: talk, with --mode ptt. F5: the link. "
-    "F6: devices. F7: play a sound, or /play FILE and /stop. Tab, then + or -: how loud you hear somebody, 0: as they "
-    "are. /record yes|no: may you be recorded? /verify: who can listen. Ctrl-Q: leave. F1: this."
+HELP = (  # as wide as 80 columns leave room for
+    "F2  microphone on or off   F3  hear nobody",
+    "F4  talk, with --mode ptt  F5  the link",
+    "F6  devices                F7  sounds",
+    "Tab, then + - 0: how loud you hear somebody",
+    "/play FILE, /stop: a sound for everyone",
+    "/record yes|no: may you be recorded?",
+    "/verify: who can listen, and how to be sure",
+    "/mute  /deafen  /stats  /quit (or Ctrl-Q)",
+    "All else that you type is said to everyone.",
 )
 
 
