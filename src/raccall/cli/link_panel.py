@@ -11,9 +11,10 @@ INDENT = " " * len("you → server   ")
 def link_panel(watch: LinkWatch, stats: EngineStats) -> list[str]:
     """How it is now.
 
-        f"{target_ms:.0f})",
-        f"{INDENT}repaired {link.repaired_pct:.1f} %  made up {link.concealed_pct:.1f} %  "
-        f"stretched {link.stretched_pct:.1f} %",
+    you → server   loss 0.0 %  others miss 0.6 %  jitter 3 ms  waits 0 ms
+                   sends 32 kb/s in packets of 20 ms
+    server → you   loss 1.2 %  jitter 4 ms  waits 43 ms (aims at 40)
+                   repaired 0.8 %  made up 0.5 %  stretched 1.0 %
     round trip 23 ms  delay about 55 ms  by udp  microphone -23 dB, sent
     """
     link = watch.link
