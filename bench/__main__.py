@@ -27,6 +27,7 @@ BENCHES = {
     "export": "decoding a recording to WAV files and a mix against libopus alone on the same packets",
     "jitter": "delay against made-up sound on eight links: our jitter buffer, NetEQ, aiortc's, fixed ones, the bound",
     "conceal": "speech that lost packets: PESQ and PLCMOS of our chain beside classic PLC and LBRR",
+    "dred": "the same with and without deep redundancy at bitrates that have room for it; its CPU time",
     "stretch": "speech 20 % slower and faster by our time-stretching beside WSOLA; clicks",
     "echo": "what is left of an echo, and of the near voice, in simulated rooms against AEC3 as others ship it",
     "noise": "what noise suppression does to speech in five noises, and to speech alone, against WebRTC's",

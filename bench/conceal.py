@@ -148,11 +148,16 @@ def scores_of(clip: Samples, loss_pct: float, seed: int) -> dict[str, Score]:
     return {name: score(call.clip, listen(call)) for name, listen in LISTENERS.items()}
 
 
-def make_call(clip: Samples, loss_pct: float, seed: int) -> Call:
+def usual_sender(expected_loss_pct: int) -> SendChain:
+    return SendChain(1, MODE, KEY, bitrate_bps=BITRATE_BPS, expected_loss_pct=expected_loss_pct)
+
+
+def make_call(clip: Samples, loss_pct: float, seed: int, sender: Callable[[int], SendChain] = usual_sender) -> Call:
+    """`sender` gets the loss in % that it is to expect."""
     lead, tail = (np.zeros(int(seconds * SAMPLE_RATE_HZ), np.float32) for seconds in (LEAD_S, TAIL_S))
     spoken = np.concatenate([lead, clip, tail])
     spoken = np.pad(spoken, (0, -len(spoken) % FRAME_SAMPLES))
-    send = SendChain(1, MODE, KEY, bitrate_bps=BITRATE_BPS, expected_loss_pct=round(loss_pct))
+    send = sender(round(loss_pct))
     frames = spoken.reshape(-1, FRAME_SAMPLES)
     datagrams = [send.push(frame, arrival(number)) or b"" for number, frame in enumerate(frames)]
     first, last = (round(seconds * SAMPLE_RATE_HZ / FRAME_SAMPLES) for seconds in (LEAD_S, TAIL_S))
