@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from raccall.client import adapter, events
 from raccall.client.adapter import Session, connect
-from raccall.errors import ConnectionFailed, RefusedError
+from raccall.errors import ConnectionFailed, InputError, RefusedError
 from raccall.voice import call as voice_call
 from raccall.voice.engine import Sound
 from raccall.voice.processing import OFF, Processing
@@ -171,6 +172,18 @@ async def wait_for(session: Session, kind: type[events.Event]) -> Any:
         if isinstance(event, kind):
             return event
     raise AssertionError(f"the session ended without {kind.__name__}")
+
+
+async def test_processing_of_two_channels_is_refused_before_and_in_a_call() -> None:
+    stereo = Sound.clocked(np.zeros((4_800, 2), np.float32), keep_playback=False)
+    async with connected() as (_, session):
+        with pytest.raises(InputError, match="Two channels"):
+            await session.join(stereo, processing=Processing())
+        await session.join(stereo)
+        with pytest.raises(InputError, match="Two channels"):
+            session.set_processing(Processing())
+        await session.leave()
+    assert ("processing", asdict(Processing())) not in [call for engine in NotedEngine.made for call in engine.calls]
 
 
 async def test_join_describes_speaks_and_leaves() -> None:
