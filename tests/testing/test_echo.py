@@ -14,7 +14,7 @@ from raccall.cli.main import EXIT_INPUT, main
 from raccall.testing.dialogue import OWN_SPEECH
 from raccall.testing.echo import EchoCall
 from raccall.testing.intelligibility import intelligibility
-from raccall.testing.stages import Stages, change
+from raccall.testing.stages import WORDS, Stages, change, change_all, describe
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.engine import Sound
 from raccall.voice.processing import OFF, NoiseSuppression
@@ -60,7 +60,7 @@ async def test_loss_is_typed_and_heard(speech: Path, said: Samples, tmp_path: Pa
     assert (process.returncode, errors) == (0, b"")
     text = output.decode()
     assert "loss 90 %" in text and "loss is 0 to 90 percent, and not 'all'." in text
-    assert text.count("Type /echo /noise") == 2, "at the beginning, and at what is no order"
+    assert text.count("Type /music /echo /noise") == 2, "at the beginning, and at what is no order"
     assert intelligibility(said, read_samples(heard)) < 0.7
 
 
@@ -85,6 +85,27 @@ def test_words_change_one_thing_each() -> None:
     assert (processing.noise, processing.echo, processing.gain_db) == (NoiseSuppression.NEURAL, False, -6)
     assert (processing.gain_control, processing.high_pass) == (True, True)
     assert (stages.conditions.loss, stages.bitrate_bps, stages.jitter_ms) == (0.2, 16_000, 0)
+
+
+def test_music_is_sent_as_it_is_unless_more_is_said() -> None:
+    music = change(Stages(), "music", "on")
+    assert (music.music, music.processing, music.bitrate_bps) == (True, OFF, 96_000)
+    assert "music at 96000 b/s" in describe(music)
+    options = dict.fromkeys(WORDS) | {"noise": "light", "bitrate": "64000", "music": "on"}
+    chosen = change_all(Stages(), options)
+    assert (chosen.music, chosen.processing.noise, chosen.bitrate_bps) == (True, NoiseSuppression.LIGHT, 64_000)
+    speech = change(music, "music", "off")
+    assert (speech.music, speech.processing, speech.bitrate_bps) == (False, OFF, 32_000)
+
+
+async def test_music_takes_an_engine_of_its_own(said: Samples) -> None:
+    sound = Sound.clocked(said, keep_playback=True)
+    async with EchoCall(sound, Stages(processing=OFF, delay_ms=0), seed=1) as call:
+        call.change("music", "on")
+        call.change("noise", "off")
+        async with asyncio.timeout(10):
+            while call.stats().bitrate_bps != 96_000:  # noqa: ASYNC110 (a number of a native thread)
+                await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Self, cast
 
@@ -114,9 +114,9 @@ class EchoCall:
         is still heard and the jitter buffer has nothing to unlearn; the 60 ms or so that waited in it are lost.
         """
         former, self.stages = self.stages, change(self.stages, word, value)
-        if self.stages.processing != former.processing:
+        if replace(former, processing=self.stages.processing) == self.stages:
             self._engine.set_processing(**asdict(self.stages.processing))
-        elif self.stages != former:
+        else:
             self._engine.close()
             self._ssrc += 1
             self._start()
@@ -134,6 +134,7 @@ class EchoCall:
             key=self._key,
             sound=self._sound,
             bitrate_bps=self.stages.bitrate_bps,
+            music=self.stages.music,
             expected_loss_pct=round(self.stages.loss_pct),
         )
         self._engine.set_processing(**asdict(self.stages.processing))

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from raccall.errors import InputError
 from raccall.testing.network import NetworkConditions
-from raccall.voice.processing import MICROPHONE_GAIN_RANGE_DB, NoiseSuppression, Processing
+from raccall.voice.processing import MICROPHONE_GAIN_RANGE_DB, OFF, NoiseSuppression, Processing
+
+SPEECH_BPS, MUSIC_BPS = 32_000, 96_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +18,9 @@ class Stages:
     """From microphone to loudspeaker."""
 
     processing: Processing = field(default_factory=Processing)
-    bitrate_bps: int = 32_000
+    music: bool = False
+    """Encode whatever sounds, not speech."""
+    bitrate_bps: int = SPEECH_BPS
     loss_pct: float = 0.0
     """0 to 90; the sender knows it, as a server's reports would tell."""
     jitter_ms: float = 0.0
@@ -67,7 +71,7 @@ def describe(stages: Stages) -> str:
             *(f"{word} {'on' if is_on else 'off'}" for word, is_on in switches.items()),
             f"noise {processing.noise}",
             f"gain {processing.gain_db:+g} dB",
-            f"{stages.bitrate_bps} b/s",
+            f"{'music' if stages.music else 'speech'} at {stages.bitrate_bps} b/s",
             f"loss {stages.loss_pct:g} %",
             f"jitter {stages.jitter_ms:g} ms",
             f"delay {stages.delay_ms:g} ms",
@@ -92,7 +96,19 @@ def _processing(stages: Stages, **changed: bool | float | NoiseSuppression) -> S
     return replace(stages, processing=replace(stages.processing, **changed))  # type: ignore[arg-type]
 
 
+def _music(stages: Stages, text: str) -> Stages:
+    """At the bitrate that suits it; music is not processed, and what comes behind it only if asked."""
+    if not _switch(text):
+        return replace(stages, music=False, bitrate_bps=SPEECH_BPS)
+    return replace(stages, music=True, processing=OFF, bitrate_bps=MUSIC_BPS)
+
+
 WORDS = {
+    "music": Word(  # first: what else is said changes what it chooses
+        "on or off",
+        "send whatever sounds as it is, at 96000 bits a second, and take nothing for noise or echo",
+        _music,
+    ),
     "echo": Word(
         "on or off",
         "cancel what the microphone hears of the loudspeaker",
