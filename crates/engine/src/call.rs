@@ -708,6 +708,41 @@ mod tests {
         assert!((10..80).contains(&delay_ms), "{delay_ms} ms");
     }
 
+    /// Voice packets that reached the relay.
+    fn voices(relay: &UdpSocket) -> usize {
+        let mut buffer = [0; 2048];
+        let packets =
+            std::iter::from_fn(|| relay.recv(&mut buffer).ok().map(|bytes| bytes > 1 && buffer[1] & 0x7F == 120));
+        packets.filter(|is_voice| *is_voice).count()
+    }
+
+    #[test]
+    fn what_is_played_is_sent_without_a_microphone_until_a_mute() {
+        let _turn = TURN.lock();
+        let sound = Sound::device().unwrap();
+        let (mut thread, relay) = thread(&sound);
+        let (mut commands, taken) = rtrb::RingBuffer::new(4);
+        thread.call.commands = taken;
+        let (feed, shared) = crate::share::shared_sound(0.0, false);
+        feed.write(&[0.2; 96_000]);
+        let share = Some(Box::new(Share::new(1, 0, 0).unwrap()));
+        commands.push(Command::Play { sound: shared, share }).ok();
+        let run = |thread: &mut Thread, from_ms: Nanos, to_ms: Nanos| {
+            assert!(thread.take_commands());
+            (from_ms..to_ms).step_by(10).for_each(|ms| thread.catch_up(START + ms * NANOS_PER_MS));
+            voices(&relay)
+        };
+        let played = run(&mut thread, 0, 400);
+        assert!((18..=21).contains(&played), "a card that gives nothing clocks nothing: {played}");
+        commands.push(Command::SetMuted(true)).ok();
+        assert!(run(&mut thread, 400, 800) <= 1);
+        assert_eq!(feed.end(), Some(End::Muted));
+        let (feed, shared) = crate::share::shared_sound(0.0, false);
+        commands.push(Command::Play { sound: shared, share: None }).ok();
+        run(&mut thread, 800, 900);
+        assert_eq!(feed.end(), Some(End::Muted), "who is muted plays nothing");
+    }
+
     #[test]
     fn the_relays_report_about_us_becomes_loss_and_round_trip() {
         let sound = Sound::clocked(None, false);
