@@ -36,6 +36,8 @@ $(TOOLS): constraints.txt
 $(BUILT): $(TOOLS) pyproject.toml $(RUST_SOURCES)
 	@echo "Building the voice path (about two minutes the first time) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
+	@# Without evdev, which needs a compiler and Python's headers, and which no keyboard of an X server needs.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps pynput
 	@touch $@
 
 demo: setup

@@ -20,6 +20,7 @@ from textual.pilot import Pilot
 from raccall.audio.devices import Device, Kind
 from raccall.cli.screen import describe
 from raccall.cli.soundboard import Soundboard
+from raccall.cli.talk import Talk
 from raccall.cli.terminal import devices
 from raccall.cli.terminal.app import CallApp
 from raccall.cli.terminal.log import LogScreen
@@ -224,6 +225,7 @@ async def draw(
         screen=screen,
         watch=LinkWatch(),
         gate_mode=GateMode.OPEN,
+        talk=Talk(session),  # type: ignore[arg-type]
         answer=_nothing,
         verified=lambda: frozenset({"2"}),
         board=Soundboard(session, screen, sounds),  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from raccall.cli.link_panel import call_summary, link_panel
 from raccall.cli.screen import LossMeter, Screen, status_line
 from raccall.cli.secrecy import Secrecy, lock_words
 from raccall.cli.soundboard import Soundboard, playing_words
+from raccall.cli.talk import Talk, check_hotkey, gate_mode_of, hold_to_talk
 from raccall.cli.terminal.log import LogScreen
 from raccall.cli.terminal.memory import Memory
 from raccall.cli.terminal.view import CallView
@@ -78,8 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode",
         choices=[mode.value for mode in GateMode],
-        default=GateMode.OPEN.value,
         help="send the microphone always, while you speak, or while you want to (ptt: Enter switches); default open",
+    )
+    parser.add_argument(
+        "--hotkey",
+        metavar="KEY",
+        help="be heard while you hold this key in whatever window, such as f8 or ctrl+space; means --mode ptt",
     )
     parser.add_argument(
         "--dtx",
@@ -115,6 +120,8 @@ def run(options: argparse.Namespace) -> int:
     _check(options)
     can_draw = someone_can_answer(as_json=options.json) and sys.stderr.isatty()  # Textual draws there
     drawn = LogScreen() if can_draw and not options.plain else None
+    if options.hotkey is not None:
+        check_hotkey(options, has_screen=drawn is not None)
     memory = Memory.load(_memory_file()) if drawn is not None else Memory()
     chosen = choose_sound(options.mic, options.speaker, keep_stereo=processing.keeps_stereo(options))
     choice = with_remembered(chosen, memory.microphone, memory.speaker)
@@ -176,7 +183,7 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
         session = await open_things.enter_async_context(connect(options.link, name=options.name, identity_key=key))
         consent = ConsentDialogue(session, screen, may_ask=someone_can_answer(as_json=options.json))
         await consent.before_joining(options.consent)
-        gate_mode = GateMode(options.mode)
+        gate_mode = gate_mode_of(options)
         await session.join(
             sound,
             muted=options.muted,
@@ -191,7 +198,10 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
         open_things.callback(screen.close)
         told = "F1 tells the keys." if isinstance(screen, LogScreen) else HELP
         screen.line(f"You are in {session.room_name} as {session.name}. {told}")
-        if gate_mode is GateMode.PUSH_TO_TALK and not isinstance(screen, LogScreen):
+        talk = Talk(session, options.hotkey)
+        if options.hotkey is not None:
+            open_things.enter_context(hold_to_talk(talk, screen))
+        elif gate_mode is GateMode.PUSH_TO_TALK and not isinstance(screen, LogScreen):
             screen.line(TALK_HELP)
         state = msgspec.to_builtins(session.recording)
         screen.record("joined", room=session.room_name, name=session.name, user_id=session.user_id, recording=state)
@@ -202,7 +212,7 @@ async def _call(options: argparse.Namespace, choice: SoundChoice, screen: Screen
         secrecy.after_joining()
         sounds = options.sounds or default_data_folder() / "sounds"
         board = Soundboard(session, screen, sounds, monitor=not options.no_monitor)
-        await _take_part(options, session, consent, secrecy, board, sound, card, writer, screen, memory, stop)
+        await _take_part(options, session, consent, secrecy, board, talk, sound, card, writer, screen, memory, stop)
 
 
 async def _take_part(
@@ -211,6 +221,7 @@ async def _take_part(
     consent: ConsentDialogue,
     secrecy: Secrecy,
     board: Soundboard,
+    talk: Talk,
     sound: Sound,
     card: SoundCard | None,
     writer: HeardWriter | None,
@@ -220,7 +231,7 @@ async def _take_part(
 ) -> None:
     """Until something ends the call; what was heard until then is written, whatever the end."""
     watch = LinkWatch()
-    gate_mode = GateMode(options.mode)
+    gate_mode = gate_mode_of(options)
 
     async def answer(line: str) -> bool:
         return await secrecy.answer(line) or await board.answer(line) or await consent.answer(line)
@@ -237,6 +248,7 @@ async def _take_part(
             screen=screen,
             watch=watch,
             gate_mode=gate_mode,
+            talk=talk,
             answer=answer,
             verified=lambda: secrecy.verified,
             board=board,
@@ -247,7 +259,10 @@ async def _take_part(
         )
         jobs.append(show_app(view))
     else:
-        jobs += [_obey_lines(session, answer, watch, gate_mode, screen), _show_status(session, secrecy, watch, screen)]
+        jobs += [
+            _obey_lines(session, answer, watch, gate_mode, talk, screen),
+            _show_status(session, secrecy, watch, talk, screen),
+        ]
     if card is not None:
         jobs.append(_watch(card, screen))
     if writer is not None:
@@ -292,7 +307,7 @@ async def _show_events(session: Session, consent: ConsentDialogue, secrecy: Secr
                 raise ConnectionFailed("voice_closed", sentence)
 
 
-async def _show_status(session: Session, secrecy: Secrecy, watch: LinkWatch, screen: Screen) -> None:
+async def _show_status(session: Session, secrecy: Secrecy, watch: LinkWatch, talk: Talk, screen: Screen) -> None:
     meter = LossMeter()
     while True:
         if (stats := session.stats()) is not None:
@@ -312,7 +327,8 @@ async def _show_status(session: Session, secrecy: Secrecy, watch: LinkWatch, scr
             status = status_line(
                 session.room_name, members.values(), talking, stats, loss, muted=session.muted, lock=lock
             )
-            screen.status(" · ".join(part for part in (playing_words(session), status) if part))
+            heard = "YOU TALK" if talk.on else ""
+            screen.status(" · ".join(part for part in (heard, playing_words(session), status) if part))
         await asyncio.sleep(STATUS_EVERY_S)
 
 
@@ -352,18 +368,17 @@ async def _obey_lines(
     answer: Callable[[str], Awaitable[bool]],
     watch: LinkWatch,
     gate_mode: GateMode,
+    talk: Talk,
     screen: Screen,
 ) -> None:
     """Ends at /quit; the end of the input only ends the typing."""
-    talking = False
     async for line in typed_lines():
         if await answer(line):
             continue
         match line.split():
             case [] if gate_mode is GateMode.PUSH_TO_TALK:
-                talking = not talking
-                session.set_pressed(talking)
-                screen.line("You are heard; Enter ends it." if talking else "You are not heard any more.")
+                talk.toggle()
+                screen.line("You are heard; Enter ends it." if talk.on else "You are not heard any more.")
             case []:
                 continue
             case ["/stats"]:

@@ -13,6 +13,7 @@ from raccall.audio.devices import NULL_BACKEND, SoundCard
 from raccall.audio.files import SoundWriter
 from raccall.cli.consent import ConsentDialogue
 from raccall.cli.soundboard import Soundboard
+from raccall.cli.talk import Talk
 from raccall.cli.terminal import devices
 from raccall.cli.terminal.app import CallApp, PeopleList
 from raccall.cli.terminal.log import LogScreen
@@ -47,7 +48,11 @@ class Call:
 
 @asynccontextmanager
 async def call(
-    folder: Path, *, gate_mode: GateMode = GateMode.OPEN, card: SoundCard | None = None
+    folder: Path,
+    *,
+    gate_mode: GateMode = GateMode.OPEN,
+    hotkey: str | None = None,
+    card: SoundCard | None = None,
 ) -> AsyncIterator[Call]:
     settings = ServerSettings(host="127.0.0.1", port=0, data=folder / "data")
     async with RunningServer(settings) as server:
@@ -69,6 +74,7 @@ async def call(
                 screen,
                 LinkWatch(),
                 gate_mode,
+                Talk(anna, hotkey),
                 answer,
                 frozenset,
                 board,
@@ -165,6 +171,16 @@ async def test_the_key_to_talk_switches(tmp_path: Path) -> None:
         await until(it.app, lambda: bool((stats := it.view.session.stats()) and stats.sending))
         await pilot.press("f4")
         await until(it.app, lambda: bool((stats := it.view.session.stats()) and not stats.sending))
+
+
+async def test_a_key_to_hold_is_shown(tmp_path: Path) -> None:
+    held = call(tmp_path, gate_mode=GateMode.PUSH_TO_TALK, hotkey="ctrl+space")
+    async with held as it, it.app.run_test(size=(80, 24)) as pilot:
+        await until(it.app, lambda: "hold ctrl+space to talk" in it.text("#own"))
+        it.view.talk.set(True)
+        await until(it.app, lambda: "TALKING" in it.text("#own"))
+        await pilot.press("f1")
+        await until(it.app, lambda: "ctrl+space  held" in it.log())
 
 
 async def test_a_sound_is_played_by_a_key_and_shown_until_it_ends(tmp_path: Path) -> None:

@@ -126,7 +126,6 @@ class CallApp(App[None]):
         self._view = view
         self._hints = Hints()
         self._next_link = Nanos(0)
-        self._talking = False
         self._muted_by_deafening = False
         self._volumes: dict[str, float] = {}
         # Held, not queried: a query looks into the topmost screen, which may be the list of devices.
@@ -206,7 +205,9 @@ class CallApp(App[None]):
         line = Text(no_wrap=True, overflow="ellipsis")
         state, style = ("muted", "bold red") if session.muted else ("on", "green")
         if not session.muted and self._view.gate_mode is GateMode.PUSH_TO_TALK:
-            state, style = ("TALKING", "bold green") if self._talking else ("press F4 to talk", "yellow")
+            key = self._view.talk.hotkey
+            ask = f"hold {key} to talk" if key else "press F4 to talk"
+            state, style = ("TALKING", "bold green") if self._view.talk.on else (ask, "yellow")
         line.append("microphone ")
         line.append(meter(stats.input_level_db), "dim" if session.muted else "green")
         line.append(f" {state}", style)
@@ -252,6 +253,8 @@ class CallApp(App[None]):
     def action_help(self) -> None:
         for line in HELP:
             self._view.screen.line(line)
+        if key := self._view.talk.hotkey:
+            self._view.screen.line(f"{key}  held, in whatever window: you are heard")
 
     async def action_mute(self) -> None:
         """Speaking again means hearing again, too: nobody wants to talk to a room unheard."""
@@ -278,8 +281,7 @@ class CallApp(App[None]):
         if self._view.gate_mode is not GateMode.PUSH_TO_TALK:
             self._view.screen.line("Your microphone needs no key; join with --mode ptt if you want one.")
             return
-        self._talking = not self._talking
-        self._view.session.set_pressed(self._talking)
+        self._view.talk.toggle()
         self.look()
 
     def action_link(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from raccall.audio.devices import SoundCard
 from raccall.cli.soundboard import Soundboard
+from raccall.cli.talk import Talk
 from raccall.cli.terminal.log import LogScreen
 from raccall.cli.terminal.memory import Memory
 from raccall.client import Session
@@ -32,6 +33,7 @@ class CallView:
     screen: LogScreen
     watch: LinkWatch
     gate_mode: GateMode
+    talk: Talk
     answer: Callable[[str], Awaitable[bool]]
     """Takes a typed line that is about consent, encryption or sounds; False: it was not."""
     verified: Callable[[], frozenset[str]]
