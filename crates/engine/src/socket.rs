@@ -301,8 +301,27 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_arrive_in_order_with_the_time_of_their_arrival() {
+    fn datagrams_arrive_in_order() {
         let (_, mut receiver, peer) = pair(1 << 20);
+        let got: Vec<_> = sent_and_received(&mut receiver, &peer).1.into_iter().map(|(bytes, _)| bytes).collect();
+        assert_eq!(got, (0..100).map(|i| vec![i; 50]).collect::<Vec<_>>());
+    }
+
+    /// Linux stamps what arrives from a moment after the first socket asked for it (`net_enable_timestamp` leaves that to
+    /// a work queue); what has no stamp by then gets the time at which it is read. So not the first time must be right.
+    #[test]
+    fn datagrams_have_the_time_of_their_arrival() {
+        let (_, mut receiver, peer) = pair(1 << 20);
+        let slack = 1_000_000;
+        assert!((0..5).any(|_| {
+            let (sending, got) = sent_and_received(&mut receiver, &peer);
+            let likely = sending.start - slack..sending.end + slack;
+            got.iter().all(|(_, arrival)| likely.contains(arrival))
+        }));
+    }
+
+    /// When a hundred were sent, and what came of it with its times; on Linux read 20 ms later.
+    fn sent_and_received(receiver: &mut Receiver, peer: &UdpSocket) -> (std::ops::Range<Nanos>, Vec<(Vec<u8>, Nanos)>) {
         let before = clock::monotonic_now();
         for number in 0..100u8 {
             peer.send(&[number; 50]).unwrap();
@@ -310,10 +329,7 @@ mod tests {
         let after = clock::monotonic_now();
         let mut got = Vec::new();
         receiver.receive_until(after + 20_000_000, |bytes, arrival| got.push((bytes.to_vec(), arrival)));
-        assert_eq!(got.len(), 100);
-        assert!(got.iter().enumerate().all(|(i, (bytes, _))| bytes == &[i as u8; 50]));
-        let slack = 1_000_000;
-        assert!(got.iter().all(|(_, arrival)| (before - slack..=after + slack).contains(arrival)));
+        (before..after, got)
     }
 
     #[cfg(target_os = "linux")]
