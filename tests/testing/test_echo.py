@@ -1,9 +1,13 @@
 """`raccall echo`: what goes into the microphone comes out of the loudspeaker, through every stage of a call."""
 
 import asyncio
+import contextlib
 import json
+import os
+import re
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +16,13 @@ import pytest
 from raccall.audio.files import Samples, SoundWriter, read_samples
 from raccall.cli.main import EXIT_INPUT, main
 from raccall.testing.dialogue import OWN_SPEECH
-from raccall.testing.echo import EchoCall
+from raccall.testing.echo import EchoCall, levels
 from raccall.testing.intelligibility import intelligibility
 from raccall.testing.stages import WORDS, Stages, change, change_all, describe
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.engine import Sound
-from raccall.voice.processing import OFF, NoiseSuppression
+from raccall.voice.processing import IDLE, OFF, NoiseSuppression
+from tests.cli.terminal.figures import STATS
 
 LENGTH_S = 2
 RUN = "import sys; from raccall.cli.main import main; sys.exit(main())"
@@ -60,6 +65,7 @@ async def test_loss_is_typed_and_heard(speech: Path, said: Samples, tmp_path: Pa
     assert (process.returncode, errors) == (0, b"")
     text = output.decode()
     assert "loss 90 %" in text and "loss is 0 to 90 percent, and not 'all'." in text
+    assert "\x1b" not in text, "no row of levels where nobody looks"
     assert text.count("Type /music /echo /noise") == 2, "at the beginning, and at what is no order"
     assert intelligibility(said, read_samples(heard)) < 0.7
 
@@ -126,3 +132,49 @@ def test_a_mistake_is_one_sentence(words: list[str], code: str, capsys: pytest.C
     printed = capsys.readouterr()
     assert (printed.out, printed.err.count("\n")) == ("", 1)
     assert printed.err.endswith(f"[{code}]\n")
+
+
+def test_a_line_of_levels_fits_a_terminal() -> None:
+    quiet = levels(replace(STATS, sources=(), input_level_db=-1.0, processing=replace(IDLE, captured_db=-27.0)))
+    assert quiet == "microphone ████      -27  processed ███████▉   -1  came back          -127 dB"
+    assert len(quiet) < 80
+
+
+async def test_levels_live_in_the_last_row_of_a_terminal(tmp_path: Path) -> None:
+    """Louder behind the gain, and back again."""
+    with SoundWriter(tmp_path / "tone.wav") as writer:
+        writer.write((0.05 * np.sin(np.arange(LENGTH_S * SAMPLE_RATE_HZ) * 0.05)).astype(np.float32))
+    words = [
+        "echo",
+        "--mic",
+        tmp_path / "tone.wav",
+        "--speaker",
+        tmp_path / "heard.wav",
+        "--delay-ms",
+        "0",
+        "--gain",
+        "12",
+    ]
+    command = [sys.executable, "-c", RUN, *map(str, words)]
+    ours, theirs = os.openpty()
+    process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=theirs, stderr=PIPE)
+    os.close(theirs)
+    shown = await asyncio.to_thread(read_terminal, ours)
+    _, errors = await process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+    rows = re.findall(
+        r"\x1b\[24;1H\x1b\[Kmicrophone \S* +(-\d+)  processed \S* +(-\d+)  came back \S* +(-\d+) dB", shown
+    )
+    assert len(rows) >= 5
+    captured, processed, back = np.median(np.array(rows, int), axis=0)
+    assert captured == -29 and processed == -17 and abs(back - processed) <= 2
+    assert shown.rstrip().endswith("\x1b[r\x1b8"), "the row is given back"
+
+
+def read_terminal(end: int) -> str:
+    """Until the program on it has ended."""
+    data = b""
+    with os.fdopen(end, "rb", buffering=0) as terminal, contextlib.suppress(OSError):  # Linux's way to say: it ended
+        while piece := terminal.read(4096):
+            data += piece
+    return data.decode()

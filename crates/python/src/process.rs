@@ -127,7 +127,8 @@ pub fn report_to_dict(report: &ProcessReport, dict: &Bound<'_, PyDict>) -> PyRes
     dict.set_item("echo_delay_ms", report.echo_delay_ms)?;
     dict.set_item("noise_db", report.noise_db)?;
     dict.set_item("gain_db", report.gain_db)?;
-    dict.set_item("voice_probability", report.voice_probability)
+    dict.set_item("voice_probability", report.voice_probability)?;
+    dict.set_item("captured_db", report.captured_db)
 }
 
 fn to_samples(frame: &PyReadonlyArrayDyn<'_, f32>) -> PyResult<Samples> {

@@ -4,7 +4,6 @@ With `--json` each happening is one JSON object on a line of its own; nothing el
 """
 
 import json
-import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, is_dataclass
@@ -13,6 +12,7 @@ from typing import Any, TextIO
 import msgspec
 
 from raccall.client import events
+from raccall.console import BottomRow
 from raccall.voice.engine import EngineStats
 from raccall.voice.events import EncryptionEvent
 from raccall.wire.control import Consent, EncryptionPolicy, MemberInfo, RecordingPolicy
@@ -28,7 +28,6 @@ ENCRYPTION = {
     EncryptionPolicy.REQUIRED: "Calls in this room are end-to-end encrypted.",
 }
 CLEAR_LINE = "\r\x1b[K"
-KEEP_CURSOR, BACK_TO_CURSOR = "\x1b7", "\x1b8"
 
 
 class LossMeter:
@@ -59,7 +58,7 @@ class Screen:
         self._stream = stream
         self._as_json = as_json
         self._live = stream.isatty() and not as_json
-        self._rows = 0
+        self._row = BottomRow(stream)
 
     def line(self, text: str) -> None:
         """A sentence; nothing with `--json`."""
@@ -79,23 +78,12 @@ class Screen:
 
     def status(self, text: str) -> None:
         """Renew the row at the bottom; only on a terminal."""
-        if not self._live:
-            return
-        columns, rows = shutil.get_terminal_size()
-        if rows != self._rows:
-            # A first line break makes room if the cursor is in the last row; setting the rows that scroll moves it.
-            self._stream.write(f"\n{KEEP_CURSOR}\x1b[1;{rows - 1}r{BACK_TO_CURSOR}\x1b[A")
-            self._rows = rows
-        shown = printable(text)[: columns - 1]
-        self._stream.write(f"{KEEP_CURSOR}\x1b[{rows};1H\x1b[K{shown}{BACK_TO_CURSOR}")
-        self._stream.flush()
+        if self._live:
+            self._row.show(printable(text))
 
     def close(self) -> None:
         """Give the last row back."""
-        if self._rows:
-            self._stream.write(f"{KEEP_CURSOR}\x1b[{self._rows};1H\x1b[K\x1b[r{BACK_TO_CURSOR}")
-            self._stream.flush()
-            self._rows = 0
+        self._row.close()
 
     def _print(self, text: str) -> None:
         self._stream.write(f"{CLEAR_LINE if self._live else ''}{text}\n")

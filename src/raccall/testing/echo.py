@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, replace
 from types import TracebackType
@@ -21,7 +22,7 @@ from raccall.audio.choice import SoundChoice, choose_sound, open_sound
 from raccall.audio.devices import SoundCard
 from raccall.audio.heard import HeardWriter
 from raccall.clock import monotonic_now
-from raccall.console import on_interrupt, typed_lines
+from raccall.console import BottomRow, meter, on_interrupt, typed_lines
 from raccall.errors import InputError
 from raccall.testing.bad_network import BadNetwork
 from raccall.testing.network import NetworkConditions
@@ -34,6 +35,7 @@ HOST = "127.0.0.1"
 MODE = "aead_aes256_gcm_rtpsize"
 FIRST_SSRC = 1
 WATCH_EVERY_S = 0.2
+LEVELS_EVERY_S = 0.2
 PLAYBACK_EVERY_S = 0.25
 TAIL_MS = 300
 """Beyond the network's delay: what the jitter buffer and the last packet need."""
@@ -151,6 +153,10 @@ async def _echo(options: argparse.Namespace, choice: SoundChoice, stages: Stages
         say(f"You hear yourself as the others would, {stages.delay_ms / 1000:g} s late. {HELP}")
         say(describe(stages))
         jobs: list[Coroutine[object, object, object]] = [stop.wait(), _obey(call, say)]
+        row = BottomRow(sys.stdout)
+        if row.live and not options.json:
+            stack.callback(row.close)
+            jobs.append(_show_levels(call, row))
         if options.seconds is not None:
             jobs.append(asyncio.sleep(options.seconds))
         if choice.speech is not None:
@@ -204,6 +210,22 @@ async def _obey(call: EchoCall, say: Say) -> None:
     await asyncio.Event().wait()
 
 
+async def _show_levels(call: EchoCall, row: BottomRow) -> None:
+    while True:
+        row.show(levels(call.stats()))
+        await asyncio.sleep(LEVELS_EVERY_S)
+
+
+def levels(stats: EngineStats) -> str:
+    """One line within 80 columns: as the microphone heard it, as it left, and as it came back."""
+    named = {
+        "microphone": stats.processing.captured_db,
+        "processed": stats.input_level_db,
+        "came back": stats.sources[-1].level_db if stats.sources else -127.0,
+    }
+    return "  ".join(f"{name} {meter(level_db)} {level_db:4.0f}" for name, level_db in named.items()) + " dB"
+
+
 def _sentence(stats: EngineStats) -> str:
     """What came back. Of several Sources the last is that of the engine that runs."""
     heard = stats.sources[-1] if stats.sources else None
@@ -211,7 +233,7 @@ def _sentence(stats: EngineStats) -> str:
     repaired = f", {heard.recovered + heard.respoken} frames repaired, {heard.concealed} made up" if heard else ""
     report = stats.processing
     erle = f", echo {report.erle_db:.0f} dB lower" if report.erle_db is not None else ""
-    return f"microphone {stats.input_level_db:.0f} dB, gain {report.gain_db:+.0f} dB{erle}; {back}{repaired}."
+    return f"microphone {report.captured_db:.0f} dB, gain {report.gain_db:+.0f} dB{erle}; {back}{repaired}."
 
 
 async def _watch(card: SoundCard, say: Say) -> None:

@@ -158,7 +158,7 @@ class EngineStats:
     heard_loss_pct: float | None = None
     """What three quarters of the listeners lose of us at most; None while none has told."""
     input_level_db: float = -127.0
-    """Of the microphone's last 20 ms, sent or not."""
+    """Of the microphone's last 20 ms as they were processed, sent or not."""
     sending: bool = False
     """The microphone is neither muted nor its gate closed."""
     late_ticks: int = 0

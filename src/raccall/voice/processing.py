@@ -77,6 +77,8 @@ class ProcessReport:
     """Of microphone gain and gain control together."""
     voice_probability: float | None
     """That the newest 10 ms are a voice, 0 to 1; None where neither gain control nor NEURAL listens."""
+    captured_db: float = -127.0
+    """Of the newest 10 ms before anything was done to them, -127 to 0 against full scale."""
 
 
 IDLE = ProcessReport(None, None, None, 0.0, None)

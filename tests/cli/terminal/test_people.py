@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from raccall.cli.terminal.people import METER_COLUMNS, Person, meter, people_of, row_of
+from raccall.cli.terminal.people import Person, people_of, row_of
+from raccall.console import METER_COLUMNS, meter
 from raccall.units import Ssrc
 from raccall.wire.control import MemberInfo
 from tests.cli.terminal.figures import STATS

@@ -22,7 +22,7 @@ mod noise;
 mod reference;
 mod rnnoise;
 
-use crate::frame::PULL_SAMPLES;
+use crate::frame::{PULL_SAMPLES, energy, energy_db};
 use crate::gain::Gain;
 
 use bands::{Bands, FilterBank};
@@ -79,6 +79,8 @@ pub struct ProcessReport {
     pub gain_db: f32,
     /// That the newest 10 ms are a voice; None where neither gain control nor the neural suppressor listens.
     pub voice_probability: Option<f32>,
+    /// Of the newest 10 ms before anything was done to them, -127 to 0 against full scale.
+    pub captured_db: f32,
 }
 
 /// Processes one microphone. Pure: owned by one thread, 10 ms a call.
@@ -98,6 +100,7 @@ pub struct Processor {
     /// `reverse` calls that no `capture` has followed yet.
     ahead: usize,
     voice_probability: Option<f32>,
+    captured_db: f32,
 }
 
 /// Of `reverse` calls; the canceller keeps a second, but what is further ahead belongs to another time.
@@ -123,6 +126,7 @@ impl Processor {
             level: None,
             ahead: 0,
             voice_probability: None,
+            captured_db: energy_db(0.0),
         };
         processor.set(settings);
         processor
@@ -170,6 +174,7 @@ impl Processor {
 
     /// Processes 10 ms of the microphone in place. Samples that are not finite become silence, those beyond ±1 are clipped.
     pub fn capture(&mut self, frame: &mut Samples) {
+        self.captured_db = energy_db(energy(frame)).min(0.0);
         if self.settings == Processing::default() && !self.gain.is_moving() {
             return;
         }
@@ -210,6 +215,7 @@ impl Processor {
             noise_db: self.level.as_ref().map(LevelControl::noise_db),
             gain_db: self.settings.gain_db + level_gain_db,
             voice_probability: self.voice_probability,
+            captured_db: self.captured_db,
         }
     }
 

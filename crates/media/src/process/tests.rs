@@ -45,7 +45,18 @@ fn all_off_touches_nothing() {
     processor.reverse(&[0.5; PULL_SAMPLES]);
     processor.capture(&mut frame);
     assert!(frame.iter().zip(&given).all(|(now, before)| now.to_bits() == before.to_bits()));
-    assert_eq!(processor.report(), ProcessReport { gain_db: 0.0, ..ProcessReport::default() });
+    assert_eq!(processor.report(), ProcessReport { captured_db: level_db(&[0.0]), ..ProcessReport::default() });
+}
+
+#[test]
+fn the_level_before_is_told_also_when_all_is_off() {
+    for settings in [Processing::default(), Processing { gain_db: 20.0, ..Processing::default() }] {
+        let mut processor = Processor::new(&settings);
+        for (amplitude, expected_db) in [(0.1, -20.0), (1e9, 0.0), (0.0, -127.0)] {
+            processor.capture(&mut [amplitude; PULL_SAMPLES]);
+            assert!((processor.report().captured_db - expected_db).abs() < 0.01);
+        }
+    }
 }
 
 #[test]

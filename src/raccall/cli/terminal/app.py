@@ -31,10 +31,11 @@ from raccall.cli.secrecy import lock_words
 from raccall.cli.soundboard import playing_words
 from raccall.cli.terminal.devices import DeviceScreen
 from raccall.cli.terminal.hints import Hints, canceller_hint
-from raccall.cli.terminal.people import Person, meter, people_of, row_of
+from raccall.cli.terminal.people import Person, people_of, row_of
 from raccall.cli.terminal.sounds import SoundScreen
 from raccall.cli.terminal.view import HELP, CallView
 from raccall.clock import monotonic_now
+from raccall.console import meter
 from raccall.errors import InputError, RaccallError
 from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.engine import EngineStats, GateMode

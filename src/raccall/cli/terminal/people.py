@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from raccall.cli.screen import printable
+from raccall.console import METER_COLUMNS, METER_FLOOR_DB, meter
 from raccall.units import Ssrc
 from raccall.voice.engine import EngineStats
 from raccall.wire.control import MemberInfo
 
-METER_COLUMNS = 8
-METER_FLOOR_DB = -54.0
-"""Quieter is an empty meter: breath and fans."""
 CLIPPING_DB = -1.0
-_BLOCKS = " ▏▎▍▌▋▊▉█"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +104,6 @@ def row_of(person: Person, columns: int) -> Text:
     else:
         row.append(meter(person.level_db), "red" if person.level_db >= CLIPPING_DB else "green")
     return row
-
-
-def meter(level_db: float, columns: int = METER_COLUMNS) -> str:
-    """A bar of `columns` characters, from -54 dB to full scale, in eighths of a character."""
-    share = min(max(1 - level_db / METER_FLOOR_DB, 0.0), 1.0)
-    eighths = round(share * columns * 8)
-    full, rest = divmod(eighths, 8)
-    return ("█" * full + (_BLOCKS[rest] if rest else "")).ljust(columns)
 
 
 def _fit(text: str, columns: int) -> str:
