@@ -16,7 +16,7 @@ from raccall.client import adapter, events
 from raccall.client.adapter import Session, connect
 from raccall.errors import ConnectionFailed, InputError, RefusedError
 from raccall.voice import call as voice_call
-from raccall.voice.engine import Sound
+from raccall.voice.engine import GateMode, Sound
 from raccall.voice.processing import OFF, Processing
 from raccall.wire import control
 
@@ -47,6 +47,11 @@ class NotedEngine:
 
     def set_muted(self, muted: bool) -> None:
         self.calls.append(("muted", muted))
+
+    def set_gate_mode(self, mode: GateMode) -> None: ...
+
+    def set_pressed(self, pressed: bool) -> None:
+        self.calls.append(("pressed", pressed))
 
     def set_processing(self, **processing: Any) -> None:
         self.calls.append(("processing", processing))
@@ -320,6 +325,19 @@ async def test_a_server_that_forgot_us_is_joined_again() -> None:
         await wait_for(session, events.VoiceConnected)
         assert [name for name, _ in NotedEngine.made[0].calls] == ["start", "close"]
         assert sum(isinstance(message, control.JoinRoom) for message in server.heard) == 2
+
+
+async def test_a_key_that_is_held_stays_held_in_the_next_voice_session() -> None:
+    async with connected() as (server, session):
+        await session.join(None, gate_mode=GateMode.PUSH_TO_TALK)
+        await wait_for(session, events.VoiceConnected)
+        session.set_pressed(True)
+        server.refuse_resume = True
+        for held in (True, False):
+            server.controls[-1].transport.abort()
+            await wait_for(session, events.VoiceConnected)
+            assert (("pressed", True) in NotedEngine.made[-1].calls) == held
+            session.set_pressed(False)
 
 
 async def test_events_end_with_the_session() -> None:

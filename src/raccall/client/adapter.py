@@ -153,6 +153,7 @@ class Session:
         self._wanted: _Call | None = None
         self._call: VoiceCall | None = None
         self._muted = False
+        self._pressed = False
         self._hearing = Hearing()
         self._sound: Sound | None = None
         self._processing: Processing | None = None
@@ -295,6 +296,7 @@ class Session:
         if processing is not None:
             require_mono(sound, processing)
         self._muted = muted
+        self._pressed = False
         self._sound = sound
         self._processing = processing
         wanted = _Call(
@@ -414,7 +416,8 @@ class Session:
             self._call.set_processing(processing)
 
     def set_pressed(self, pressed: bool) -> None:
-        """The key of push-to-talk: held or released."""
+        """The key of push-to-talk: held or released. It stays so while a lost voice connection comes back."""
+        self._pressed = pressed
         if self._call is not None:
             self._call.set_pressed(pressed)
 
@@ -640,6 +643,7 @@ class Session:
                 clear_allowed=given.encryption.policy is not EncryptionPolicy.REQUIRED,
                 people=self._people,
             ),
+            pressed=self._pressed,
         )
 
     @property

@@ -63,6 +63,8 @@ class VoiceCall:
         emit: Callable[[Event], None],
         hearing: Hearing | None = None,
         end_to_end: EndToEnd | None = None,
+        *,
+        pressed: bool = False,
     ) -> None:
         self._url = url
         self._tls = tls
@@ -70,6 +72,7 @@ class VoiceCall:
         self._processing = settings.processing or suited_to(settings.sound, music=settings.music)
         self._hearing = hearing or Hearing()
         self._muted = muted
+        self._pressed = pressed
         self._emit = emit
         self._handshake = make_handshake(identity, end_to_end)
         self._core = VoiceGatewayClient(identity, self._handshake)
@@ -139,6 +142,7 @@ class VoiceCall:
 
     def set_pressed(self, pressed: bool) -> None:
         """The key of push-to-talk."""
+        self._pressed = pressed
         if self.engine is not None and self.started:
             self.engine.set_pressed(pressed)
 
@@ -276,6 +280,8 @@ class VoiceCall:
             self.engine.set_processing(**asdict(self._processing))
         if settings.gate_mode is not GateMode.OPEN:
             self.engine.set_gate_mode(settings.gate_mode)
+        if self._pressed:
+            self.engine.set_pressed(True)
         self.engine.start(
             ssrc=self._ready.ssrc,
             mode=description.mode,
