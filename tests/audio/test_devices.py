@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from _miniaudio import lib
 
 from raccall import _native
 from raccall.audio import devices
@@ -47,6 +48,19 @@ def test_a_machine_without_devices_is_told_so(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(InputError, match="No speaker was found") as no_speaker:
         SoundCard(ms(0), microphone=None, backend=NULL_BACKEND)
     assert no_speaker.value.code == "no_speaker"
+
+
+@pytest.mark.parametrize(
+    ("result", "advice"),
+    [(lib.MA_ACCESS_DENIED, "privacy settings"), (lib.MA_BUSY, "end that one"), (lib.MA_ERROR, "plugged in")],
+)
+def test_a_device_that_does_not_open_is_told_with_what_to_do(
+    result: int, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Context, "start", lambda self, config: result)
+    with pytest.raises(InputError, match=f"^The microphone .*{advice}") as failed:
+        SoundCard(ms(0), backend=NULL_BACKEND)
+    assert failed.value.code == "device_failed"
 
 
 def test_alsa_plug_ins_are_no_devices() -> None:

@@ -123,6 +123,16 @@ def _no_sound_system() -> InputError:
     return InputError("no_sound_system", "This machine has no sound system that Raccall can use.")
 
 
+def _device_failed(kind: Kind, result: int) -> InputError:
+    """What to do depends on why."""
+    reasons = {
+        lib.MA_ACCESS_DENIED: "may not be used by this program: allow it in the system's privacy settings.",
+        lib.MA_BUSY: "is in use by a program that does not share it: end that one, or choose another device.",
+    }
+    other = f"cannot be opened (miniaudio {result}): is it plugged in, and may this program use it?"
+    return InputError("device_failed", f"The {kind.value} {reasons.get(result, other)}")
+
+
 def _uninit(context: Any, devices: list[Any]) -> None:
     for device in devices:
         lib.ma_device_stop(device)  # wakes its thread, which else waits for ever for a card that is gone
@@ -166,7 +176,7 @@ class Stream:
         result = context.start(config)
         if result != lib.MA_SUCCESS:
             self.close()
-            raise InputError("device_failed", f"The {kind.value} cannot be opened (miniaudio {result}).")
+            raise _device_failed(kind, result)
 
     def close(self) -> None:
         """Stop calling, then let go. Closing again does nothing."""
