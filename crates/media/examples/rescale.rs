@@ -23,7 +23,7 @@ fn rescale(speech: &[f32], factor: f32) -> Vec<f32> {
         let surplus_ms = (result.len() as f32 - played * factor) / 48.0;
         let energy =
             queue.all()[0][..PULL_SAMPLES].iter().map(|sample| sample * sample).sum::<f32>() / PULL_SAMPLES as f32;
-        match follower.wanted(energy, surplus_ms) {
+        match follower.wanted(energy, surplus_ms, false) {
             Some(change @ Change::Shorten(_)) if queue.len() >= PULL_SAMPLES + LONGEST_PERIOD => {
                 follower.change(&mut queue, change);
             }

@@ -3,6 +3,7 @@
 //! Policy
 //! * **In a pause** any length of it may go, and each 10 ms of it may be doubled.
 //! * **In speech** one pitch period at a time, where it is not heard (see `stretch`), and never so often that the pace changes by more than 25 %.
+//! * **While packets are held up** speech may take twice as long: the alternative is to make sound up.
 //! * **Both channels** are cut and lengthened at the same place, found in both together.
 //! * A little too much or too little is left alone: less than a period could not be mended by one.
 
@@ -13,6 +14,9 @@ use crate::stretch::{self, LONGEST_PERIOD, SHORTEST_PERIOD, Splice};
 
 /// Speech changes by at most this part of what is played.
 const PACE: f32 = 0.25;
+
+/// The same while packets are held up.
+const URGENT_PACE: f32 = 0.5;
 
 /// A pause becomes at most four times as long: a quarter of it is new.
 const PAUSE_PACE: f32 = 0.75;
@@ -58,9 +62,11 @@ impl Default for Follower {
 
 impl Follower {
     /// What would help with the frame that is played next, of this energy (mean square), for this surplus of delay.
-    pub fn wanted(&mut self, energy: f32, surplus_ms: f32) -> Option<Change> {
+    /// `is_urgent`: sound may run out.
+    pub fn wanted(&mut self, energy: f32, surplus_ms: f32, is_urgent: bool) -> Option<Change> {
         self.quiet = self.pauses.is_quiet(energy);
-        let pace = if self.quiet { PAUSE_PACE } else { PACE };
+        let speech_pace = if is_urgent { URGENT_PACE } else { PACE };
+        let pace = if self.quiet { PAUSE_PACE } else { speech_pace };
         let most = if self.quiet { PULL_SAMPLES as f32 / 2.0 } else { 0.0 };
         self.allowance = (self.allowance + pace * PULL_SAMPLES as f32).min(most);
         let is_allowed = self.allowance >= 0.0;
@@ -131,5 +137,38 @@ impl Follower {
             stretch::lengthen(plane, played, splice);
         }
         splice.samples
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planes::PlaneFrame;
+
+    /// For how many pulls a second of a 200 Hz voice lasts while it is wanted slower.
+    fn pulls_of_a_second(is_urgent: bool) -> usize {
+        let mut follower = Follower::default();
+        let mut queue = Planes::with_capacity(100 * PULL_SAMPLES + 3 * LONGEST_PERIOD);
+        queue.grow(100 * PULL_SAMPLES);
+        let voice = queue.all_mut()[0].iter_mut().enumerate();
+        voice.for_each(|(n, sample)| *sample = 0.3 * (n as f32 * std::f32::consts::TAU / 240.0).sin());
+        let mut frame = PlaneFrame::default();
+        let mut pulls = 0;
+        while queue.len() >= PULL_SAMPLES {
+            if let Some(change) = follower.wanted(0.045, -15.0, is_urgent) {
+                follower.change(&mut queue, change);
+            }
+            queue.take(&mut frame);
+            follower.played(frame.all());
+            pulls += 1;
+        }
+        pulls
+    }
+
+    #[test]
+    fn speech_is_slowed_by_a_quarter_and_to_half_while_packets_are_held_up() {
+        let (calm, urgent) = (pulls_of_a_second(false), pulls_of_a_second(true));
+        assert!((125..=135).contains(&calm), "{calm}");
+        assert!((190..=205).contains(&urgent), "{urgent}");
     }
 }

@@ -12,7 +12,9 @@
 //! * **Gaps.** Once the packet after a gap is there, its LBRR copy replaces the packet before it, and what its deep redundancy (DRED) tells of is
 //!   spoken again. What else is missing is made up by PLC: 20 ms at least, and then only as much as the delay cannot spare, for longer
 //!   concealment is invention. What is left out was lost anyway.
-//! * **Stalls.** When a packet is overdue, what is there is played slower, pauses first: much of a stall passes before sound runs out.
+//! * **Stalls.** When a packet is overdue and no sound but the decoded is there, that is played slower, pauses first. From 15 ms later on speech
+//!   is played up to half as fast, however much is still held: most of a stall passes before sound runs out. But not where the link has shown
+//!   that what is that late never comes (see `outages`): to stretch speech over a loss only takes the place of what bridges it.
 //! * **Pauses.** A packet that follows in sequence but not in time begins a new talk spurt. So does any packet after a payload that says
 //!   silence, or after two seconds of nothing. A spurt is anchored afresh: its first packet waits for its target delay.
 //! * **Rests.** A sender with discontinuous transmission (DTX) tells of a pause by a payload of at most two bytes, then sends a lone packet of
@@ -31,6 +33,7 @@ use crate::depth::{Carried, Depths, LEAST_BRIDGE_MS};
 use crate::frame::{
     LONGEST_PACKET_SAMPLES, NANOS_PER_MS, PULL_SAMPLES, SAMPLES_PER_MS, SHORTEST_PACKET_SAMPLES, SILENCE_PAYLOAD, nanos,
 };
+use crate::outages::Outages;
 
 const PLACES: u64 = 256;
 
@@ -54,6 +57,9 @@ const MOST_BEHIND_NANOS: i64 = 2_000 * NANOS_PER_MS;
 
 /// A packet is overdue when the last one came by its length and this ago.
 const GRACE_NANOS: u64 = 5 * NANOS_PER_MS as u64;
+
+/// What has been overdue for this long is not jitter: a stall, or a loss.
+const OUTAGE_NANOS: u64 = 15 * NANOS_PER_MS as u64;
 
 /// Equal limits ask for a constant delay: the fastest packet of the last third of a second is not always equally fast.
 const FIXED_SLACK_MS: f32 = 20.0;
@@ -165,6 +171,7 @@ pub struct JitterBuffer {
     last_arrival: Nanos,
     arrived: Vec<Arrived>,
     delay: ArrivalDelay,
+    outages: Outages,
     depths: Depths,
     limits_ms: (f32, f32),
     late: u64,
@@ -190,6 +197,7 @@ impl JitterBuffer {
             last_arrival: 0,
             arrived: Vec::with_capacity(PLACES as usize),
             delay: ArrivalDelay::default(),
+            outages: Outages::default(),
             depths: Depths::new(limits_ms),
             limits_ms,
             late: 0,
@@ -203,6 +211,9 @@ impl JitterBuffer {
         let Incoming { sequence, lbrr, ref redundancy, .. } = packet;
         let samples = packet.samples.clamp(SHORTEST_PACKET_SAMPLES, LONGEST_PACKET_SAMPLES) as u64;
         let media = self.clock.media(sequence, packet.timestamp, samples, now);
+        if self.is_silent_for(OUTAGE_NANOS, now) && !self.is_ready() {
+            self.outages.end(sequence <= self.next_sequence);
+        }
         if !self.begun {
             self.begun = true;
             self.next_sequence = sequence.saturating_sub(OVERTAKEN);
@@ -290,10 +301,14 @@ impl JitterBuffer {
         matches!((first, self.position), (Some(media), Some(position)) if media < position + CONCEAL_GRID)
     }
 
-    /// Whether a packet should have come meanwhile and has not.
+    /// Whether the next packet should have come meanwhile and has not.
     pub fn is_overdue(&self, now: Nanos) -> bool {
-        let expected = self.last_arrival + nanos(self.packet_samples as i64) as u64 + GRACE_NANOS;
-        !self.is_fixed() && !self.ends_in_silence && !self.is_ready() && now > expected
+        self.is_silent_for(0, now) && !self.is_ready()
+    }
+
+    /// Whether packets have stayed away for so long that sound may run out, and may still come.
+    pub fn is_held_up(&self, now: Nanos) -> bool {
+        self.is_silent_for(OUTAGE_NANOS, now) && self.outages.are_delays()
     }
 
     /// Whether nothing comes because the sender has said so, while its room is still to be heard.
@@ -344,6 +359,13 @@ impl JitterBuffer {
 
     fn is_fixed(&self) -> bool {
         self.limits_ms.0 == self.limits_ms.1
+    }
+
+    /// Whether a packet has been due for longer than jitter and `more`, and the delay may grow.
+    fn is_silent_for(&self, more: Nanos, now: Nanos) -> bool {
+        let expected = self.last_arrival + nanos(self.packet_samples as i64) as u64 + GRACE_NANOS;
+        let is_due = self.position.is_some() && !self.ends_in_silence;
+        is_due && !self.is_fixed() && now > expected + more
     }
 
     /// How far `media` is behind what the fastest packet would allow, in ns.

@@ -19,6 +19,7 @@ mod jitter;
 mod level;
 mod limiter;
 mod mix;
+mod outages;
 mod planes;
 mod process;
 mod rate;

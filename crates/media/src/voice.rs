@@ -18,8 +18,9 @@ use crate::planes::{PlaneFrame, Planes, energy_of};
 use crate::respeak::Respeaker;
 use crate::stretch::LONGEST_PERIOD;
 
-/// By that much at most each 10 ms of sound is lengthened while a packet is overdue.
+/// By that much at most 10 ms of sound are lengthened at once while a packet is overdue, and while packets are held up.
 const SLOW_DOWN_MS: f32 = 10.0;
+const URGENT_SLOW_DOWN_MS: f32 = 15.0;
 
 /// Of the decoder: losses are concealed by repetition and noise.
 const CLASSIC_PLC_COMPLEXITY: u8 = 0;
@@ -278,10 +279,17 @@ impl Voice {
     /// Brings the delay nearer to its target.
     fn follow(&mut self, now: Nanos) {
         let Some(surplus_ms) = self.jitter.surplus_ms(now, self.queue.len()) else { return };
-        let surplus_ms = if self.jitter.is_overdue(now) { -SLOW_DOWN_MS } else { surplus_ms };
+        let is_urgent = self.jitter.is_held_up(now);
+        let surplus_ms = if is_urgent {
+            -URGENT_SLOW_DOWN_MS
+        } else if self.jitter.is_overdue(now) {
+            -SLOW_DOWN_MS
+        } else {
+            surplus_ms
+        };
         let count = self.queue.all().len();
         let energy = energy_of(&self.queue.views(0..PULL_SAMPLES)[..count]);
-        let Some(change) = self.follower.wanted(energy, surplus_ms) else { return };
+        let Some(change) = self.follower.wanted(energy, surplus_ms, is_urgent) else { return };
         if let Change::Shorten(_) = change {
             self.look_ahead(now, 2 * LONGEST_PERIOD);
         }

@@ -232,3 +232,38 @@ fn a_fixed_target_skips_nothing_whatever_the_phase_of_the_pulls() {
         }
     }
 }
+
+/// Each second from the third on, 100 ms pass without a packet. Tells of each whether that is taken for held up after 70 ms.
+fn held_up(is_lost: bool) -> Vec<bool> {
+    let mut buffer = JitterBuffer::new(20, 200);
+    let is_missing = |number: u64| number >= 100 && number % 50 < 4;
+    let at_ms = |number: u64| if is_missing(number) { number / 50 * 1000 + 80 } else { number * 20 };
+    let (mut queued, mut found) = (0usize, Vec::new());
+    let mut coming = (0..800).filter(|&number| !(is_lost && is_missing(number))).peekable();
+    for now_ms in (0..16_000).step_by(10) {
+        if now_ms >= 2000 && now_ms % 1000 == 70 {
+            found.push(buffer.is_held_up(now_ms * MS));
+        }
+        while let Some(number) = coming.next_if(|&number| at_ms(number) <= now_ms) {
+            buffer.push(packet(65_536 + number, number * FRAME, &[0; 40]), now_ms * MS);
+        }
+        buffer.tick(now_ms * MS);
+        while queued < 480 {
+            queued += match buffer.next(now_ms * MS, queued) {
+                Next::Play { .. } => FRAME as usize,
+                Next::Recover { samples, skip, .. } => samples - skip,
+                Next::Conceal { samples } => samples,
+                Next::Wait | Next::Respeak { .. } => 480,
+            };
+        }
+        queued -= 480;
+    }
+    found
+}
+
+#[test]
+fn what_does_not_come_is_taken_for_held_up_until_the_link_has_only_ever_lost_it() {
+    assert_eq!(held_up(false), [true; 14]);
+    let lost = held_up(true);
+    assert!(lost[0] && !lost[13], "{lost:?}");
+}
