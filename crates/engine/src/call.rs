@@ -22,7 +22,6 @@ use crate::bell;
 use crate::clock;
 use crate::link::Link;
 use crate::path::Route;
-use crate::priority;
 use crate::share::{End, Player, SharedSound};
 use crate::socket::Receiver;
 use crate::sound::{CAPTURE_FRAME, LentEnd, PLAYBACK_FRAME, SoundEnd};
@@ -150,7 +149,7 @@ pub struct Call {
 /// Runs the call until it is closed.
 /// `tunnel`: where the tunnel's datagrams come from, if there is one.
 pub fn run(call: Call, mut receiver: Receiver, mut tunnel: Option<Receiver>) {
-    priority::raise();
+    raccall_priority::real_time();
     if let Some(SoundEnd::Device(device)) = call.sound.as_deref() {
         device.answer();
     }

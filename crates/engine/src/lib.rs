@@ -14,7 +14,6 @@ mod engine;
 mod link;
 mod pace;
 mod path;
-mod priority;
 pub mod share;
 mod socket;
 pub mod sound;

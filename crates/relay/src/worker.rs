@@ -81,6 +81,7 @@ impl Worker {
     /// Runs until it is told to stop. A panic costs the datagram or command that caused it: the loop goes on behind it, and
     /// the table stays.
     pub(crate) fn run(mut self) {
+        raccall_priority::ahead();
         panics::print_the_first();
         while catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
             self.table.counters().add(Reason::Panics, 1);
