@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from raccall.audio.files import Samples, SoundWriter, read_samples
 from raccall.server.app import RunningServer
@@ -15,6 +16,8 @@ from raccall.server.settings import ServerSettings
 from raccall.testing.dialogue import OWN_SPEECH
 from raccall.testing.intelligibility import delay_samples, intelligibility
 from raccall.units import SAMPLE_RATE_HZ
+
+pytestmark = pytest.mark.realtime
 
 RUN = "import sys; from raccall.cli.main import main; sys.exit(main())"
 MICROPHONE = "source_name=mic master=feed.monitor source_properties=device.description=Microphone"

@@ -17,6 +17,8 @@ from raccall.clock import monotonic_now
 from raccall.errors import InputError
 from raccall.units import NANOS_PER_MS, Nanos
 
+pytestmark = pytest.mark.realtime
+
 NULL_MICROPHONE = Device(Kind.MICROPHONE, "NULL Capture Device", True)
 NULL_SPEAKER = Device(Kind.SPEAKER, "NULL Playback Device", True)
 

@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.realtime
+
 # In its own process: closed carelessly, a device that has vanished makes miniaudio wait for ever.
 CLIENT = """
 import json, os, signal, subprocess, sys

@@ -24,6 +24,8 @@ from raccall.voice.gateway.server import OFFERED_MODES, OLD_MODES
 from raccall.voice.tap import EngineTap
 from raccall.wire.control import EncryptionPolicy
 
+pytestmark = pytest.mark.realtime
+
 UNKNOWN_MODE = 4016
 PAYLOADS = [bytes([0x78, number]) * 20 for number in range(5)]
 

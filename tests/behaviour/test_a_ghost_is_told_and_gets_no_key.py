@@ -16,6 +16,8 @@ from raccall.voice.delivery.service import BATCH_MS
 from raccall.voice.gateway import binary
 from raccall.wire.control import EncryptionPolicy
 
+pytestmark = pytest.mark.realtime
+
 GHOST = 666
 
 

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from raccall.client import Session, VoiceConnected, connect
 from raccall.clock import monotonic_now
@@ -12,6 +13,8 @@ from raccall.server.relay import MediaRelay
 from raccall.server.settings import ServerSettings
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.engine import Sound
+
+pytestmark = pytest.mark.realtime
 
 NONCES = 200
 """For each key: four seconds of one voice. In earnest there are 2\u00b3\u2070."""

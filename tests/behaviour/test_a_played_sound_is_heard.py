@@ -18,6 +18,8 @@ from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.voice.engine import GateMode, PacketTap, Sound
 
+pytestmark = pytest.mark.realtime
+
 LEFT_HZ, RIGHT_HZ, VOICE_HZ = 440, 660, 250
 
 

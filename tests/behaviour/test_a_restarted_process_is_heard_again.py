@@ -15,6 +15,8 @@ from raccall.client import Session, VoiceConnected, connect
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.engine import Sound
 
+pytestmark = pytest.mark.realtime
+
 SERVE = (sys.executable, "-c", "from raccall.cli.main import main; raise SystemExit(main())", "serve")
 AFTER_START_S = 2.0
 """From a server that listens again to sound that is heard again."""

@@ -4,12 +4,15 @@ import asyncio
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from raccall.client import Session, VoiceConnected, connect
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.engine import Sound
+
+pytestmark = pytest.mark.realtime
 
 
 async def voice_connected(session: Session) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from raccall.client import Session, connect
@@ -16,6 +17,8 @@ from raccall.server.settings import ServerSettings
 from raccall.testing.bad_network import BadNetwork
 from raccall.testing.network import LAN
 from raccall.voice.engine import EngineStats, Sound
+
+pytestmark = pytest.mark.realtime
 
 SPEAKS_S = 60
 WITHIN_S = 10.0

@@ -23,6 +23,8 @@ from raccall.audio.devices import NULL_BACKEND, SoundCard
 from raccall.clock import monotonic_now
 from raccall.voice.engine import Engine, Sound, read_stats
 
+pytestmark = pytest.mark.realtime
+
 MODE = "aead_aes256_gcm_rtpsize"
 BUSY_S = 5
 ONSET_S = 0.4

@@ -20,6 +20,8 @@ from raccall.units import SAMPLE_RATE_HZ
 from tests.discord.conftest import World, until
 from tests.discord.crowd import Delivered, Key, Person, delays_ms, recorded
 
+pytestmark = pytest.mark.realtime
+
 NAMES = ("anna", "berta", "carla", "dora", "emil")
 BAD = NetworkConditions(loss=0.05, mean_burst=1.8, delay_ms=10, jitter_ms=30, duplicates=0.02)
 SECONDS = float(os.environ.get("RACCALL_SOAK_SECONDS", "5"))

@@ -38,6 +38,8 @@ from tests.interop.test_discord_py import Room, open_room
 from tests.interop.test_encrypted_room import hold
 from tests.recorder.calls import offset_ms
 
+pytestmark = pytest.mark.realtime
+
 __all__ = ["packets"]
 
 CLEAN = NetworkConditions()

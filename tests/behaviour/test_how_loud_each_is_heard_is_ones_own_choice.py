@@ -15,6 +15,8 @@ from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.voice.engine import Sound
 
+pytestmark = pytest.mark.realtime
+
 ENOUGH = 24_000
 """Samples that were played: half a second."""
 

@@ -20,6 +20,8 @@ from raccall.units import NANOS_PER_MS, SAMPLE_RATE_HZ, Ssrc
 from raccall.voice.engine import PacketTap, Sound
 from raccall.wire.control import Consent, RecordingPolicy
 
+pytestmark = pytest.mark.realtime
+
 Samples = NDArray[np.float32]
 
 

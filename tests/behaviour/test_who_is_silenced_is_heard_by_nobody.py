@@ -14,6 +14,8 @@ from raccall.server.settings import ServerSettings
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.engine import Sound
 
+pytestmark = pytest.mark.realtime
+
 
 async def until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110 (native threads, and the server, move on in their own time)

@@ -23,6 +23,8 @@ from raccall.units import NANOS_PER_SECOND, SAMPLE_RATE_HZ
 from raccall.voice.engine import Sound
 from raccall.wire.control import RecordingPolicy
 
+pytestmark = pytest.mark.realtime
+
 TONE = 0.1 * np.sin(np.arange(SAMPLE_RATE_HZ // 2) * 0.05).astype(np.float32)
 
 

@@ -42,6 +42,8 @@ from raccall.units import Ssrc
 from raccall.voice.engine import Sound
 from raccall.wire.control import MemberInfo
 
+pytestmark = pytest.mark.realtime
+
 ANNA = MemberInfo(user_id="1", name="anna", kept=True)
 BEN = MemberInfo(user_id="2", name="ben", kept=True)
 TAPE = MemberInfo(user_id="9", name="recorder", recording=True)

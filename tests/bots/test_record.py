@@ -19,6 +19,8 @@ from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.voice.engine import Sound
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[RunningServer]:

@@ -13,6 +13,8 @@ import pytest
 from raccall.recorder.recording import Recording
 from tests.discord.conftest import World, packets, speak, until
 
+pytestmark = pytest.mark.realtime
+
 __all__ = ["packets"]  # a fixture
 
 # What a process cannot inherit: the stand-in's addresses, and trust in its voice servers.

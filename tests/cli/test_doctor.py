@@ -19,6 +19,8 @@ from raccall.server.settings import ServerSettings
 from raccall.voice import call as voice_call
 from raccall.voice.tunnel import Tunnel
 
+pytestmark = pytest.mark.realtime
+
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 

@@ -29,6 +29,8 @@ from raccall.server.settings import ServerSettings
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.engine import GateMode, Sound
 
+pytestmark = pytest.mark.realtime
+
 RUN = "import sys; from raccall.cli.main import main; sys.exit(main())"
 LINK = "http://127.0.0.1:1/join/abc"
 

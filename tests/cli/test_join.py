@@ -21,6 +21,8 @@ from raccall.testing.intelligibility import intelligibility
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.engine import Sound
 
+pytestmark = pytest.mark.realtime
+
 SPEECH = OWN_SPEECH / "anna_1.flac"
 RUN = "import sys; from raccall.cli.main import main; sys.exit(main())"
 

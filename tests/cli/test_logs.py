@@ -13,6 +13,8 @@ from raccall.client import connect
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 
+pytestmark = pytest.mark.realtime
+
 log = logging.getLogger("raccall.test")
 
 

@@ -9,6 +9,8 @@ from raccall.errors import InputError
 from raccall.voice.engine import Sound
 from raccall.voice.processing import OFF, NoiseSuppression, Processing
 
+pytestmark = pytest.mark.realtime
+
 
 def options(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()

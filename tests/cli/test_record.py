@@ -24,6 +24,8 @@ from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.voice.engine import Sound
 
+pytestmark = pytest.mark.realtime
+
 TONE = 0.1 * np.sin(np.arange(24_000) * 0.05).astype(np.float32)
 
 

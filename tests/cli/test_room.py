@@ -13,6 +13,8 @@ from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.voice.engine import Sound
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture(params=[False, True], ids=["http", "tls"])
 async def server(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[RunningServer]:

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.realtime
+
 SERVE = [sys.executable, "-W", "error", "-c", "from raccall.cli.main import main; raise SystemExit(main())", "serve"]
 
 

@@ -14,6 +14,8 @@ from raccall.client import connect
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 
+pytestmark = pytest.mark.realtime
+
 
 def member(name: str, up: float | None = 0.0, **more: Any) -> dict[str, Any]:
     fields = {

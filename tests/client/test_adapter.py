@@ -20,6 +20,8 @@ from raccall.voice.engine import GateMode, Sound
 from raccall.voice.processing import OFF, Processing
 from raccall.wire import control
 
+pytestmark = pytest.mark.realtime
+
 KEY = bytes(range(32))
 MEDIA = ("192.0.2.9", 5000)
 

@@ -7,6 +7,8 @@ import pytest
 from raccall.client import connect
 from raccall.errors import ConnectionFailed, RaccallError, RefusedError
 
+pytestmark = pytest.mark.realtime
+
 
 async def enter(answer: bytes) -> RaccallError:
     """What `connect` raises when the server answers its first request so."""

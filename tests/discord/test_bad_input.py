@@ -14,6 +14,8 @@ from raccall.testing.network import NetworkConditions
 from raccall.voice.events import EncryptionBroken
 from tests.discord.conftest import World, speak, until
 
+pytestmark = pytest.mark.realtime
+
 COMMIT_WELCOME, TRANSITION_READY = 28, 23
 EXTERNAL_SENDER, PROPOSALS, ANNOUNCE_COMMIT, WELCOME = 25, 27, 29, 30
 

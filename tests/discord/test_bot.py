@@ -15,6 +15,8 @@ from raccall.recorder.recording import Recording
 from raccall.testing.discord.world import SEND_MESSAGES
 from tests.discord.conftest import World, speak, until
 
+pytestmark = pytest.mark.realtime
+
 
 def make_bot(world: World, out: Path, **settings: object) -> RecordingBot:
     return RecordingBot(

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import discord
 import numpy as np
+import pytest
 
 from raccall.discord.keep import keep_channel
 from raccall.discord.listening import WAITING_TICKS, SpeechTick, listen
 from raccall.recorder.recording import Recording
 from raccall.units import FRAME_SAMPLES
 from tests.discord.conftest import World, speak, until
+
+pytestmark = pytest.mark.realtime
 
 
 async def channel_of(world: World) -> discord.VoiceChannel:

@@ -23,6 +23,8 @@ from raccall.testing.discord.world import CHANGE_NICKNAME, SEND_MESSAGES
 from raccall.voice.events import EncryptionChanged, GhostsChanged
 from tests.discord.conftest import World, can_speak, speak, until
 
+pytestmark = pytest.mark.realtime
+
 
 async def tape(world: World, channel: Channel | None = None) -> discord.VoiceChannel:
     """The channel as the bot sees it."""

@@ -10,6 +10,8 @@ from raccall.testing.discord.world import CONNECT
 from raccall.voice.events import VoiceConnected
 from tests.discord.conftest import World, speak, until
 
+pytestmark = pytest.mark.realtime
+
 IDENTIFY, SELECT_PROTOCOL, SPEAKING, RESUME = 0, 1, 5, 7
 RESUMABLE = 4015
 

@@ -13,6 +13,8 @@ import soundfile
 from raccall.audio import devices
 from raccall.testing.dialogue import OWN_SPEECH
 
+pytestmark = pytest.mark.realtime
+
 PROGRAM = Path(__file__).parents[2] / "examples" / "capture.py"
 
 

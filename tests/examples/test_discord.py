@@ -14,6 +14,8 @@ from raccall.discord.voice_client import RecordingVoiceClient
 from raccall.recorder.recording import Recording
 from tests.discord.conftest import World, packets, speak, until
 
+pytestmark = pytest.mark.realtime
+
 __all__ = ["packets"]  # a fixture
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

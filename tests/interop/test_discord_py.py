@@ -28,6 +28,8 @@ from raccall.voice.tap import EngineTap
 from raccall.wire.control import EncryptionPolicy
 from raccall.wire.tls import client_context
 
+pytestmark = pytest.mark.realtime
+
 RTP_HEADER_BYTES = 12
 EXTENSION_BIT = 0x10
 EXTENSION_PREAMBLE_BYTES = 4

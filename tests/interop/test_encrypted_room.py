@@ -24,6 +24,8 @@ from raccall.voice.gateway import binary, messages
 from raccall.wire.control import EncryptionPolicy
 from tests.interop.test_discord_py import Room, listening, open_room, open_with_pynacl, packets, speak, take
 
+pytestmark = pytest.mark.realtime
+
 __all__ = ["packets"]
 
 

@@ -37,6 +37,8 @@ from raccall.voice.codec import Encoder
 from raccall.voice.gateway.server import OFFERED_MODES
 from raccall.wire.control import EncryptionPolicy
 
+pytestmark = pytest.mark.realtime
+
 SENDERS = Path(__file__).parent / "senders"
 PY_CORD = SENDERS / "py_cord" / ".venv" / "bin" / "python"
 DISCORDJS = SENDERS / "discordjs_voice"

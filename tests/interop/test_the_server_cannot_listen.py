@@ -23,6 +23,8 @@ from raccall.voice.gateway.server import VoiceGatewayServer
 from raccall.wire.control import EncryptionPolicy
 from raccall.wire.tls import client_context
 
+pytestmark = pytest.mark.realtime
+
 SPEECH = b"\x78" + bytes(range(100))
 """An Opus packet's worth."""
 

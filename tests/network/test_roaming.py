@@ -17,7 +17,7 @@ import pytest
 from tests.network.netns import SERVER, Nat, behind_a_nat, reason_to_skip
 
 REASON = reason_to_skip()
-pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
+pytestmark = [pytest.mark.realtime, pytest.mark.skipif(REASON is not None, reason=REASON or "")]
 
 SERVE = "from raccall.cli.main import main; raise SystemExit(main())"
 TALK = Path(__file__).with_name("talk.py")

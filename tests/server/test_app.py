@@ -17,6 +17,8 @@ from raccall.server.settings import ServerSettings
 from raccall.store import SqlStore
 from raccall.wire.control import EncryptionPolicy
 
+pytestmark = pytest.mark.realtime
+
 XCHACHA = "aead_xchacha20_poly1305_rtpsize"
 
 

@@ -11,6 +11,8 @@ from raccall.server.app import RunningServer
 from raccall.server.doorway import Doorway
 from raccall.server.settings import ServerSettings
 
+pytestmark = pytest.mark.realtime
+
 
 def test_one_address_fills_its_own_places_only() -> None:
     doorway = Doorway(most_per_host=2, most=3)

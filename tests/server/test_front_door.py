@@ -11,6 +11,8 @@ from raccall.server import front_door
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 
+pytestmark = pytest.mark.realtime
+
 SOON_S = 0.05
 HANDSHAKE = (
     b"GET /gateway HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"

@@ -11,6 +11,8 @@ from raccall.server import operator
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture
 async def server(tmp_path):

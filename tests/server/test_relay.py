@@ -8,6 +8,8 @@ import pytest
 
 from raccall.server.relay import MediaRelay, usual_threads
 
+pytestmark = pytest.mark.realtime
+
 SMALL = 64 << 10
 
 

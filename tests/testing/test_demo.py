@@ -14,6 +14,8 @@ from raccall.cli.main import main
 from raccall.testing.dialogue import OWN_SPEECH, compose
 from raccall.units import FRAME_MS, SAMPLE_RATE_HZ
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture
 def short_speech(tmp_path: Path) -> Path:

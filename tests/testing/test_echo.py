@@ -24,6 +24,8 @@ from raccall.voice.engine import Sound
 from raccall.voice.processing import IDLE, OFF, NoiseSuppression
 from tests.cli.terminal.figures import STATS
 
+pytestmark = pytest.mark.realtime
+
 LENGTH_S = 2
 RUN = "import sys; from raccall.cli.main import main; sys.exit(main())"
 

@@ -16,6 +16,8 @@ from raccall.wire.packet import Cipher, Extension, Packet
 from tests.voice.delivery_stand_in import ExternalSender, split, vector
 from tests.voice.test_engine import Call, tone, wait_until
 
+pytestmark = pytest.mark.realtime
+
 KEY = bytes(range(32))
 MODE = "aead_aes256_gcm_rtpsize"
 CHANNEL = 777

@@ -17,8 +17,11 @@ import soxr
 import raccall.testing
 from raccall._native import Cipher, Relay
 from raccall.clock import monotonic_now
+from raccall.testing.intelligibility import intelligibility
 from raccall.voice.engine import Engine, Sound, read_stats
 from raccall.wire.packet import Packet
+
+pytestmark = pytest.mark.realtime
 
 KEY = bytes(range(32))
 MODE = "aead_aes256_gcm_rtpsize"
@@ -220,16 +223,6 @@ def wait_until(done: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def best_match(heard: npt.NDArray[np.float32], said: npt.NDArray[np.float32]) -> float:
-    """The largest normalised correlation of `said` with any place of `heard`, 0 to 1."""
-    size = len(heard) + len(said)
-    correlation = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(said, size)), size)[: len(heard)]
-    energy = np.concatenate([[0.0], np.cumsum(heard.astype(np.float64) ** 2)])
-    ends = np.minimum(np.arange(len(heard)) + len(said), len(heard))
-    window = np.sqrt(np.maximum(energy[ends] - energy[: len(heard)], 1e-3) * float((said**2).sum()))
-    return float((correlation / window).max())
-
-
 def amplitude(samples: npt.NDArray[np.float32], hz: float) -> float:
     """Of one frequency, over the loudest 300 ms."""
     length = 14_400
@@ -246,7 +239,7 @@ def test_speech_goes_from_microphone_through_the_relay_to_the_speaker(call: Call
     wait_until(lambda: microphone.capture_done and listener.stats()["received_packets"] == 51)
     wait_until(lambda: not listener.stats()["sources"][0]["talking"])
     call.close()
-    assert best_match(speaker.read_playback(), said) > 0.8
+    assert intelligibility(said, speaker.read_playback()) > 0.8
     stats = read_stats(listener)
     assert [(source.ssrc, source.lost, source.concealed) for source in stats.sources] == [(1, 0, 0)]
     assert stats.sent_packets == 0

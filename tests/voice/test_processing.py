@@ -9,6 +9,8 @@ from raccall.units import Nanos
 from raccall.voice.engine import Sound
 from raccall.voice.processing import OFF, EchoReference, NoiseSuppression, Processing, Processor, require_mono
 
+pytestmark = pytest.mark.realtime
+
 FRAME = 480
 ACTIVE = 1e-3  # of the peak power: what is softer is a pause
 ONLY_GAIN = Processing(echo=False, noise=NoiseSuppression.OFF, high_pass=False)

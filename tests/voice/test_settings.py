@@ -5,6 +5,8 @@ import pytest
 from raccall.voice.engine import Sound
 from raccall.voice.settings import VoiceSettings
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.mark.parametrize(
     ("dtx", "card", "file", "music"),

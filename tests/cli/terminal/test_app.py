@@ -27,6 +27,8 @@ from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.voice.engine import GateMode, Sound
 
+pytestmark = pytest.mark.realtime
+
 SPEECH = (0.1 * np.sin(np.arange(48_000 * 60) * 0.05)).astype(np.float32)
 
 

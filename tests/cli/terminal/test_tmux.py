@@ -15,7 +15,7 @@ import pytest
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 
-pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")
+pytestmark = [pytest.mark.realtime, pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")]
 
 SPEECH = Path(__file__).parents[3] / "src" / "raccall" / "testing" / "speech" / "anna_2.flac"
 

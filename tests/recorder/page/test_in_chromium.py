@@ -18,6 +18,8 @@ from raccall.recorder import Event, Gap, MemberJoined, Muted, Note, Person, Sour
 from raccall.recorder.page import write_page
 from raccall.recorder.summary import Damage
 
+pytestmark = pytest.mark.realtime
+
 SCRIPT = "<script>window.hacked = true</script>"
 HOSTILE = f'<img src=x onerror="window.hacked=true">{SCRIPT}'
 NAMES = ("anna", f"ben # 100% {HOSTILE}", "čeněk 日本", "dora")

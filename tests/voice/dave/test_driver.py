@@ -2,11 +2,15 @@
 
 import asyncio
 
+import pytest
+
 from raccall.units import Ssrc
 from raccall.voice import events
 from raccall.voice.dave import handshake as dave
 from raccall.voice.dave.driver import Driver
 from tests.voice.dave.group import Ours, joined
+
+pytestmark = pytest.mark.realtime
 
 
 class FakeEngine:
