@@ -2,7 +2,9 @@
 
 import pytest
 
+from raccall.client.guest import Guest
 from raccall.client.link import parse_link
+from raccall.server import api
 from raccall.server.calls import VoicePass
 from raccall.voice.gateway import client, messages
 from raccall.voice.settings import EndToEnd
@@ -24,6 +26,10 @@ TOKEN = "let-me-in"
         control.Identify(token=TOKEN),
         EndToEnd(7, identity_key=KEY),
         VoicePass(session_id="session", token=TOKEN, user_id=2, room_id=1),
+        Guest(token=TOKEN, user_id="2", name="anna", room_id="1", room_name="lounge"),
+        api.GuestWanted(invite=TOKEN, name="anna"),
+        api.Guest(token=TOKEN, user_id="2", name="anna", room_id="1", room_name="lounge"),
+        api.Invite(link=f"http://127.0.0.1:7420/join/{TOKEN}", expires="2026-11-22T00:00:00+00:00"),
         parse_link(f"http://127.0.0.1:7420/join/{TOKEN}"),
     ],
     ids=lambda value: f"{type(value).__module__}.{type(value).__name__}",

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from raccall.client import adapter, events
 from raccall.client.adapter import Session, connect
+from raccall.client.guest import Guest
 from raccall.errors import ConnectionFailed, InputError, RefusedError
 from raccall.voice import call as voice_call
 from raccall.voice.engine import GateMode, Sound
@@ -156,12 +157,12 @@ def quick_and_noted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(voice_call, "Engine", NotedEngine)
     for module in (voice_call, adapter):
         monkeypatch.setattr(module, "retry_delay_s", lambda attempt: 0.0)
-    guest = adapter._Guest(token="gt", user_id="1", name="anna", room_id="9", room_name="lounge")
+    guest = Guest(token="gt", user_id="1", name="anna", room_id="9", room_name="lounge")
 
-    async def become_guest(*_: object, **__: object) -> adapter._Guest:
+    async def become_guest(*_: object, **__: object) -> Guest:
         return guest
 
-    monkeypatch.setattr(adapter, "_become_guest", become_guest)
+    monkeypatch.setattr(adapter, "become_guest", become_guest)
     yield
 
 

@@ -12,11 +12,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import httpx
-import msgspec
-
 from raccall.client import events
 from raccall.client.events import Event, VoiceServerGiven
+from raccall.client.guest import Guest, become_guest
 from raccall.client.link import InviteLink, parse_link
 from raccall.client.playback import LOUDEST_DB, QUIETEST_DB, Ended, Playback, Source, open_source
 from raccall.client.session import ControlSession
@@ -31,29 +29,11 @@ from raccall.voice.processing import Processing, require_mono
 from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
 from raccall.wire.control import Consent, EncryptionPolicy, EncryptionState, MemberInfo, RecordingState
 from raccall.wire.socket import Carrier, open_socket
-from raccall.wire.tls import as_connection_failed, client_context
+from raccall.wire.tls import client_context
 
 MAX_EVENTS = 1000
 """Events nobody has taken yet; beyond, the oldest is dropped and counted."""
 ANSWER_TIMEOUT_S = 10.0
-HTTP_TIMEOUT_S = 10.0
-
-
-class _Guest(msgspec.Struct):
-    """Answer of POST /api/guests."""
-
-    token: str
-    user_id: str
-    name: str
-    room_id: str
-    room_name: str
-
-
-class _Problem(msgspec.Struct):
-    """Answer of the API when it does not do what was asked."""
-
-    code: str
-    sentence: str
 
 
 @asynccontextmanager
@@ -78,7 +58,7 @@ async def connect(
     """
     invite = parse_link(link)
     identity_key = _identity_key(identity_key)
-    guest = await _become_guest(invite, name, owner_token, recorder=recorder, bot=bot)
+    guest = await become_guest(invite, name, owner_token=owner_token, recorder=recorder, bot=bot)
     session = Session(invite, guest, voice_by_link=voice_by_link, identity_key=identity_key)
     try:
         await session._start()
@@ -87,37 +67,12 @@ async def connect(
         await session.close()
 
 
-async def _become_guest(invite: InviteLink, name: str, owner_token: str | None, *, recorder: bool, bot: bool) -> _Guest:
-    headers = {"authorization": f"Bearer {owner_token}"} if owner_token is not None else {}
-    tls = client_context(invite.fingerprint) if invite.secure else False
-    wanted = {"invite": invite.token, "name": name, "recorder": recorder, "bot": bot}
-    try:
-        async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=HTTP_TIMEOUT_S) as http:
-            response = await http.post(f"{invite.api_url}/guests", json=wanted, headers=headers)
-    except (httpx.RemoteProtocolError, httpx.ReadError):
-        raise _unsuitable(invite) from None
-    except httpx.TransportError as error:
-        raise as_connection_failed(error, invite.authority) from error
-    try:
-        if response.status_code == httpx.codes.CREATED:
-            return msgspec.json.decode(response.content, type=_Guest)
-        problem = msgspec.json.decode(response.content, type=_Problem)
-    except msgspec.DecodeError:
-        raise _unsuitable(invite) from None
-    raise RefusedError(problem.code, problem.sentence)
-
-
 def _identity_key(given: bytes | None) -> bytes:
     """The given one, or a new one. Raises InputError."""
     try:
         return DaveMember(0, 0, given).identity_key()
     except DaveError as error:
         raise InputError("identity_key_unusable", "The identity key is no private P-256 key of 32 bytes.") from error
-
-
-def _unsuitable(invite: InviteLink) -> ConnectionFailed:
-    wants = "" if invite.secure else ", or it is one and the link should be https"
-    return ConnectionFailed("server_unsuitable", f"What answers at {invite.authority} is not a Raccall server{wants}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +91,7 @@ class Session:
     """
 
     def __init__(
-        self, invite: InviteLink, guest: _Guest, *, voice_by_link: bool = False, identity_key: bytes | None = None
+        self, invite: InviteLink, guest: Guest, *, voice_by_link: bool = False, identity_key: bytes | None = None
     ) -> None:
         self._invite = invite
         self._voice_by_link = voice_by_link

@@ -105,7 +105,7 @@ class InviteWanted(BaseModel):
 
 
 class Invite(BaseModel):
-    link: str
+    link: str = Field(repr=False)
     expires: str
     """UTC, ISO 8601."""
 
