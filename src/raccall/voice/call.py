@@ -9,8 +9,9 @@ from dataclasses import asdict
 from raccall.clock import monotonic_now
 from raccall.errors import ConnectionFailed
 from raccall.units import Ssrc
-from raccall.voice.dave import handshake as dave
+from raccall.voice.dave import events as dave
 from raccall.voice.dave.driver import Driver
+from raccall.voice.dave.handshake import Handshake
 from raccall.voice.dave.people import user_number
 from raccall.voice.e2ee import EpochKeys
 from raccall.voice.engine import Engine, EngineStats, GateMode, SharedSound, read_stats
@@ -316,11 +317,11 @@ class VoiceCall:
             del self.sources[ssrc]
 
 
-def make_handshake(identity: VoiceIdentity, end_to_end: EndToEnd | None) -> dave.Handshake | None:
+def make_handshake(identity: VoiceIdentity, end_to_end: EndToEnd | None) -> Handshake | None:
     """For one voice session."""
     if end_to_end is None:
         return None
-    handshake = dave.Handshake(
+    handshake = Handshake(
         user_number(identity.user_id),
         end_to_end.channel_id,
         identity_key=end_to_end.identity_key,

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import davey
 
 from raccall.units import NANOS_PER_MS, Nanos
-from raccall.voice.dave.handshake import Event, Group, Handshake, KeysArrived, Switched, Work
+from raccall.voice.dave.events import Event, Group, KeysArrived, Switched, Work
+from raccall.voice.dave.handshake import Handshake
 from raccall.voice.e2ee import DAVE_PROTOCOL_VERSION
 from raccall.voice.gateway import binary, messages
 from raccall.voice.gateway.binary import ProposalsOperation

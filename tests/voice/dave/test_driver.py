@@ -6,7 +6,7 @@ import pytest
 
 from raccall.units import Ssrc
 from raccall.voice import events
-from raccall.voice.dave import handshake as dave
+from raccall.voice.dave import events as dave
 from raccall.voice.dave.driver import Driver
 from tests.voice.dave.group import Ours, joined
 

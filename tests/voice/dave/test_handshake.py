@@ -2,12 +2,7 @@
 
 import pytest
 
-from raccall.voice.dave.handshake import (
-    CLEAR_WAIT_MS,
-    FIRST_WAIT_MS,
-    MAX_WAITING,
-    SETTLE_WAIT_MS,
-    STRANGER_WAIT_MS,
+from raccall.voice.dave.events import (
     ClearAhead,
     ClearRefused,
     Ghosts,
@@ -16,7 +11,9 @@ from raccall.voice.dave.handshake import (
     Settled,
     Switched,
 )
+from raccall.voice.dave.handshake import CLEAR_WAIT_MS, MAX_WAITING, SETTLE_WAIT_MS, STRANGER_WAIT_MS
 from raccall.voice.dave.people import LEFT_GRACE_MS
+from raccall.voice.dave.recoveries import FIRST_WAIT_MS
 from raccall.voice.e2ee import DaveError
 from raccall.voice.gateway import binary, messages
 from raccall.voice.gateway.binary import ProposalsOperation

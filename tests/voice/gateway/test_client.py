@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raccall.units import NANOS_PER_MS, Nanos
-from raccall.voice.dave import handshake as dave
+from raccall.voice.dave import events as dave
+from raccall.voice.dave.handshake import Handshake
 from raccall.voice.gateway import binary
 from raccall.voice.gateway.client import (
     HELLO_TIMEOUT_MS,
@@ -242,7 +243,7 @@ class EncryptingPeer(Peer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.client = VoiceGatewayClient(VoiceIdentity("9", "111", "session", "token"), dave.Handshake(111, 777))
+        self.client = VoiceGatewayClient(VoiceIdentity("9", "111", "session", "token"), Handshake(111, 777))
 
     def say_binary(self, seq: int, message: binary.ServerBinary) -> None:
         self.client.receive(binary.write_server_binary(message, seq), self.now)

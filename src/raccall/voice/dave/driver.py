@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from raccall.units import Ssrc
 from raccall.voice import events
-from raccall.voice.dave import handshake as dave
+from raccall.voice.dave import events as dave
 from raccall.voice.dave.people import user_number
 from raccall.voice.e2ee import EpochKeys
 from raccall.voice.engine import Encryption, Engine

@@ -16,14 +16,32 @@ The delivery service is not believed. A commit or welcome that cannot be used is
 among the people that are shown; they may be shown a moment later, so a stranger is waited for, then refused: `Ghosts`.
 """
 
+import functools
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from raccall.units import Nanos, after_ms
+from raccall.voice.dave import steps
+from raccall.voice.dave.events import (
+    Answer,
+    ClearAhead,
+    ClearRefused,
+    Event,
+    Ghosts,
+    Group,
+    Incoming,
+    KeysArrived,
+    Outcome,
+    Recovering,
+    Settled,
+    Switched,
+    Work,
+)
 from raccall.voice.dave.people import People
 from raccall.voice.dave.proposals import added_users
-from raccall.voice.e2ee import DAVE_PROTOCOL_VERSION, DaveError, DaveMember, EpochKeys
+from raccall.voice.dave.recoveries import Recoveries
+from raccall.voice.e2ee import DAVE_PROTOCOL_VERSION, DaveMember
 from raccall.voice.gateway import binary, messages
 
 STRANGER_WAIT_MS = 5_000
@@ -37,101 +55,6 @@ MAX_WAITING = 256
 """Messages behind a step of MLS. More are dropped, the newest first, and the group is entered anew."""
 MAX_PENDING = 16
 """Transitions; the oldest is dropped first."""
-FREE_RECOVERIES = 2
-"""Within CALM_MS; each one more waits twice as long, from FIRST_WAIT_MS to LONGEST_WAIT_MS."""
-CALM_MS = 60_000
-FIRST_WAIT_MS = 1_000
-LONGEST_WAIT_MS = 30_000
-
-Incoming = (
-    messages.PrepareTransition
-    | messages.ExecuteTransition
-    | messages.PrepareEpoch
-    | messages.ClientsConnect
-    | messages.ClientDisconnect
-    | binary.ServerBinary
-)
-Answer = binary.ClientBinary | messages.TransitionReady | messages.InvalidCommitWelcome
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """One epoch, as MLS has it."""
-
-    epoch: int
-    keys: EpochKeys
-    code: str
-    """30 digits in groups of five: equal for all who are in it, different for anyone who is not."""
-    identities: dict[int, bytes]
-    """User id → public identity key of each member, ourselves included: who can listen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a step of MLS gave."""
-
-    answer: bytes | None = None
-    group: Group | None = None
-    error: str | None = None
-    """Code of a DaveError."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A step of MLS: call `run` in a thread, and hand what it returns to `finish`. Never two at a time."""
-
-    run: Callable[[], Outcome]
-
-
-@dataclass(frozen=True, slots=True)
-class KeysArrived:
-    """What is encrypted with these can be opened from now on."""
-
-    keys: EpochKeys
-
-
-@dataclass(frozen=True, slots=True)
-class Switched:
-    """Send like this from now on; the first one comes with the description."""
-
-    version: int
-    """0: in clear."""
-    group: Group | None
-    """Encrypt with its keys; None at version 0, before there are any, and while we are alone."""
-    transition_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClearAhead:
-    """Somebody is coming who cannot encrypt: open what comes in clear, and go on encrypting until Switched."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClearRefused:
-    """The server wants the call in clear, and that is not allowed here: nothing goes out unencrypted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ghosts:
-    """These can listen, or were to, and are not shown as being here. Empty: no longer."""
-
-    user_ids: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Recovering:
-    """The group is lost to us and is entered anew."""
-
-    reason: str
-    """Code of a DaveError."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What can be known of keys at the start is known: media may begin. Told once."""
-
-
-Event = Work | KeysArrived | Switched | ClearAhead | ClearRefused | Ghosts | Recovering | Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +93,7 @@ class Handshake:
         self._clear_wanted: int | None = None  # transition by which the server wanted it, and was refused
         self._clear_told_at: Nanos | None = None  # when somebody is to be told of that
         self._recover: tuple[int, Nanos] | None = None
-        self._recovered_at: Nanos | None = None
-        self._recent_recoveries = 0
+        self._recoveries = Recoveries()
         self._refused: frozenset[int] = frozenset()
         self._ghosts: frozenset[int] = frozenset()
         self._settle_by: Nanos | None = None
@@ -294,7 +216,7 @@ class Handshake:
         match message:
             case binary.ExternalSender():
                 self._has_sender = True
-                self._start(_external_sender(message.external_sender), self._on_checked)
+                self._start(steps.external_sender(message.external_sender), self._on_checked)
             case messages.PrepareEpoch(protocol_version=version, epoch=epoch):
                 if version == DAVE_PROTOCOL_VERSION and epoch == 1:
                     self._begin_anew()
@@ -309,9 +231,9 @@ class Handshake:
             case binary.Proposals():
                 self._on_proposals(message, now)
             case binary.AnnounceCommit(transition_id=transition_id, commit=commit):
-                self._start(_commit(commit), lambda outcome, now: self._on_commit(outcome, transition_id, now))
+                self._start(steps.commit(commit), lambda outcome, now: self._on_commit(outcome, transition_id, now))
             case binary.Welcome(transition_id=transition_id, welcome=welcome):
-                self._start(_welcome(welcome), lambda outcome, now: self._on_welcome(outcome, transition_id, now))
+                self._start(steps.welcome(welcome), lambda outcome, now: self._on_welcome(outcome, transition_id, now))
 
     def _on_prepare(self, message: messages.PrepareTransition, now: Nanos) -> None:
         if message.protocol_version > DAVE_PROTOCOL_VERSION:
@@ -350,7 +272,7 @@ class Handshake:
         self._hold(strangers, lambda now: self._propose(message.body, now), refuse, now)
 
     def _propose(self, body: bytes, now: Nanos) -> None:
-        self._start(_proposals(body), self._on_proposed)
+        self._start(steps.proposals(body), self._on_proposed)
 
     def _on_proposed(self, outcome: Outcome, now: Nanos) -> None:
         self._on_checked(outcome, now)
@@ -424,7 +346,7 @@ class Handshake:
         if transition_id is not None:
             self._outgoing.append(messages.InvalidCommitWelcome(transition_id=transition_id))
         self._taking_part = True
-        self._start(_new_key_package, self._on_key_package)
+        self._start(steps.new_key_package, self._on_key_package)
 
     def _on_key_package(self, outcome: Outcome, now: Nanos) -> None:
         if outcome.answer is not None:
@@ -435,19 +357,13 @@ class Handshake:
         """The group cannot be used any more: enter it anew, at once or when we have waited long enough."""
         if not self._taking_part:
             return
-        if self._recovered_at is None or now > after_ms(self._recovered_at, CALM_MS):
-            self._recent_recoveries = 0
-        self._recent_recoveries += 1
-        self._recovered_at = now
         self._group, self._taking_part = None, False
         self.counts["recovered"] += 1
         self._events.append(Recovering(reason))
-        more = self._recent_recoveries - FREE_RECOVERIES
-        if more <= 0:
-            self._begin_anew(transition_id)
-        else:
-            wait_ms = min(FIRST_WAIT_MS << (more - 1), LONGEST_WAIT_MS)
+        if wait_ms := self._recoveries.wait_ms(now):
             self._recover = (transition_id, after_ms(now, wait_ms))
+        else:
+            self._begin_anew(transition_id)
 
     # ---- strangers ----
 
@@ -486,51 +402,6 @@ class Handshake:
             self._settled = True
             self._events.append(Settled())
 
-    def _start(self, step: Callable[[DaveMember], Outcome], then: Callable[[Outcome, Nanos], None]) -> None:
-        member = self._member
-
-        def run() -> Outcome:
-            try:
-                return step(member)
-            except DaveError as error:
-                return Outcome(error=error.code)
-
+    def _start(self, step: steps.Step, then: Callable[[Outcome, Nanos], None]) -> None:
         self._then = then
-        self._events.append(Work(run))
-
-
-# ---- the steps of MLS: in a thread ----
-
-
-def _external_sender(package: bytes) -> Callable[[DaveMember], Outcome]:
-    def step(member: DaveMember) -> Outcome:
-        member.set_external_sender(package)
-        return Outcome()
-
-    return step
-
-
-def _new_key_package(member: DaveMember) -> Outcome:
-    member.reset()
-    return Outcome(answer=member.key_package())
-
-
-def _proposals(body: bytes) -> Callable[[DaveMember], Outcome]:
-    return lambda member: Outcome(answer=member.process_proposals(body))
-
-
-def _commit(commit: bytes) -> Callable[[DaveMember], Outcome]:
-    return lambda member: Outcome(group=_group_of(member)) if member.process_commit(commit) else Outcome()
-
-
-def _welcome(welcome: bytes) -> Callable[[DaveMember], Outcome]:
-    def step(member: DaveMember) -> Outcome:
-        member.process_welcome(welcome)
-        return Outcome(group=_group_of(member))
-
-    return step
-
-
-def _group_of(member: DaveMember) -> Group:
-    keys = member.keys()
-    return Group(keys.epoch, keys, member.verification_code(), dict(member.roster()))
+        self._events.append(Work(functools.partial(steps.run, step, self._member)))

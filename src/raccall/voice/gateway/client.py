@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from raccall.units import NANOS_PER_MS, Nanos, Ssrc
-from raccall.voice.dave import handshake as dave
+from raccall.voice.dave import events as dave
+from raccall.voice.dave.handshake import Handshake
 from raccall.voice.gateway import binary, messages, tunnel
 from raccall.voice.gateway.codes import DAVE_PROTOCOL_VERSION
 from raccall.voice.gateway.messages import NO_SEQ, CloseCode, VoiceMalformed
@@ -165,7 +166,7 @@ class VoiceGatewayClient:
     encryption, without a handshake), "repeated" (had already come).
     """
 
-    def __init__(self, identity: VoiceIdentity, handshake: dave.Handshake | None = None) -> None:
+    def __init__(self, identity: VoiceIdentity, handshake: Handshake | None = None) -> None:
         self._identity = identity
         self._handshake = handshake
         self._may_answer = False  # the server takes what the handshake says
