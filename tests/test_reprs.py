@@ -6,7 +6,7 @@ from raccall.client.guest import Guest
 from raccall.client.link import parse_link
 from raccall.server import api
 from raccall.server.calls import VoicePass
-from raccall.voice.gateway import client, messages
+from raccall.voice.gateway import client_events, messages
 from raccall.voice.settings import EndToEnd
 from raccall.wire import control
 
@@ -17,9 +17,9 @@ TOKEN = "let-me-in"
 @pytest.mark.parametrize(
     "value",
     [
-        client.VoiceIdentity("1", "2", "session", TOKEN),
-        client.SessionDescription("mode", KEY),
-        client.KeyChanged("mode", KEY),
+        client_events.VoiceIdentity("1", "2", "session", TOKEN),
+        client_events.SessionDescription("mode", KEY),
+        client_events.KeyChanged("mode", KEY),
         messages.Identify(server_id="1", user_id="2", session_id="3", token=TOKEN),
         messages.Resume(server_id="1", session_id="3", token=TOKEN),
         messages.SessionDescription(mode="mode", secret_key=list(KEY)),

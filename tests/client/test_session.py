@@ -5,8 +5,9 @@ import json
 import pytest
 
 from raccall.client import events
-from raccall.client.session import HELLO_TIMEOUT_MS, ControlSession
+from raccall.client.session import ControlSession
 from raccall.units import NANOS_PER_MS, Nanos
+from raccall.voice.gateway.heartbeat import HELLO_TIMEOUT_MS
 from raccall.wire import control
 from raccall.wire.control import (
     Consent,

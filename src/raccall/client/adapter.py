@@ -24,7 +24,8 @@ from raccall.voice.call import VoiceCall, retry_delay_s
 from raccall.voice.dave.people import user_number
 from raccall.voice.e2ee import DaveError, DaveMember
 from raccall.voice.engine import EngineStats, GateMode, PacketTap, SharedSound, Sound
-from raccall.voice.gateway.client import Next, VoiceIdentity
+from raccall.voice.gateway.client_events import VoiceIdentity
+from raccall.voice.gateway.closing import Next
 from raccall.voice.processing import Processing, require_mono
 from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
 from raccall.wire.control import Consent, EncryptionPolicy, EncryptionState, MemberInfo, RecordingState

@@ -14,16 +14,11 @@ import msgspec
 from raccall.client import events
 from raccall.client.events import Event
 from raccall.client.room import RoomMirror
-from raccall.units import NANOS_PER_MS, Nanos
+from raccall.units import Nanos
+from raccall.voice.gateway.heartbeat import Pulse
 from raccall.voice.gateway.messages import CloseCode
 from raccall.wire import control
 from raccall.wire.control import Consent, EncryptionState, MemberInfo, RecordingState
-
-HELLO_TIMEOUT_MS = 10_000
-"""From an open WebSocket to the server's Hello."""
-SHORTEST_HEARTBEAT_MS = 50
-LONGEST_HEARTBEAT_MS = 300_000
-"""What a server may ask for."""
 
 
 class ControlSession:
@@ -40,18 +35,18 @@ class ControlSession:
         self._greeting: control.Identify | control.Resume | None = None  # sent and not yet answered
         self._session_id = ""
         self._seq = 0
-        self._heartbeat_interval: Nanos | None = None
-        self._timer: Nanos | None = None
-        self._nonce = 0
-        self._unanswered_since: Nanos | None = None
+        self._pulse = Pulse()
         self._lines = 0
         self.user_id = ""
         self.rooms = RoomMirror()
         self.uplink_loss_pct: dict[str, float] = {}
         """user id → loss on their way to the server, in the last seconds. Told to recorders only."""
-        self.round_trip_ms: float | None = None
-        """Of the newest answered heartbeat."""
         self.counts = {"malformed": 0}
+
+    @property
+    def round_trip_ms(self) -> float | None:
+        """Of the newest answered heartbeat."""
+        return self._pulse.round_trip_ms
 
     # ---- inputs ----
 
@@ -60,9 +55,7 @@ class ControlSession:
         self._open = True
         self._outgoing.clear()
         self._greeting = None
-        self._heartbeat_interval = None
-        self._unanswered_since = None
-        self._timer = Nanos(now + HELLO_TIMEOUT_MS * NANOS_PER_MS)
+        self._pulse.opened(now)
 
     def receive(self, data: str | bytes, now: Nanos) -> None:
         """One WebSocket message. Nothing in it is ever raised."""
@@ -90,19 +83,16 @@ class ControlSession:
 
     def get_timer(self) -> Nanos | None:
         """When `handle_timer` wants to be called."""
-        return self._timer
+        return self._pulse.timer
 
     def handle_timer(self, now: Nanos) -> None:
         """Send the next heartbeat, or give the connection up when the last one was not answered."""
-        if self._timer is None or now < self._timer:
+        if not self._pulse.is_due(now):
             return
-        if self._heartbeat_interval is None or self._unanswered_since is not None:
+        if (nonce := self._pulse.beat(now)) is None:
             self._lose("server_silent", "The server stopped answering.")
-            return
-        self._nonce += 1
-        self._unanswered_since = now
-        self._timer = Nanos(now + self._heartbeat_interval)
-        self._write(control.Heartbeat(nonce=self._nonce))
+        else:
+            self._write(control.Heartbeat(nonce=nonce))
 
     # ---- commands ----
 
@@ -153,9 +143,7 @@ class ControlSession:
             case control.Hello(heartbeat_interval_ms=interval_ms):
                 self._on_hello(interval_ms, now)
             case control.HeartbeatAck(nonce=nonce):
-                if nonce == self._nonce and self._unanswered_since is not None:
-                    self.round_trip_ms = (now - self._unanswered_since) / NANOS_PER_MS
-                    self._unanswered_since = None
+                self._pulse.answered(nonce, now)
             case control.UplinkLoss(loss_pct=loss_pct):
                 self.uplink_loss_pct = loss_pct
             case control.Ready():
@@ -205,11 +193,11 @@ class ControlSession:
                     self._on_member(message.room_id, member)
 
     def _on_hello(self, interval_ms: int, now: Nanos) -> None:
-        if not SHORTEST_HEARTBEAT_MS <= interval_ms <= LONGEST_HEARTBEAT_MS:
+        try:
+            self._pulse.begin(interval_ms, now)
+        except ValueError:
             self.counts["malformed"] += 1
             return
-        self._heartbeat_interval = Nanos(interval_ms * NANOS_PER_MS)
-        self._timer = Nanos(now + self._heartbeat_interval)
         if self._session_id:
             self._greet(control.Resume(token=self._token, session_id=self._session_id, seq=self._seq))
         else:
@@ -285,7 +273,7 @@ class ControlSession:
         if not self._open:
             return
         self._open = False
-        self._timer = None
+        self._pulse.stop()
         self._outgoing.clear()
         self._events.append(events.ConnectionLost(code, sentence, final))
 

@@ -10,7 +10,7 @@
 
 from enum import Enum, auto
 
-from raccall.voice.gateway.client import Closed
+from raccall.voice.gateway.closing import Closed
 from raccall.voice.gateway.messages import CloseCode
 
 

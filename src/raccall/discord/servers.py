@@ -8,7 +8,7 @@ Each server update is a new voice session, at the same endpoint too: a move and 
 
 from dataclasses import dataclass, field
 
-from raccall.voice.gateway.client import VoiceIdentity
+from raccall.voice.gateway.client_events import VoiceIdentity
 from raccall.voice.gateway.messages import GATEWAY_VERSION
 
 

@@ -26,18 +26,13 @@ from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.gateway.binary import DaveToClient, Proposals
 from raccall.voice.gateway.messages import ClientDisconnect, ClientsConnect, CloseCode, UserSpeaking
 from raccall.voice.gateway.replay import ReplayBuffer
-from raccall.voice.gateway.server import (
-    OFFERED_MODES,
-    Announcement,
+from raccall.voice.gateway.server import OFFERED_MODES, Announcement, VoiceGatewayServer, Wire, body_of, first_replay
+from raccall.voice.gateway.server_events import (
     EncryptionMessage,
     Identified,
     ProtocolSelected,
     ResumeRequested,
     SpeakingChanged,
-    VoiceGatewayServer,
-    Wire,
-    body_of,
-    first_replay,
 )
 
 GRACE_MS = 30_000

@@ -11,16 +11,14 @@ from collections import deque
 from enum import Enum, auto
 from typing import NewType
 
-from raccall.units import NANOS_PER_MS, Nanos
+from raccall.units import Nanos
+from raccall.voice.gateway.heartbeat import Patience
 from raccall.voice.gateway.limit import RateLimit
 from raccall.voice.gateway.messages import CloseCode
 from raccall.voice.gateway.replay import ReplayBuffer
 from raccall.wire import control
 
 HEARTBEAT_INTERVAL_MS = 15_000
-MISSED_HEARTBEATS = 2
-"""A connection without a heartbeat for this many intervals is dead: one may be late."""
-IDENTIFY_WITHIN_MS = 10_000
 RATE_BURST = 60
 RATE_PER_SECOND = 5.0
 MAX_OUTGOING = 1000
@@ -78,14 +76,12 @@ class ControlGatewayServer:
     def __init__(self, now: Nanos, *, heartbeat_interval_ms: int = HEARTBEAT_INTERVAL_MS) -> None:
         self.close_code: CloseCode | None = None
         """Set when the server ends the connection: send what `to_send` has, then close with it."""
-        self._patience = Nanos(heartbeat_interval_ms * MISSED_HEARTBEATS * NANOS_PER_MS)
+        self._patience = Patience(now, heartbeat_interval_ms)
         self._state = _State.NEW
         self._events: deque[Event] = deque()
         self._outgoing: list[str] = [control.write_message(control.Hello(heartbeat_interval_ms=heartbeat_interval_ms))]
         self._replay = first_replay()
         self._limit = RateLimit(now, burst=RATE_BURST, per_second=RATE_PER_SECOND)
-        self._heartbeat_by = Nanos(now + self._patience)
-        self._identify_by = Nanos(now + IDENTIFY_WITHIN_MS * NANOS_PER_MS)
 
     # ---- the five verbs ----
 
@@ -103,7 +99,7 @@ class ControlGatewayServer:
             return
         match message:
             case control.Heartbeat(nonce=nonce):
-                self._heartbeat_by = Nanos(now + self._patience)
+                self._patience.heard(now)
                 self._send(control.write_message(control.HeartbeatAck(nonce=nonce)))
             case control.Identify() | control.Resume():
                 if self._state is not _State.NEW:
@@ -127,9 +123,7 @@ class ControlGatewayServer:
 
     def get_timer(self) -> Nanos | None:
         """When `handle_timer` wants to be called."""
-        if self.closed:
-            return None
-        return min(self._identify_by, self._heartbeat_by) if self._state is _State.NEW else self._heartbeat_by
+        return None if self.closed else self._patience.ends(spoken=self._state is not _State.NEW)
 
     def handle_timer(self, now: Nanos) -> None:
         """Close a connection that is silent for too long."""

@@ -12,7 +12,8 @@ from raccall.server.service import Service
 from raccall.server.tunnel import Tunnel
 from raccall.units import Nanos
 from raccall.voice.gateway.binary import MAX_PAYLOAD_BYTES
-from raccall.voice.gateway.server import OFFERED_MODES, OLD_MODES, Tunnelled, VoiceGatewayServer
+from raccall.voice.gateway.server import OFFERED_MODES, OLD_MODES, VoiceGatewayServer
+from raccall.voice.gateway.server_events import Tunnelled
 from raccall.wire import control
 
 ControlConnection = Connection[ControlGatewayServer]

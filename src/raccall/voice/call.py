@@ -16,8 +16,10 @@ from raccall.voice.dave.people import user_number
 from raccall.voice.e2ee import EpochKeys
 from raccall.voice.engine import Engine, EngineStats, GateMode, SharedSound, read_stats
 from raccall.voice.events import Event, SourceKnown, VoiceConnected
-from raccall.voice.gateway import client as gateway
-from raccall.voice.gateway.client import Next, VoiceGatewayClient, VoiceIdentity
+from raccall.voice.gateway import client_events as gateway
+from raccall.voice.gateway.client import VoiceGatewayClient
+from raccall.voice.gateway.client_events import VoiceIdentity
+from raccall.voice.gateway.closing import Closed, Next
 from raccall.voice.gateway.messages import Speaking
 from raccall.voice.processing import OFF, Processing, suited_to
 from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
@@ -82,7 +84,7 @@ class VoiceCall:
         self._ready: gateway.VoiceReady | None = None
         self._description: gateway.SessionDescription | None = None
         self._media_address = ("", 0)
-        self._closed: gateway.Closed | None = None
+        self._closed: Closed | None = None
         self._attempt = 0
         self._tunnel: Tunnel | None = None
         self.engine: Engine | None = None
@@ -91,7 +93,7 @@ class VoiceCall:
         """Media flows (or did, until the end)."""
         self.sources: dict[Ssrc, str] = {}
 
-    async def run(self, *, keep_listening: bool = False) -> gateway.Closed:
+    async def run(self, *, keep_listening: bool = False) -> Closed:
         """Until the session is over; resumes lost connections meanwhile. Raises ConnectionFailed.
 
         keep_listening: what still comes is heard until `close`, for servers may go on sending until the next session.
@@ -185,13 +187,13 @@ class VoiceCall:
                 self._know(source.ssrc, owner)
         return stats
 
-    async def _connect_once(self) -> gateway.Closed:
+    async def _connect_once(self) -> Closed:
         try:
             socket = await open_socket(self._url, self._tls)
         except ConnectionFailed as error:
             if not self.started:
                 raise
-            return gateway.Closed(None, str(error), Next.RESUME)
+            return Closed(None, str(error), Next.RESUME)
         self._closed = None
         async with socket:
             await self._carrier.run(socket)
@@ -218,7 +220,7 @@ class VoiceCall:
                 self._know(ssrc, user_id)
             case gateway.UserDisconnected(user_id=user_id):
                 self._forget(user_id)
-            case gateway.Closed():
+            case Closed():
                 self._closed = event
             case dave.Settled():
                 await self._start_media()

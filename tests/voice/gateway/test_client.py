@@ -10,20 +10,19 @@ from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.dave import events as dave
 from raccall.voice.dave.handshake import Handshake
 from raccall.voice.gateway import binary
-from raccall.voice.gateway.client import (
-    HELLO_TIMEOUT_MS,
-    Closed,
+from raccall.voice.gateway.client import VoiceGatewayClient
+from raccall.voice.gateway.client_events import (
     KeyChanged,
-    Next,
     SessionDescription,
     UserDisconnected,
     UsersConnected,
     UserSpeaking,
-    VoiceGatewayClient,
     VoiceIdentity,
     VoiceReady,
     VoiceResumed,
 )
+from raccall.voice.gateway.closing import Closed, Next
+from raccall.voice.gateway.heartbeat import HELLO_TIMEOUT_MS
 from tests.voice.delivery_stand_in import ExternalSender
 
 KEY = bytes(range(32))

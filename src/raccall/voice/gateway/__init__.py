@@ -1,1 +1,9 @@
-"""The voice gateway, version 8: messages and the protocol cores of both sides."""
+"""The voice gateway, version 8: messages and the protocol cores of both sides.
+
+codes, messages, binary        what is said, and how it is written
+client, client_events          a member's side, and what it tells
+closing                        what a lost connection means for a member
+server, server_events          the server's side, and what it tells
+heartbeat, replay, limit       what both gateways share: who is gone, what is said again, how much may be said
+tunnel                         datagrams beside the messages, where UDP is blocked
+"""

@@ -10,152 +10,32 @@ and `lost` when it ended; Closed tells what to do next. After each input or comm
 and ask `get_timer` again, before the next one.
 """
 
-import enum
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-from raccall.units import NANOS_PER_MS, Nanos, Ssrc
+from raccall.units import Nanos, Ssrc
 from raccall.voice.dave import events as dave
 from raccall.voice.dave.handshake import Handshake
 from raccall.voice.gateway import binary, messages, tunnel
+from raccall.voice.gateway.client_events import (
+    KeyChanged,
+    SessionDescription,
+    UserDisconnected,
+    UsersConnected,
+    UserSpeaking,
+    VoiceEvent,
+    VoiceIdentity,
+    VoiceReady,
+    VoiceResumed,
+)
+from raccall.voice.gateway.closing import Closed, Next, closed_by
 from raccall.voice.gateway.codes import DAVE_PROTOCOL_VERSION
-from raccall.voice.gateway.messages import NO_SEQ, CloseCode, VoiceMalformed
+from raccall.voice.gateway.heartbeat import Pulse
+from raccall.voice.gateway.messages import NO_SEQ, VoiceMalformed
 
-HELLO_TIMEOUT_MS = 10_000
-"""From an open WebSocket to the server's Hello."""
-SHORTEST_HEARTBEAT_MS = 50
-LONGEST_HEARTBEAT_MS = 300_000
-"""What a server may ask for; Discord's real value is 13 750."""
 SEQ_VALUES = 1 << 16
 """Numbers of messages wrap there: a binary one has two bytes for it."""
-
-
-class Next(enum.Enum):
-    """What a lost voice connection asks of the caller."""
-
-    RESUME = "open a new WebSocket for the same session"
-    RECONNECT = "ask the control connection for a new voice session"
-    STOP = "do not come back by yourself"
-
-
-_NEXT = {
-    CloseCode.NORMAL: Next.STOP,
-    CloseCode.AUTHENTICATION_FAILED: Next.STOP,
-    CloseCode.SERVER_NOT_FOUND: Next.STOP,
-    CloseCode.UNKNOWN_PROTOCOL: Next.STOP,
-    CloseCode.DISCONNECTED: Next.STOP,
-    CloseCode.UNKNOWN_MODE: Next.STOP,
-    CloseCode.ENCRYPTION_REQUIRED: Next.STOP,
-    CloseCode.RATE_LIMITED: Next.STOP,
-    CloseCode.CALL_TERMINATED: Next.STOP,
-    CloseCode.SERVER_CRASHED: Next.RESUME,
-}
-"""By close code; any other means a full reconnect."""
-_KNOWN = {int(code): code for code in CloseCode}
-_BROKEN = frozenset({1005, 1006, 1011})
-"""WebSocket codes without a decision of the server (RFC 6455 section 7.4.1): none, abnormal, internal error."""
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceIdentity:
-    """Who enters which call; from the control connection."""
-
-    server_id: str
-    """The room (Discord: the guild)."""
-    user_id: str
-    session_id: str
-    token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceReady:
-    """Identify was accepted: find the own address, then call `select_protocol`."""
-
-    ssrc: Ssrc
-    """Of the own voice."""
-    address: tuple[str, int]
-    """Host (a name or an IP address) and UDP port of the relay."""
-    modes: tuple[str, ...]
-    """Transport modes in the server's order of preference."""
-    tunnel: bool = False
-    """The server takes datagrams by this WebSocket too (`gateway.tunnel`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionDescription:
-    """Media may flow."""
-
-    mode: str
-    """The transport mode in use."""
-    key: bytes = field(repr=False)
-    """32 bytes, for both directions."""
-    dave_version: int = 0
-    """Of end-to-end encryption; 0: the call is in clear."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyChanged:
-    """Seal with this key from now on; the former one still opens what is under way."""
-
-    mode: str
-    """The transport mode in use."""
-    key: bytes = field(repr=False)
-    """32 bytes, for both directions."""
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceResumed:
-    """The session goes on over a new WebSocket; media never stopped."""
-
-
-@dataclass(frozen=True, slots=True)
-class UserSpeaking:
-    """Whose voice an SSRC is. Not voice activity: it is told once."""
-
-    user_id: str
-    ssrc: Ssrc
-    speaking: int
-    """Bits of `messages.Speaking`; 0 where nothing was said of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class UsersConnected:
-    """These are in the call now; the first one lists who was there already."""
-
-    user_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UserDisconnected:
-    """Has left the call; the SSRC is free again."""
-
-    user_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The WebSocket is of no more use: close it and do what `next` says."""
-
-    code: int | None
-    """Close code; None when the connection broke or the server fell silent."""
-    sentence: str
-    """For people."""
-    next: Next
-    """What to do."""
-
-
-VoiceEvent = (
-    VoiceReady
-    | SessionDescription
-    | KeyChanged
-    | VoiceResumed
-    | UserSpeaking
-    | UsersConnected
-    | UserDisconnected
-    | Closed
-    | dave.Event
-)
 
 
 class VoiceGatewayClient:
@@ -176,13 +56,13 @@ class VoiceGatewayClient:
         self._described = False
         self._ssrc = Ssrc(0)  # until Ready
         self._seq = NO_SEQ
-        self._heartbeat_interval: Nanos | None = None
-        self._timer: Nanos | None = None
-        self._nonce = 0
-        self._unanswered_since: Nanos | None = None
-        self.round_trip_ms: float | None = None
-        """Of the newest answered heartbeat: the WebSocket's delay, not the media's."""
+        self._pulse = Pulse()
         self.counts = {"malformed": 0, "unknown": 0, "binary": 0, "repeated": 0}
+
+    @property
+    def round_trip_ms(self) -> float | None:
+        """Of the newest answered heartbeat: the WebSocket's delay, not the media's."""
+        return self._pulse.round_trip_ms
 
     # ---- inputs ----
 
@@ -191,9 +71,7 @@ class VoiceGatewayClient:
         self._open = True
         self._may_answer = False
         self._outgoing.clear()
-        self._heartbeat_interval = None
-        self._unanswered_since = None
-        self._timer = Nanos(now + HELLO_TIMEOUT_MS * NANOS_PER_MS)
+        self._pulse.opened(now)
 
     def receive(self, data: str | bytes, now: Nanos) -> None:
         """One WebSocket message. Nothing in it is ever raised; see `counts`."""
@@ -220,33 +98,26 @@ class VoiceGatewayClient:
 
     def lost(self, code: int | None, now: Nanos) -> None:
         """The WebSocket ended, with its close code if one came."""
-        if code is None or code in _BROKEN:
-            self._lose(None, "The voice connection broke.", Next.RESUME)
-        elif code in _KNOWN:
-            self._lose(code, _KNOWN[code].sentence, _NEXT.get(_KNOWN[code], Next.RECONNECT))
-        else:
-            self._lose(code, f"The server closed the voice connection with code {code}.", Next.RECONNECT)
+        self._lose(closed_by(code))
 
     def get_timer(self) -> Nanos | None:
         """When `handle_timer` wants to be called; None: this WebSocket is of no more use."""
-        if self._timer is None or self._handshake is None or (other := self._handshake.get_timer()) is None:
-            return self._timer
-        return min(self._timer, other)
+        own = self._pulse.timer
+        if own is None or self._handshake is None or (other := self._handshake.get_timer()) is None:
+            return own
+        return min(own, other)
 
     def handle_timer(self, now: Nanos) -> None:
         """Send the next heartbeat, or give the connection up when the last one was not answered."""
         if self._handshake is not None:
             self._handshake.handle_timer(now)
             self._take_handshake_events()
-        if self._timer is None or now < self._timer:
+        if not self._pulse.is_due(now):
             return
-        if self._heartbeat_interval is None or self._unanswered_since is not None:
-            self._lose(None, "The voice server stopped answering.", Next.RESUME)
-            return
-        self._nonce += 1
-        self._unanswered_since = now
-        self._timer = Nanos(now + self._heartbeat_interval)
-        self._write(messages.Heartbeat(t=self._nonce, seq_ack=self._seq))
+        if (nonce := self._pulse.beat(now)) is None:
+            self._lose(Closed(None, "The voice server stopped answering.", Next.RESUME))
+        else:
+            self._write(messages.Heartbeat(t=nonce, seq_ack=self._seq))
 
     # ---- commands ----
 
@@ -302,9 +173,7 @@ class VoiceGatewayClient:
             case messages.Hello(heartbeat_interval=interval_ms):
                 self._on_hello(interval_ms, now)
             case messages.HeartbeatAck(t=nonce):
-                if nonce == self._nonce and self._unanswered_since is not None:
-                    self.round_trip_ms = (now - self._unanswered_since) / NANOS_PER_MS
-                    self._unanswered_since = None
+                self._pulse.answered(nonce, now)
             case messages.Ready(ssrc=ssrc, ip=host, port=port, modes=modes, raccall_tunnel=version):
                 if not (0 < ssrc < 1 << 32 and 0 < port < 1 << 16) or self._ssrc:
                     raise ValueError("no such SSRC or port, or ready twice")
@@ -362,10 +231,7 @@ class VoiceGatewayClient:
         return self._seq != NO_SEQ and (seq - self._seq) % SEQ_VALUES not in range(1, SEQ_VALUES // 2)
 
     def _on_hello(self, interval_ms: float, now: Nanos) -> None:
-        if not SHORTEST_HEARTBEAT_MS <= interval_ms <= LONGEST_HEARTBEAT_MS:
-            raise ValueError("no such heartbeat interval")
-        self._heartbeat_interval = Nanos(int(interval_ms * NANOS_PER_MS))
-        self._timer = Nanos(now + self._heartbeat_interval)
+        self._pulse.begin(interval_ms, now)
         who = self._identity
         if self._described:
             self._write(
@@ -383,15 +249,15 @@ class VoiceGatewayClient:
                 )
             )
 
-    def _lose(self, code: int | None, sentence: str, then: Next) -> None:
+    def _lose(self, closed: Closed) -> None:
         if not self._open:
             return
         self._open = self._may_answer = False
-        self._timer = None
+        self._pulse.stop()
         self._outgoing.clear()
-        if then is Next.RESUME and not self._described:
-            then = Next.RECONNECT
-        self._events.append(Closed(code, sentence, then))
+        if closed.next is Next.RESUME and not self._described:
+            closed = replace(closed, next=Next.RECONNECT)
+        self._events.append(closed)
 
     def _write(self, message: messages.ClientMessage) -> None:
         if self._open:

@@ -16,12 +16,12 @@ command, drain `next_event` and `to_send`, then look at `close_code` and `get_ti
 
 import ipaddress
 from collections import deque
-from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from raccall.units import NANOS_PER_MS, Nanos
+from raccall.units import Nanos
 from raccall.voice.gateway import tunnel
 from raccall.voice.gateway.binary import DaveFromClient, DaveToClient, ServerBinary, parse_client_binary, payload_of
+from raccall.voice.gateway.heartbeat import Patience
 from raccall.voice.gateway.limit import RateLimit
 from raccall.voice.gateway.messages import (
     GATEWAY_VERSION,
@@ -46,6 +46,15 @@ from raccall.voice.gateway.messages import (
     write_message,
 )
 from raccall.voice.gateway.replay import ReplayBuffer
+from raccall.voice.gateway.server_events import (
+    EncryptionMessage,
+    Event,
+    Identified,
+    ProtocolSelected,
+    ResumeRequested,
+    SpeakingChanged,
+    Tunnelled,
+)
 
 OFFERED_MODES = ("aead_aes256_gcm_rtpsize", "aead_xchacha20_poly1305_rtpsize")
 """In order of preference; the second must always be offered (discord.py knows no other AEAD mode)."""
@@ -60,9 +69,6 @@ OLD_MODES = (
 
 HEARTBEAT_INTERVAL_MS = 13_750
 """What Discord's servers use."""
-MISSED_HEARTBEATS = 2
-"""A connection without a heartbeat for this many intervals is dead: one may be late."""
-IDENTIFY_WITHIN_MS = 10_000
 RATE_BURST = 60
 RATE_PER_SECOND = 5.0
 """A client's own traffic is a heartbeat every 14 s and a handful of messages at the start."""
@@ -86,62 +92,6 @@ SEQ_BITS = 16
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Identified:
-    """The client says who it is. Answer with `accept_identify` or `close`."""
-
-    server_id: str
-    user_id: str
-    session_id: str
-    token: str = field(repr=False)
-    dave_version: int = 0
-    """The newest of end-to-end encryption that the client speaks; 0: none."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeRequested:
-    """The client wants to go on with a session. Answer with `accept_resume` or `close`."""
-
-    server_id: str
-    session_id: str
-    token: str = field(repr=False)
-    seq_ack: int
-
-
-@dataclass(frozen=True, slots=True)
-class ProtocolSelected:
-    """The client chose. Answer with `describe`."""
-
-    address: str
-    """Its own address as IP discovery showed it: an IP literal."""
-    port: int
-    mode: str
-    """One of the offered ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeakingChanged:
-    """The client is about to send, or says that it stopped."""
-
-    speaking: int
-    """Bits of `messages.Speaking`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tunnelled:
-    """A datagram that the client could not send by UDP."""
-
-    datagram: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class EncryptionMessage:
-    """For the call's delivery service."""
-
-    message: DaveFromClient
-
-
-Event = Identified | ResumeRequested | ProtocolSelected | SpeakingChanged | Tunnelled | EncryptionMessage
 Announcement = ClientsConnect | ClientDisconnect | UserSpeaking | DaveToClient
 """What is numbered, and said again after a resume."""
 Wire = str | bytes
@@ -171,7 +121,7 @@ class VoiceGatewayServer:
         self.close_code: CloseCode | None = None
         """Set when the server ends the connection: send what `to_send` has, then close with it."""
         self._modes = modes
-        self._patience = Nanos(heartbeat_interval_ms * MISSED_HEARTBEATS * NANOS_PER_MS)
+        self._patience = Patience(now, heartbeat_interval_ms)
         self._state = _State.NEW
         self._events: deque[Event] = deque()
         self._outgoing: list[Wire] = []
@@ -181,8 +131,6 @@ class VoiceGatewayServer:
         self._tunnel_limit = RateLimit(now, burst=TUNNEL_BURST, per_second=TUNNEL_PER_SECOND)
         self._dave_limit = RateLimit(now, burst=DAVE_BURST, per_second=DAVE_PER_SECOND)
         self._dave_bytes = RateLimit(now, burst=DAVE_BURST_BYTES, per_second=DAVE_BYTES_PER_SECOND)
-        self._heartbeat_by = Nanos(now + self._patience)
-        self._identify_by = Nanos(now + IDENTIFY_WITHIN_MS * NANOS_PER_MS)
         if version != str(GATEWAY_VERSION):
             self.close(CloseCode.UNKNOWN_PROTOCOL)
             return
@@ -232,9 +180,7 @@ class VoiceGatewayServer:
 
     def get_timer(self) -> Nanos | None:
         """When `handle_timer` wants to be called."""
-        if self.closed:
-            return None
-        return min(self._identify_by, self._heartbeat_by) if self._state is _State.NEW else self._heartbeat_by
+        return None if self.closed else self._patience.ends(spoken=self._state is not _State.NEW)
 
     def handle_timer(self, now: Nanos) -> None:
         """Close a connection that is silent for too long."""
@@ -308,7 +254,7 @@ class VoiceGatewayServer:
     # ---- what messages do ----
 
     def _on_heartbeat(self, message: Heartbeat, now: Nanos) -> None:
-        self._heartbeat_by = Nanos(now + self._patience)
+        self._patience.heard(now)
         if message.seq_ack != NO_SEQ:
             self._replay.acknowledge(_extend(message.seq_ack, self._replay))
         self._send(HeartbeatAck(t=message.t))
