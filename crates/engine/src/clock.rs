@@ -3,7 +3,8 @@
 
 use raccall_wire::Nanos;
 
-const NANOS_PER_SECOND: u64 = 1_000_000_000;
+pub const NANOS_PER_MS: Nanos = 1_000_000;
+const NANOS_PER_SECOND: Nanos = 1_000_000_000;
 
 #[cfg(unix)]
 fn read(clock: libc::clockid_t) -> Nanos {

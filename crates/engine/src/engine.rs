@@ -12,14 +12,16 @@ use raccall_media::{Encryption, MediaError, ReceiveChain, ReceiveConfig, SendCha
 use raccall_wire::transport::Mode;
 use rtrb::{Producer, RingBuffer};
 
-use crate::call::{self, Call, Command, Stats};
+use crate::call::{self, Call};
 use crate::clock;
+use crate::command::Command;
 use crate::discovery;
 use crate::link::Link;
 use crate::path::Route;
 use crate::share::SharedSound;
 use crate::socket;
 use crate::sound::LentEnd;
+use crate::stats::Stats;
 use crate::tap::{TapReader, TapWriter, tap};
 
 /// Commands that can wait for the next tick. A caller beyond that waits for it too.

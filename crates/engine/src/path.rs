@@ -11,7 +11,8 @@
 
 use raccall_wire::Nanos;
 
-const NANOS_PER_MS: Nanos = 1_000_000;
+use crate::clock::NANOS_PER_MS;
+
 const DOUBT_AFTER: Nanos = 1_500 * NANOS_PER_MS;
 const DOUBT_INTERVAL: Nanos = 250 * NANOS_PER_MS;
 const FALL_BACK_AFTER: Nanos = 3_000 * NANOS_PER_MS;

@@ -19,6 +19,7 @@ use crate::bell::Bell;
 use crate::callback::{Callbacks, Slot, SlotsTaken};
 use crate::echo::EchoPath;
 use crate::pace::{FRAME_NANOS, Pace};
+use crate::stats::Stats;
 
 pub use crate::callback::{DataCallback, DataCallbacks};
 
@@ -368,6 +369,11 @@ impl DeviceEnd {
 
     pub fn capture_overruns(&self) -> u64 {
         self.overruns + self.state.capture_overruns.load(Relaxed)
+    }
+
+    pub fn tell(&self, stats: &mut Stats) {
+        (stats.drift_ppm, stats.echo_jumps) = self.echo_path();
+        (stats.playback_gaps, stats.capture_overruns) = (self.playback_gaps(), self.capture_overruns());
     }
 
     /// No engine fills the playback ring any more: an empty one is no gap.
