@@ -5,7 +5,7 @@ import pytest
 from raccall.client.guest import Guest
 from raccall.client.link import parse_link
 from raccall.server import api
-from raccall.server.calls import VoicePass
+from raccall.server.voice_session import VoicePass
 from raccall.voice.gateway import client_events, messages
 from raccall.voice.settings import EndToEnd
 from raccall.wire import control

@@ -39,7 +39,7 @@ async def test_speech_goes_on_under_the_new_key(tmp_path: Path) -> None:
         await ben.join(listener)
         await anna.join(speaker)
         await asyncio.gather(voice_connected(anna), voice_connected(ben))
-        calls, relay = server.service.calls, server.service.calls._relay
+        calls, relay = server.service.calls, server.service.relay
         while relay.counters()["rekeyed"] < 1:
             calls.renew_keys(monotonic_now())  # more often than in earnest, where a tenth of the nonces lasts for weeks
             await asyncio.sleep(0.02)

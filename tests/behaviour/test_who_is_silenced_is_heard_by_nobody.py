@@ -112,4 +112,4 @@ async def test_only_an_owner_brings_a_bot_and_it_hears_everyone(tmp_path: Path) 
             await bot.join(Sound.clocked(None, keep_playback=False))
             await until(lambda: bot.user_id in bot.members)
             assert bot.members[bot.user_id].bot and not bot.members[bot.user_id].recording
-            assert [entry.hears_all for entry in server.service.calls._table.values()] == [True]
+            assert [entry.hears_all for entry in server.service.calls.forwarding.table.values()] == [True]

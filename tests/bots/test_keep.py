@@ -33,7 +33,7 @@ from raccall.recorder import (
 from raccall.recorder import space as disk
 from raccall.recorder.opus_packet import SILENCE_20_MS
 from raccall.recorder.space import Limit, Limits
-from raccall.server import hub
+from raccall.server import announcements
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.testing.bad_network import BadNetwork
@@ -212,7 +212,7 @@ async def test_what_goes_wrong_is_told_and_written_and_what_is_well_again_too(
 async def test_what_is_lost_before_the_server_is_known_by_speaker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "UPLINKS_EVERY_MS", 200)
+    monkeypatch.setattr(announcements, "UPLINKS_EVERY_MS", 200)
     tone = 0.1 * np.sin(np.arange(10 * 48_000) * 0.05).astype(np.float32)
     async with RunningServer(ServerSettings(host="127.0.0.1", port=0, data=tmp_path / "data")) as server:
         link, relay = server.invite("lounge"), ("127.0.0.1", server.port)

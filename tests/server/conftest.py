@@ -110,7 +110,7 @@ class House:
 
     def settle(self):
         """Tell what was held back to be told together; the next news goes out at once."""
-        for batches in (self.hub._presence, self.calls._routes, self.calls._news):
+        for batches in (self.hub._announcements._presence, self.calls._routes, self.calls._news):
             for waited_ms in (0, BATCH_MS, 2 * BATCH_MS):
                 batches.handle_timer(Nanos(self.now + waited_ms * NANOS_PER_MS))
         self.calls.encryption.handle_timer(self.now)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from raccall.server.calls import GRACE_MS
 from raccall.server.keys import ADOPT_WITHIN_MS
+from raccall.server.resuming import GRACE_MS
 from raccall.server.routing import lane
 from raccall.voice.gateway.messages import ClientSpeaking, CloseCode, Opcode, Resume
 from raccall.voice.gateway.server import OFFERED_MODES

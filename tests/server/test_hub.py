@@ -3,7 +3,7 @@
 import pytest
 
 from raccall.errors import RefusedError
-from raccall.server.calls import GRACE_MS
+from raccall.server.resuming import GRACE_MS
 from raccall.voice.gateway.messages import CloseCode
 from raccall.wire import control
 from raccall.wire.control import MemberInfo, RoomInfo
@@ -146,10 +146,10 @@ def test_a_resume_replaces_a_connection_that_the_server_still_believes_in(house)
 def test_a_refused_resume_may_identify_on_the_same_connection(house):
     anna = client(house, 1, "Anna")
     for _ in range(400):  # more than the replay buffer keeps
-        house.hub.tell_room(ROOM, control.MemberLeft(room_id=str(ROOM), user_id="9"))
+        house.hub._audience.tell_room(ROOM, control.MemberLeft(room_id=str(ROOM), user_id="9"))
     anna.lose()
     again = house.control(anna.user)
-    for session_id, seq in (("x", 0), (next(iter(house.hub._sessions.values())).id, 3)):
+    for session_id, seq in (("x", 0), (next(iter(house.hub._audience)).id, 3)):
         resume = control.Resume(token=anna.token, session_id=session_id, seq=seq)
         assert codes(again.send(resume)) == ["session_invalid"]
     (ready,) = again.identify()
@@ -179,7 +179,7 @@ def test_a_goodbye_leaves_at_once(house):
 def test_a_slow_reader_is_cut_off_and_may_resume(house):
     anna = client(house, 1, "Anna")
     for _ in range(1001):
-        house.hub.tell_room(ROOM, control.MemberLeft(room_id=str(ROOM), user_id="9"))
+        house.hub._audience.tell_room(ROOM, control.MemberLeft(room_id=str(ROOM), user_id="9"))
     assert anna.closed_with is CloseCode.SERVER_CRASHED
     anna.lose(1006)
     assert len(house.hub) == 1

@@ -44,7 +44,7 @@ def codes(messages):
 
 def routes(house):
     """session id → whom it is sent to, of the newest table."""
-    return {session_id: entry.destinations for session_id, entry in house.calls._table.items()}
+    return {session_id: entry.destinations for session_id, entry in house.calls.forwarding.table.items()}
 
 
 def appointed(house, user_id=9, name="tape"):

@@ -1,6 +1,6 @@
 """A recorder is told how much of each voice never reached the server; nobody else is."""
 
-from raccall.server.hub import UPLINKS_EVERY_MS
+from raccall.server.announcements import UPLINKS_EVERY_MS
 from raccall.server.uplinks import Uplinks
 from raccall.wire import control
 
@@ -57,7 +57,7 @@ def test_nothing_is_measured_while_nobody_records(house):
 def test_it_has_no_number_and_is_not_repeated_after_a_resume(house):
     joined(house, 1, "Anna")
     tape = joined(house, 2, "tape", recorder=True)
-    session = house.hub._sessions[2]
+    session = house.hub._audience.of_user(2)
     before = session.replay.next_number
     house.wait(UPLINKS_EVERY_MS)
     assert len(told(tape)) == 1

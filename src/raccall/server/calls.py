@@ -1,32 +1,29 @@
-"""Voice sessions: who may open one, what the others are told, and what the relay must know of them.
+"""Voice sessions: how each begins, is resumed and ends, and what the others are told.
 
     pass (from the control connection) ─▶ Identify ─▶ session ─▶ SelectProtocol ─▶ connected ─▶ gone
                                                          └── connection lost ─▶ resumed within GRACE_MS, or gone
 
-Every change of the sessions, and of what their users agreed to, is planned into a table and handed to the relay as the
-difference to the last one.
+Every change of the sessions, and of what their users agreed to, is told to the relay (`server.forwarding`).
 """
 
-import hmac
-import ipaddress
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
 
 from raccall.server import routing
 from raccall.server.batches import Batches
 from raccall.server.encryption import Encryption
+from raccall.server.forwarding import Forwarding
 from raccall.server.keys import KeyWatch
-from raccall.server.link import Link
+from raccall.server.resuming import resumable_until
 from raccall.server.rooms import Rooms
-from raccall.server.routing import RelayHandle, Table, Voice
+from raccall.server.routing import RelayHandle
 from raccall.server.uplinks import Counts
-from raccall.units import NANOS_PER_MS, Nanos
+from raccall.server.voice_session import Passes, VoiceLink, VoicePass, VoiceSession
+from raccall.units import Nanos
 from raccall.voice.gateway.binary import DaveToClient, Proposals
 from raccall.voice.gateway.messages import ClientDisconnect, ClientsConnect, CloseCode, UserSpeaking
-from raccall.voice.gateway.replay import ReplayBuffer
-from raccall.voice.gateway.server import OFFERED_MODES, Announcement, VoiceGatewayServer, Wire, body_of, first_replay
+from raccall.voice.gateway.server import Announcement, Wire, body_of
 from raccall.voice.gateway.server_events import (
     EncryptionMessage,
     Identified,
@@ -35,12 +32,6 @@ from raccall.voice.gateway.server_events import (
     SpeakingChanged,
 )
 
-GRACE_MS = 30_000
-"""A session whose connection was lost is kept this long. Media goes on meanwhile."""
-GOODBYES = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
-"""A client that closes with one of these does not come back."""
-RESUMABLE = frozenset({CloseCode.SESSION_TIMEOUT, CloseCode.SERVER_CRASHED})
-"""Of the codes the server closes with: the client may be there still."""
 PLANNED_AT_ONCE = 30
 """Voice sessions of a server; of more, the routes to those who come and go are planned together."""
 STUN_COOKIE = 0x2112A442
@@ -48,49 +39,7 @@ STUN_COOKIE = 0x2112A442
 
 log = logging.getLogger("raccall.server")
 
-VoiceLink = Link[VoiceGatewayServer]
 SessionEvent = Identified | ResumeRequested | ProtocolSelected | SpeakingChanged | EncryptionMessage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoicePass:
-    """Lets one user open a voice session in one room. A newer one replaces it."""
-
-    session_id: str
-    token: str = field(repr=False)
-    user_id: int
-    room_id: int
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
-class VoiceSession:
-    """One user's voice in one room; outlives its connections."""
-
-    id: int
-    """What the relay calls it."""
-    voice_pass: VoicePass
-    ssrc: int
-    key: bytes = field(repr=False)
-    link: VoiceLink | None
-    """None while the connection is lost."""
-    mode: str = OFFERED_MODES[0]
-    connected: bool = False
-    speaking: int | None = None
-    """What the client said last; None before it spoke."""
-    described_key: bytes = field(default=b"", repr=False)
-    """The key that the client was told last."""
-    dave_version: int
-    """The newest of end-to-end encryption that the client speaks; 0: none."""
-    described_dave_version: int = 0
-    """What the client was told last that the call is at."""
-    replay: ReplayBuffer[Wire] = field(default_factory=first_replay)
-    expires: Nanos | None = None
-    """When a lost connection can no longer be resumed."""
-    user_id: int = field(init=False)
-    room_id: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.user_id, self.room_id = self.voice_pass.user_id, self.voice_pass.room_id
 
 
 News = tuple[VoiceSession, ClientsConnect | UserSpeaking]
@@ -101,16 +50,14 @@ class Calls:
     """All voice sessions of this server."""
 
     def __init__(self, relay: RelayHandle, rooms: Rooms, *, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
-        self._relay = relay
         self._keys = KeyWatch(relay)
         self._rooms = rooms
         self._random_bytes = random_bytes
-        self._passes: dict[str, VoicePass] = {}
-        self._newest: dict[tuple[int, int], VoicePass] = {}  # by user and room
+        self.forwarding = Forwarding(relay, rooms)
+        self._passes = Passes(random_bytes)
         self._voices: dict[tuple[int, int], VoiceSession] = {}  # by user and room
         self._sessions: dict[int, VoiceSession] = {}
         self._links: dict[VoiceLink, VoiceSession] = {}
-        self._table: Table = {}
         self._routes: Batches[None] = Batches(lambda room_id, changes: self.reroute())
         self._news: Batches[News] = Batches(self._announce)
         self._last_id = 0
@@ -123,34 +70,24 @@ class Calls:
 
     def new_pass(self, user_id: int, room_id: int) -> VoicePass:
         """A running session of this user goes on until the new pass is used."""
-        self._drop_pass(user_id, room_id)
-        voice_pass = VoicePass(
-            session_id=self._random_bytes(16).hex(),
-            token=self._random_bytes(16).hex(),
-            user_id=user_id,
-            room_id=room_id,
-        )
-        self._passes[voice_pass.session_id] = self._newest[user_id, room_id] = voice_pass
-        return voice_pass
+        return self._passes.new(user_id, room_id)
 
     def revoke(self, user_id: int, room_id: int) -> None:
         """The user has left the room's call: end the voice session (4014) and let no new one begin."""
-        self._drop_pass(user_id, room_id)
+        self._passes.drop(user_id, room_id)
         if (session := self._voices.get((user_id, room_id))) is not None:
             self._end(session, CloseCode.DISCONNECTED)
 
     def reroute(self) -> None:
         """Plan anew: to be called when someone's consent or a room's policy has changed."""
-        table = routing.plan(self._voice(session) for session in self._sessions.values())
-        routing.apply(routing.diff(self._table, table), self._relay)
-        self._table = table
+        self.forwarding.plan(self._sessions.values())
 
     def uplinks(self, room_id: int) -> dict[int, Counts]:
         """What the relay received and missed of each voice in the room that may be kept, by user id."""
         counts = {}
         for session in self._sessions.values():
             if session.connected and session.room_id == room_id and self._rooms.get(room_id).may_keep(session.user_id):
-                stats = self._relay.session_stats(session.id)
+                stats = self.forwarding.stats(session)
                 if stats is not None:
                     counts[session.user_id] = (stats["received"], stats["lost"])
         return counts
@@ -161,8 +98,8 @@ class Calls:
 
     def stats(self) -> dict[int, dict[str, int]]:
         """What the relay counts of each connected session, by session id."""
-        connected = (session.id for session in self._sessions.values() if session.connected)
-        stats = {session_id: self._relay.session_stats(session_id) for session_id in connected}
+        connected = (session for session in self._sessions.values() if session.connected)
+        stats = {session.id: self.forwarding.stats(session) for session in connected}
         return {session_id: counts for session_id, counts in stats.items() if counts is not None}
 
     def renew_keys(self, now: Nanos) -> None:
@@ -198,12 +135,9 @@ class Calls:
         if session is None:
             return
         session.link = None
-        own = link.core.close_code
-        ended = own not in RESUMABLE if own is not None else code in GOODBYES
-        if ended or not session.connected:
+        session.expires = resumable_until(link.core.close_code, code, now)
+        if session.expires is None or not session.connected:
             self._end(session)
-        else:
-            session.expires = Nanos(now + GRACE_MS * NANOS_PER_MS)
 
     def get_timer(self) -> Nanos | None:
         """When `handle_timer` wants to be called."""
@@ -249,7 +183,7 @@ class Calls:
         voice_pass = self._passes.get(event.session_id)
         if voice_pass is None:
             self._refuse(link, CloseCode.SESSION_INVALID)
-        elif not _same(event.token, voice_pass.token) or event.user_id != str(voice_pass.user_id):
+        elif not voice_pass.fits(event.token) or event.user_id != str(voice_pass.user_id):
             self._refuse(link, CloseCode.AUTHENTICATION_FAILED)
         elif event.server_id != str(voice_pass.room_id):
             self._refuse(link, CloseCode.SERVER_NOT_FOUND)
@@ -273,7 +207,7 @@ class Calls:
         self._sessions[session.id] = self._voices[session.user_id, session.room_id] = session
         self._links[link] = session
         self.encryption.touch(session.room_id)
-        self._introduce(session)
+        self.forwarding.introduce(session)
         link.core.accept_identify(ssrc=session.ssrc, host=link.host, port=link.port, replay=session.replay)
         link.wake()
 
@@ -283,10 +217,9 @@ class Calls:
         session.connected = True
         self.encryption.touch(session.room_id)
         others = list(self._others(session))
-        self._introduce(session, others)
+        self.forwarding.introduce(session, others)
         self._replan(session.room_id)
-        proven = link.peer is not None and _same_address(link.peer, event.address)
-        self._relay.set_address(session.id, (event.address, event.port), proven=proven)
+        self.forwarding.set_address(session, (event.address, event.port), link.peer)
         _log("voice_connected", session, mode=session.mode)
         self._describe(session)
         self._tell(session, ClientsConnect(user_ids=[str(other.user_id) for other in others]))
@@ -302,19 +235,6 @@ class Calls:
             self.reroute()
         else:
             self._routes.add(room_id, None)
-
-    def _introduce(self, session: VoiceSession, others: Iterable[VoiceSession] = ()) -> None:
-        """Let the relay know it now, with the mode it has, and who hears it: its first word does not wait, what the
-        others say to it may."""
-        voice = self._voice(session)
-        members = self._rooms.get(session.room_id).members
-        keeping = {other.id for other in others if (known := members.get(other.user_id)) is None or known.recording}
-        destinations = routing.heard_by(voice, sorted(other.id for other in others), keeping)
-        before = {session.id: self._table[session.id]} if session.id in self._table else {}
-        alone = routing.plan([voice])
-        alone[session.id] = replace(alone[session.id], destinations=tuple(destinations))
-        routing.apply(routing.diff(before, alone), self._relay)
-        self._table |= alone
 
     def _announce(self, room_id: int, news: list[News]) -> None:
         """Tell everybody in the room what is new of others, in as few messages as there can be."""
@@ -348,7 +268,7 @@ class Calls:
 
     def _on_resume(self, link: VoiceLink, event: ResumeRequested) -> None:
         session = next((s for s in self._sessions.values() if s.voice_pass.session_id == event.session_id), None)
-        if session is None or not session.connected or not _same(event.token, session.voice_pass.token):
+        if session is None or not session.connected or not session.voice_pass.fits(event.token):
             self._refuse(link, CloseCode.SESSION_INVALID)
             return
         if link.core.accept_resume(seq_ack=event.seq_ack, replay=session.replay):
@@ -371,8 +291,7 @@ class Calls:
             self._refuse(session.link, code)
             session.link = None
         self._replan(session.room_id)
-        if self._table.pop(session.id, None) is not None:  # it is gone now, whenever the others' routes are planned
-            self._relay.remove_session(session.id)
+        self.forwarding.drop(session)
         self.encryption.touch(session.room_id)
         if session.connected:
             self._news.flush(session.room_id)
@@ -399,33 +318,12 @@ class Calls:
             if other is not session and other.room_id == session.room_id and other.connected:
                 yield other
 
-    def _drop_pass(self, user_id: int, room_id: int) -> None:
-        if (former := self._newest.pop((user_id, room_id), None)) is not None:
-            del self._passes[former.session_id]
-
     def _new_ssrc(self, room_id: int) -> int:
         """24 random bits and the room's lane."""
         taken = {session.ssrc for session in self._sessions.values()} | {0, STUN_COOKIE}
         while (ssrc := int.from_bytes(self._random_bytes(3), "big") << 8 | routing.lane(room_id)) in taken:
             pass
         return ssrc
-
-    def _voice(self, session: VoiceSession) -> Voice:
-        """Who is not in the room any more counts as one who records and may not be kept, until the session ends."""
-        room = self._rooms.get(session.room_id)
-        member = room.members.get(session.user_id)
-        return Voice(
-            session_id=session.id,
-            room_id=session.room_id,
-            ssrc=session.ssrc,
-            mode=session.mode,
-            key=session.key,
-            connected=session.connected,
-            records=member is None or member.recording,
-            bot=member is not None and member.bot,
-            silenced=session.user_id in room.silenced,
-            may_be_kept=room.may_keep(session.user_id),
-        )
 
 
 def _speaking(session: VoiceSession, speaking: int) -> UserSpeaking:
@@ -435,18 +333,3 @@ def _speaking(session: VoiceSession, speaking: int) -> UserSpeaking:
 def _log(event: str, session: VoiceSession, **fields: object) -> None:
     who = {"session": session.id, "user_id": str(session.user_id), "room_id": str(session.room_id)}
     log.info(event, extra={"fields": who | fields})
-
-
-def _same_address(peer: str, address: str) -> bool:
-    """Whether a TCP connection from `peer` proves that its client is at `address` (an IP literal) for UDP."""
-    try:
-        known = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(known, ipaddress.IPv6Address) and known.ipv4_mapped is not None:
-        known = known.ipv4_mapped
-    return known == ipaddress.ip_address(address)
-
-
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode(errors="replace"), expected.encode())

@@ -7,43 +7,23 @@ in time, the user leaves the call. Everyone let into a room is told what happens
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from raccall.clock import wall_now
 from raccall.errors import RaccallError, RefusedError
-from raccall.server.batches import Batches
-from raccall.server.calls import GOODBYES, GRACE_MS, RESUMABLE, Calls
-from raccall.server.control import Body, ControlGatewayServer, Event, Numbered, body_of, first_replay
-from raccall.server.link import Link
-from raccall.server.recording import check_recorder, member_info, member_infos, recording_state, room_info
-from raccall.server.rooms import ENCRYPTED_CAPACITY, Member, Room, Rooms, fold, name_taken
+from raccall.server.announcements import Announcements
+from raccall.server.audience import Audience, ControlLink, ControlSession
+from raccall.server.calls import Calls
+from raccall.server.control import Event
+from raccall.server.recording import check_recorder, member_infos, recording_state, room_info
+from raccall.server.resuming import resumable_until
+from raccall.server.rooms import ENCRYPTED_CAPACITY, Member, Room, Rooms, name_taken
 from raccall.server.tokens import Tokens, User
-from raccall.server.uplinks import Uplinks
-from raccall.units import NANOS_PER_MS, Nanos
+from raccall.units import Nanos
 from raccall.voice.gateway.messages import CloseCode
-from raccall.voice.gateway.replay import ReplayBuffer
 from raccall.wire import control
 
-UPLINKS_EVERY_MS = 5_000
-
 log = logging.getLogger("raccall.server")
-
-ControlLink = Link[ControlGatewayServer]
-Presence = control.MemberJoined | control.MemberUpdated | control.MemberLeft
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
-class ControlSession:
-    """One user's presence on this server; outlives its connections."""
-
-    id: str
-    user: User
-    link: ControlLink | None
-    """None while the connection is lost."""
-    replay: ReplayBuffer[str] = field(default_factory=first_replay)
-    expires: Nanos | None = None
-    """When a lost connection can no longer be resumed."""
 
 
 class Hub:
@@ -66,16 +46,11 @@ class Hub:
         self._wall = wall
         self.watcher: Callable[[Room], None] = lambda room: None
         """Told of each room whose call somebody entered or left, or whose recording policy changed."""
-        self._sessions: dict[int, ControlSession] = {}  # by user id
-        self._names: dict[tuple[int, str], ControlSession] = {}  # by room and folded name
-        self._links: dict[ControlLink, ControlSession] = {}
-        self._presence: Batches[Presence] = Batches(self._tell_presence)
-        self._uplinks: dict[int, Uplinks] = {}  # by room id, of the rooms that are recorded
-        self._uplinks_due: Nanos | None = None
-        calls.encryption.on_state = self._tell_encryption
+        self._audience = Audience()
+        self._announcements = Announcements(self._audience, rooms, calls)
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        return len(self._audience)
 
     def check_guest(self, user: User) -> None:
         """Would this new guest be let in? Raises RefusedError `room_unknown`, `room_full`, `name_taken`, and what
@@ -91,14 +66,14 @@ class Hub:
         before = member_infos(room)
         room.policy, room.retention_days = policy, retention_days
         self._calls.reroute()
-        for session in [session for session in self._sessions.values() if session.user.id in room.members]:
+        for session in [session for session in self._audience if session.user.id in room.members]:
             try:
                 check_recorder(room, session.user)
             except RefusedError as error:
-                self._tell(session, control.Refused(code=error.code, sentence=str(error)))
+                self._audience.tell(session, control.Refused(code=error.code, sentence=str(error)))
                 self._leave(session.user, room_id)
-        self._tell_changes(room, before)
-        self._tell_recording(room)
+        self._announcements.changed(room, before)
+        self._announcements.recording(room)
         self.watcher(room)
 
     def silence(self, room_id: int, user_id: int, silenced: bool) -> Member:
@@ -108,7 +83,7 @@ class Hub:
         before = member_infos(room)
         member = self._rooms.set_silenced(room_id, user_id, silenced)
         self._calls.reroute()
-        self._tell_changes(room, before)
+        self._announcements.changed(room, before)
         log.info("member_silenced" if silenced else "member_heard_again", extra={"fields": _who(room, member)})
         return member
 
@@ -138,24 +113,24 @@ class Hub:
                 case control.JoinRoom(room_id=room_id):
                     self._join(link, self._room_of(link, room_id), event)
                 case control.LeaveRoom(room_id=room_id):
-                    self._leave(self._links[link].user, self._room_of(link, room_id).id)
+                    self._leave(self._user(link), self._room_of(link, room_id).id)
                 case control.SetMuted(room_id=room_id, muted=muted):
                     room = self._room_of(link, room_id)
                     before = member_infos(room)
-                    self._rooms.set_muted(room.id, self._links[link].user.id, muted)
-                    self._tell_changes(room, before)
+                    self._rooms.set_muted(room.id, self._user(link).id, muted)
+                    self._announcements.changed(room, before)
                 case control.SetDeafened(room_id=room_id, deafened=deafened):
                     room = self._room_of(link, room_id)
                     before = member_infos(room)
-                    self._rooms.set_deafened(room.id, self._links[link].user.id, deafened)
-                    self._tell_changes(room, before)
+                    self._rooms.set_deafened(room.id, self._user(link).id, deafened)
+                    self._announcements.changed(room, before)
                 case control.SetConsent(room_id=room_id, agree=agree):
                     room = self._room_of(link, room_id)
                     before = member_infos(room)
                     consent = control.Consent.YES if agree else control.Consent.NO
-                    self._rooms.set_consent(room.id, self._links[link].user.id, consent)
+                    self._rooms.set_consent(room.id, self._user(link).id, consent)
                     self._calls.reroute()
-                    self._tell_changes(room, before)
+                    self._announcements.changed(room, before)
         except RefusedError as error:
             if isinstance(event, control.Identify | control.Resume):
                 self._refuse_identity(link, event, error)
@@ -171,68 +146,50 @@ class Hub:
         except RefusedError as error:
             self.refuse(link, error)
             return None
-        return self._links[link].user
+        return self._user(link)
 
     def refuse(self, link: ControlLink, error: RaccallError) -> None:
         """Tell one client why something was not done."""
-        if (session := self._links.get(link)) is not None:
-            self._tell(session, control.Refused(code=error.code, sentence=str(error)))
-
-    def tell_room(self, room_id: int, message: Numbered) -> None:
-        """To everyone who was let into the room."""
-        body = body_of(message)
-        for session in self._sessions.values():
-            if session.user.room_id == room_id:
-                self._pass_on(session, body)
+        if (session := self._audience.of_link(link)) is not None:
+            self._audience.tell(session, control.Refused(code=error.code, sentence=str(error)))
 
     def tell_line(self, room_id: int, line: control.TextMessage) -> None:
         """To everyone who was let into the room; to a recorder only if it may keep what this user says."""
-        body = body_of(line)
         may_be_kept = self._rooms.get(room_id).may_keep(int(line.user_id))
-        for session in self._sessions.values():
-            own = str(session.user.id) == line.user_id
-            if session.user.room_id == room_id and (may_be_kept or own or not session.user.recorder):
-                self._pass_on(session, body)
+        self._audience.tell_line(room_id, line, may_be_kept=may_be_kept)
 
     def on_lost(self, link: ControlLink, code: int | None, now: Nanos) -> None:
         """The WebSocket is gone. `code`: what the client closed with, None if it did not."""
-        session = self._links.pop(link, None)
+        session = self._audience.lose(link)
         if session is None:
             return
-        session.link = None
-        own = link.core.close_code
-        if own not in RESUMABLE if own is not None else code in GOODBYES:
+        session.expires = resumable_until(link.core.close_code, code, now)
+        if session.expires is None:
             self._end(session)
-        else:
-            session.expires = Nanos(now + GRACE_MS * NANOS_PER_MS)
 
     def get_timer(self) -> Nanos | None:
         """When `handle_timer` wants to be called: the voice sessions' timer included."""
-        timers = [session.expires for session in self._sessions.values()] + [self._calls.get_timer()]
-        timers += [self._uplinks_due, self._presence.get_timer()]
+        timers = [session.expires for session in self._audience]
+        timers += [self._calls.get_timer(), self._announcements.get_timer()]
         return min((timer for timer in timers if timer is not None), default=None)
 
     def handle_timer(self, now: Nanos) -> None:
-        """End what was not resumed in time, and tell recorders how well voices reach the server."""
-        for session in list(self._sessions.values()):
+        """End what was not resumed in time, and tell what has waited."""
+        for session in self._audience:
             if session.expires is not None and now >= session.expires:
                 self._end(session)
         self._calls.handle_timer(now)
-        self._presence.handle_timer(now)
-        if self._uplinks_due is not None and now >= self._uplinks_due:
-            self._tell_uplinks()
-            self._uplinks_due = Nanos(now + UPLINKS_EVERY_MS * NANOS_PER_MS) if self._uplinks else None
+        self._announcements.handle_timer(now)
 
     # ---- inside ----
 
     def _identify(self, link: ControlLink, user: User) -> None:
         room = self._rooms.get(user.room_id)
         self._check_name(room.id, user.name, user_id=user.id)
-        if (former := self._sessions.get(user.id)) is not None:
+        if (former := self._audience.of_user(user.id)) is not None:
             self._end(former, CloseCode.DISCONNECTED)
         session = ControlSession(id=self._random_bytes(16).hex(), user=user, link=link)
-        self._sessions[user.id] = self._names[room.id, fold(user.name)] = session
-        self._links[link] = session
+        self._audience.add(session)
         ready = control.Ready(
             session_id=session.id,
             user_id=str(user.id),
@@ -244,22 +201,16 @@ class Hub:
         link.wake()
 
     def _resume(self, link: ControlLink, event: control.Resume) -> None:
-        session = self._sessions.get(self._tokens.read_guest(event.token).id)
+        session = self._audience.of_user(self._tokens.read_guest(event.token).id)
         if session is None or session.id != event.session_id:
             raise RefusedError("session_invalid", "The session is over; a new one begins.")
         if not link.core.accept_resume(seq=event.seq, replay=session.replay):
             raise RefusedError("session_invalid", "The connection was lost for too long; a new session begins.")
-        if session.link is not None:  # the client noticed the loss before the server did
-            del self._links[session.link]
-            session.link.core.close(CloseCode.DISCONNECTED)
-            session.link.wake()
-        session.link, session.expires = link, None
-        self._links[link] = session
+        self._audience.move(session, link)
         link.wake()
 
     def _join(self, link: ControlLink, room: Room, wish: control.JoinRoom) -> None:
-        session = self._links[link]
-        user = session.user
+        user = self._user(link)
         check_recorder(room, user)
         before = member_infos(room) if user.id in room.members else []
         member = Member(
@@ -274,19 +225,17 @@ class Hub:
         )
         if self._rooms.join(room.id, member):
             _log("member_joined", room, user, recorder=user.recorder)
-            self._presence.add(room.id, control.MemberJoined(room_id=str(room.id), member=member_info(room, member)))
             if user.recorder:
                 room.recorded_since = room.recorded_since or self._wall().isoformat(timespec="milliseconds")
-                self._uplinks_due = self._uplinks_due or Nanos(0)  # at once: loss is counted from the first look on
-                self._tell_recording(room)
+            self._announcements.joined(room, member)
             self.watcher(room)
         else:
             self._calls.reroute()
-            self._tell_changes(room, before)
+            self._announcements.changed(room, before)
         voice_pass = self._calls.new_pass(user.id, room.id)
         host = f"[{link.host}]" if ":" in link.host else link.host
-        self._tell(
-            session,
+        self._audience.tell(
+            self._session(link),
             control.VoiceServer(
                 room_id=str(room.id),
                 endpoint=f"{host}:{link.port}",
@@ -300,26 +249,20 @@ class Hub:
     def _leave(self, user: User, room_id: int) -> None:
         if self._rooms.leave(room_id, user.id):
             self._calls.revoke(user.id, room_id)
-            self._presence.add(room_id, control.MemberLeft(room_id=str(room_id), user_id=str(user.id)))
             room = self._rooms.get(room_id)
             _log("member_left", room, user)
             if user.recorder:
                 room.recorded_since = room.recorded_since if room.recorders else None
-                self._tell_recording(room)
+            self._announcements.left(room, user.id, recorder=user.recorder)
             self.watcher(room)
 
     def _end(self, session: ControlSession, code: CloseCode = CloseCode.NORMAL) -> None:
-        del self._sessions[session.user.id], self._names[session.user.room_id, fold(session.user.name)]
-        if session.link is not None:
-            del self._links[session.link]
-            session.link.core.close(code)
-            session.link.wake()
-            session.link = None
+        self._audience.remove(session, code)
         self._leave(session.user, session.user.room_id)
 
     def _check_name(self, room_id: int, name: str, user_id: int | None) -> None:
         """A lost connection gives its name up, so that one who crashed can come back at once."""
-        session = self._names.get((room_id, fold(name)))
+        session = self._audience.of_name(room_id, name)
         if session is None or session.user.id == user_id:
             return
         if session.link is not None:
@@ -327,61 +270,18 @@ class Hub:
         self._end(session)
 
     def _room_of(self, link: ControlLink, room_id: str) -> Room:
-        room = self._rooms.get(self._links[link].user.room_id)
+        room = self._rooms.get(self._user(link).room_id)
         if room_id != str(room.id):
             raise RefusedError("room_unknown", "This room does not exist, or you were not let into it.")
         return room
 
-    def _tell_changes(self, room: Room, before: list[control.MemberInfo]) -> None:
-        """Who of the room is not as before, except for those who came or left: that is told already."""
-        known = {info.user_id: info for info in before}
-        for info in member_infos(room):
-            if known.get(info.user_id, info) != info:
-                self._presence.add(room.id, control.MemberUpdated(room_id=str(room.id), member=info))
+    def _session(self, link: ControlLink) -> ControlSession:
+        session = self._audience.of_link(link)
+        assert session is not None, "the core lets nobody speak before they are known"
+        return session
 
-    def _tell_presence(self, room_id: int, news: list[Presence]) -> None:
-        if len(news) == 1:
-            self.tell_room(room_id, news[0])
-            return
-        latest: dict[str, control.MemberInfo | None] = {}
-        for one in news:
-            if isinstance(one, control.MemberLeft):
-                latest[one.user_id] = None
-            else:
-                latest[one.member.user_id] = one.member
-        members = [member for member in latest.values() if member is not None]
-        left = [user_id for user_id, member in latest.items() if member is None]
-        self.tell_room(room_id, control.MembersChanged(room_id=str(room_id), members=members, left=left))
-
-    def _tell_recording(self, room: Room) -> None:
-        self._presence.flush(room.id)  # nobody hears of a recorder who is not there yet
-        self.tell_room(room.id, control.RecordingChanged(room_id=str(room.id), recording=recording_state(room)))
-
-    def _tell_encryption(self, room_id: int) -> None:
-        self._presence.flush(room_id)  # nobody hears of one without it who is not there yet
-        state = self._calls.encryption.state(room_id)
-        self.tell_room(room_id, control.EncryptionChanged(room_id=str(room_id), encryption=state))
-
-    def _tell_uplinks(self) -> None:
-        recorded = {room.id for room in self._rooms.all() if room.recorders}
-        self._uplinks = {room_id: self._uplinks.get(room_id) or Uplinks() for room_id in recorded}
-        for room_id, uplinks in self._uplinks.items():
-            loss_pct = {str(user_id): loss for user_id, loss in uplinks.look(self._calls.uplinks(room_id)).items()}
-            message = control.UplinkLoss(room_id=str(room_id), loss_pct=loss_pct)
-            for session in self._sessions.values():
-                if session.user.recorder and session.user.room_id == room_id and session.link is not None:
-                    session.link.core.mention(message)
-                    session.link.wake()
-
-    def _tell(self, session: ControlSession, message: Numbered) -> None:
-        self._pass_on(session, body_of(message))
-
-    def _pass_on(self, session: ControlSession, body: Body) -> None:
-        if session.link is None:
-            session.replay.append(body)
-        else:
-            session.link.core.tell(body)
-            session.link.wake()
+    def _user(self, link: ControlLink) -> User:
+        return self._session(link).user
 
     def _refuse_identity(
         self, link: ControlLink, event: control.Identify | control.Resume, error: RefusedError

@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from raccall.clock import monotonic_now, wall_now
 from raccall.errors import InputError
+from raccall.server.audience import ControlLink
 from raccall.server.calls import Calls
 from raccall.server.doorway import Doorway
-from raccall.server.hub import ControlLink, Hub
+from raccall.server.hub import Hub
 from raccall.server.rooms import DEFAULT_ENCRYPTION, Room, Rooms
 from raccall.server.routing import RelayHandle
 from raccall.server.settings import INVITE_LASTS, ServerSettings, join_address, split_address

@@ -17,7 +17,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from raccall.server.calls import VoicePass
+from raccall.server.voice_session import VoicePass
 from raccall.testing.bad_network import BadNetwork
 from raccall.testing.discord.decorated_network import DecoratedNetwork, VoiceNetwork
 from raccall.testing.network import NetworkConditions
