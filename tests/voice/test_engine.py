@@ -154,9 +154,15 @@ def test_a_device_sound_is_silent_while_no_engine_plays() -> None:
     sound = Sound.device()
     callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
     played = np.ones(480, dtype=np.float32)
-    callback(sound.playback_callback_address)(None, played.ctypes.data, None, len(played))
+
+    def call() -> None:
+        callback(sound.playback_callback_address)(None, played.ctypes.data, None, len(played))
+        callback(sound.capture_callback_address)(None, None, played.ctypes.data, len(played))
+
+    card = threading.Thread(target=call)  # in real time from now on
+    card.start()
+    card.join()
     assert not played.any()
-    callback(sound.capture_callback_address)(None, None, played.ctypes.data, len(played))
     assert (sound.capture_callbacks, sound.playback_callbacks) == (1, 1)
     with pytest.raises(ValueError, match="not kept"):
         sound.read_playback()

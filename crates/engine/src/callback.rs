@@ -135,6 +135,7 @@ extern "C" fn capture<const SLOT: usize>(
     }
     // SAFETY: miniaudio gives `frames` frames of the format the device was opened with: float32, one channel.
     let input = unsafe { slice::from_raw_parts(input.cast::<f32>(), frames as usize) };
+    raccall_priority::real_time_in_callback();
     with(&CAPTURE[SLOT], |end| {
         end.state.capture_callbacks.fetch_add(1, Relaxed);
         end.state.capture_period.fetch_max(input.len(), Relaxed);
@@ -175,6 +176,7 @@ extern "C" fn stereo_playback<const SLOT: usize>(
 }
 
 fn playback<const CHANNELS: usize>(slot: usize, output: &mut [[f32; CHANNELS]]) {
+    raccall_priority::real_time_in_callback();
     let open = with(&PLAYBACK[slot], |end| {
         end.state.playback_callbacks.fetch_add(1, Relaxed);
         end.state.playback_channels.store(CHANNELS, Relaxed);

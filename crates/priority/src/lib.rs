@@ -3,12 +3,23 @@
 //! Asking is all: a refusal is fine, voice works without, with a few milliseconds more kept ahead. Linux refuses users whose
 //! limits (`ulimit -r`, `ulimit -e`) are zero, and grants root all of it.
 
+use std::cell::Cell;
+
 /// For a thread that a sound card waits for and that uses a small part of a core: real time where it is granted, else
 /// `ahead`. On Linux only real time comes before the work of other sessions and services; niceness counts among the threads
 /// of one session (sched(7), "the autogroup feature"). With both cores busy a nice thread woke up to 0.5 s late, one in real time
 /// 2 ms.
 pub fn real_time() {
     system::real_time();
+}
+
+/// As `real_time`, for a thread that a sound system has started and in which it calls us: the first time asks, later ones cost
+/// next to nothing. Outside Linux sound systems give their threads what they need themselves.
+pub fn real_time_in_callback() {
+    thread_local!(static ASKED: Cell<bool> = const { Cell::new(false) });
+    if cfg!(target_os = "linux") && !ASKED.replace(true) {
+        real_time();
+    }
 }
 
 /// For a thread that may have more to do than there is time for, such as a relay under a flood: before the other threads of
@@ -91,7 +102,7 @@ mod system {
 mod tests {
     #[test]
     fn asking_is_harmless_whether_granted_or_not() {
-        for ask in [super::real_time, super::ahead] {
+        for ask in [super::real_time, super::real_time_in_callback, super::ahead] {
             std::thread::spawn(ask).join().unwrap();
         }
     }
@@ -113,6 +124,7 @@ mod tests {
         let before = standing();
         let (real_time, of_its_child) = asked(super::real_time);
         let (ahead, _) = asked(super::ahead);
+        assert_eq!(asked(super::real_time_in_callback).0, real_time);
         assert_eq!(standing(), before);
         assert_eq!(of_its_child.0, libc::SCHED_OTHER);
         if ahead.1 == before.1 && real_time.0 == before.0 {
