@@ -68,7 +68,7 @@ class Sender:
     drift_ppm: float = 0.0
     """The sender's clock runs this much slow."""
     pauses_ms: dict[int, float] = field(default_factory=dict)
-    """Before the packet of this index nothing is sent for so long."""
+    """Before the packet of this index nothing is sent for so long, by the sender's clock."""
     pause_counts: bool = True
     """Whether the timestamps go on in a pause; some senders' stop."""
 
@@ -79,7 +79,7 @@ class Sender:
         out = []
         for index, payload in enumerate(self.payloads):
             pause_ms = self.pauses_ms.get(index, 0.0)
-            at += pause_ms * NANOS_PER_MS
+            at += pause_ms * NANOS_PER_MS * (1 + self.drift_ppm * 1e-6)
             ticks += round(pause_ms * 48) if self.pause_counts else 0
             sequence, timestamp = self.sequence + index, self.timestamp + ticks
             rtp = struct.pack(">BBHII", 0x80, 120, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, self.ssrc) + payload

@@ -118,6 +118,24 @@ def test_a_drifting_sender_stays_within_a_frame_for_an_hour(drift_ppm: float, pa
     assert timeline.drift_ppm() == pytest.approx(drift_ppm, abs=15)
 
 
+@pytest.mark.parametrize("drift_ppm", [-200, 0, 200])
+@pytest.mark.parametrize("pause_s", [20, 60, 120, 240])
+def test_one_who_says_a_word_now_and_then_drifts_neither(drift_ppm: float, pause_s: int) -> None:
+    """Ten packets, then minutes of nothing: in three minutes too few to know a clock by, in half an hour not."""
+    spurts = 10_800 // pause_s
+    sender = Sender(
+        1,
+        payloads(10 * spurts),
+        drift_ppm=drift_ppm,
+        pauses_ms={10 * spurt: pause_s * 1000 for spurt in range(1, spurts)},
+    )
+    timeline, placed = place(over_network([sender], seed=3, jitter_ms=30))
+    assert len(placed) == 10 * spurts
+    assert max(map(abs, errors_ms([sender], placed))) < 20
+    drift = timeline.drift_ppm()
+    assert drift is not None and abs(drift - drift_ppm) < 20
+
+
 def test_duplicates_and_hopelessly_late_packets_are_dropped_and_counted() -> None:
     packets = over_network([Sender(1, payloads(2000))], seed=9, jitter_ms=30)
     late = replace(packets.pop(10), arrival=Nanos(packets[-1].arrival))

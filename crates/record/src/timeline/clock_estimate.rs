@@ -7,7 +7,8 @@
 //! - The *slope* is that of the line which lies under all points of the last minutes and of the look-ahead and is
 //!   nearest to them in sum: the edge of their lower convex hull that spans their mean time (Moon, Skelly and Towsley,
 //!   "Estimation and removal of clock skew from network delay measurements", INFOCOM 1999). Points far off the line that
-//!   holds now are the network's, not the clock's, and are left out.
+//!   holds now are the network's, not the clock's, and are left out. Who says a word now and then leaves few points: then
+//!   older ones are kept, and three tell when they lie minutes apart.
 //! - The *place* on it at one moment is the least of what every packet says, before and after that moment. What it says
 //!   is carried along the slope and counts for less the further away it is, by the slope's *doubt* times the distance.
 //!   So much data makes it sharp, little data still says something, a slope that is a little wrong does no harm, and the
@@ -21,11 +22,15 @@ use crate::SAMPLE_RATE_HZ;
 const BUCKET_SAMPLES: i64 = SAMPLE_RATE_HZ / 2;
 /// Three minutes: a clock's rate changes with temperature, over minutes.
 const HISTORY_SAMPLES: i64 = 180 * SAMPLE_RATE_HZ;
+/// Of one who says a word now and then, older points than that, too.
+const KEPT_POINTS: usize = 24;
 const FIT_EVERY_SAMPLES: i64 = SAMPLE_RATE_HZ;
 
 /// Less than that says nothing of a slope: 1 ms of jitter left over 20 s is 50 ppm.
 const MIN_SPAN_SAMPLES: i64 = 20 * SAMPLE_RATE_HZ;
 const MIN_POINTS: i32 = 10;
+/// So few do where they are spread over the whole history: what jitter leaves in them tilts a long line little.
+const MIN_POINTS_FAR_APART: i32 = 3;
 /// Sound cards stay within 500 ppm; what rises faster is no clock.
 const MAX_SLOPE: f64 = 1000e-6;
 /// Before anything is known: sound cards are mostly within 50 ppm, hardly ever beyond 200.
@@ -34,7 +39,7 @@ const USUAL_SLOPE: f64 = 150e-6;
 const MIN_DOUBT: f64 = 30e-6;
 /// 2 ms: how wrong the ends of a fitted line may be.
 const DOUBTFUL_SAMPLES: f64 = 96.0;
-/// 15 ms off the line: another level of the network.
+/// 15 ms further off the line than the slope's doubt explains: another level of the network.
 const OUTLIER_SAMPLES: f64 = 720.0;
 
 /// A moment in the sender's time and a relative delay, both in samples.
@@ -127,7 +132,7 @@ impl ClockEstimate {
 
     fn fit(&mut self, at: i64) {
         self.fitted = at;
-        while self.points.len() > 1 && self.points[0].at < at - HISTORY_SAMPLES {
+        while self.points.len() > KEPT_POINTS && self.points[0].at < at - HISTORY_SAMPLES {
             self.points.pop_front();
         }
         let mut hull = std::mem::take(&mut self.hull);
@@ -145,7 +150,8 @@ impl ClockEstimate {
         }
         let mean = sum / f64::from(count);
         let span = hull.last().map_or(0, |last| last.at - hull[0].at);
-        if count >= MIN_POINTS && span >= MIN_SPAN_SAMPLES {
+        let enough = if span >= HISTORY_SAMPLES { MIN_POINTS_FAR_APART } else { MIN_POINTS };
+        if count >= enough && span >= MIN_SPAN_SAMPLES {
             let edge = hull.windows(2).find(|edge| edge[1].distance(at) >= mean);
             let found = edge.map_or(self.slope, |edge| slope(edge[0], edge[1]));
             if found.abs() <= MAX_SLOPE {
@@ -159,7 +165,10 @@ impl ClockEstimate {
     }
 
     fn is_of_the_clock(&self, point: Point) -> bool {
-        self.known.is_none_or(|known| (point.delay - self.at_slope(known, point.at)).abs() <= OUTLIER_SAMPLES)
+        self.known.is_none_or(|known| {
+            let may_drift = self.doubt * point.distance(known.at).abs();
+            (point.delay - self.at_slope(known, point.at)).abs() <= OUTLIER_SAMPLES + may_drift
+        })
     }
 }
 
