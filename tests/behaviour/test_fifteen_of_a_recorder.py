@@ -1,195 +1,51 @@
 """What a recorder must do, the same in a room of ours and in a Discord channel through the adapter.
 
 In the order of the list that these are from, with unmodified discord.py clients as speakers, encrypted end to end. What
-takes hours or other clocks is shown in virtual time, for both at once, since both write by one recorder: a timeline of
-six hours and skewed clocks (tests/recorder/test_timeline.py, test_clicks.py), memory over twelve hours (`make soak`),
-kill -9 (test_a_killed_recorder_loses_less_than_a_second.py). Consent: test_nothing_is_kept_without_consent.py and
+takes hours is also shown without a network, since both write by one recorder: a timeline of six hours and skewed clocks
+(tests/recorder/test_timeline.py, test_clicks.py), memory over twelve hours (`python -m bench record`), kill -9
+(test_a_killed_recorder_loses_less_than_a_second.py); more of consent in test_nothing_is_kept_without_consent.py and
 tests/discord/test_recording.py.
 """
 
 import asyncio
+import gc
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TypeVar
 
 import discord
 import numpy as np
 import pytest
 
-from raccall.bots.keep import keep_call
-from raccall.client import Session
-from raccall.discord.keep import keep_channel
-from raccall.discord.voice_client import RecordingVoiceClient
-from raccall.recorder.events import KeysChanged
-from raccall.recorder.keeper import Keeper
+from raccall.recorder.events import KeysChanged, MemberJoined, MemberLeft, Note, read_events
+from raccall.recorder.placement import Placement
 from raccall.recorder.recording import Recording
-from raccall.testing.discord import Way
 from raccall.testing.discord.decorated_network import DecoratedNetwork
 from raccall.testing.network import NetworkConditions
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.engine import PacketTap
-from raccall.voice.gateway import binary, messages
-from raccall.wire.control import EncryptionPolicy
-from tests.discord.conftest import World, can_speak, packets, speak, until
-from tests.interop.test_discord_py import Room, open_room
-from tests.interop.test_encrypted_room import hold
+from raccall.voice.tap import EngineTap
+from tests.behaviour.long_calls import Arrivals, Drifting, Meeting, resident_bytes
+from tests.behaviour.places import Place, has, place, recorded, say
+from tests.discord.conftest import packets, speak, until
 from tests.recorder.calls import offset_ms
 
 pytestmark = pytest.mark.realtime
 
-__all__ = ["packets"]
+__all__ = ["packets", "place"]
 
-CLEAN = NetworkConditions()
 SHUFFLED = NetworkConditions(delay_ms=5, jitter_ms=30, duplicates=0.3)
 LOSSY = NetworkConditions(loss=0.1)
 SILENCE = b"\xf8\xff\xfe"
-SPEAKING, EXECUTE_TRANSITION, WELCOME = 5, 22, 30
 HELD_S = 0.6
-REAL_TIME_S = 0.02
 
 
-class Place(Protocol):
-    """Where people speak and are recorded."""
-
-    async def speaker(self, name: str) -> discord.VoiceClient: ...
-
-    def kept(self, folder: Path, conditions: NetworkConditions = CLEAN) -> AbstractAsyncContextManager[Keeper]:
-        """A recorder in it, behind a network that adds extensions and padding."""
-
-    @property
-    def network(self) -> DecoratedNetwork:
-        """The recorder's, now."""
-
-    def hold_keys(self, seconds: float) -> None:
-        """From now on, for so long, the recorder is told neither who speaks nor of keys."""
-
-    async def interrupt(self) -> None:
-        """The recorder's voice gateway is gone; returns when it is back."""
-
-    def tap(self, on_tap: Callable[[PacketTap], None]) -> None:
-        """One more reader of what the recorder hears."""
+E = TypeVar("E")
 
 
-class OurRoom:
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self._session: Session | None = None
-        self.network: DecoratedNetwork
-
-    async def speaker(self, name: str) -> discord.VoiceClient:
-        return await self._room.discord_client(name)
-
-    @asynccontextmanager
-    async def kept(self, folder: Path, conditions: NetworkConditions = CLEAN) -> AsyncIterator[Keeper]:
-        session = self._session = await self._room.session("tape", recorder=True)
-        async with DecoratedNetwork(("127.0.0.1", self._room.server.port), conditions, seed=3) as self.network:
-            session.join = partial(session.join, media_address=self.network.address)  # type: ignore[method-assign]
-            async with keep_call(session, folder) as kept:
-                described = self._call._description
-                assert described is not None
-                self.network.set_key(described.mode, described.key)
-                yield kept
-
-    def hold_keys(self, seconds: float) -> None:
-        assert self._session is not None
-        held = (messages.UserSpeaking, messages.ExecuteTransition, binary.Welcome, binary.AnnounceCommit)
-        hold(self._session, lambda message: isinstance(message, held), seconds)
-
-    async def interrupt(self) -> None:
-        former = self._call._carrier._socket
-        assert former is not None
-        former.transport.abort()
-        await until(lambda: self._call._carrier._socket not in (None, former))
-
-    def tap(self, on_tap: Callable[[PacketTap], None]) -> None:
-        assert self._call.engine is not None
-        on_tap(self._call.engine.open_tap())
-
-    @property
-    def _call(self):  # type: ignore[no-untyped-def]
-        assert self._session is not None and self._session._call is not None
-        return self._session._call
-
-
-class DiscordChannel:
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._voice: RecordingVoiceClient | None = None
-
-    async def speaker(self, name: str) -> discord.VoiceClient:
-        return await self._world.speaker(name)
-
-    @asynccontextmanager
-    async def kept(self, folder: Path, conditions: NetworkConditions = CLEAN) -> AsyncIterator[Keeper]:
-        self._world.ways["tape"] = Way(conditions, 3, decorated=True)
-        ears = await self._world.ears()
-        self._voice = ears.voice
-        async with keep_channel(ears.voice, folder) as kept:
-            yield kept
-
-    @property
-    def network(self) -> DecoratedNetwork:
-        network = self._world.lines["tape"].network
-        assert isinstance(network, DecoratedNetwork)
-        return network
-
-    def hold_keys(self, seconds: float) -> None:
-        line = self._world.lines["tape"]
-        line.hold(SPEAKING, EXECUTE_TRANSITION, WELCOME)
-
-        async def release() -> None:
-            await asyncio.sleep(seconds)
-            await line.release()
-
-        self._releasing = asyncio.create_task(release())
-
-    async def interrupt(self) -> None:
-        former = self._world.lines["tape"]
-        await former.close(4015)
-        await until(lambda: self._world.lines["tape"] is not former)
-
-    def tap(self, on_tap: Callable[[PacketTap], None]) -> None:
-        class Reader:
-            def on_event(self, event: object) -> None:
-                pass
-
-        reader = Reader()
-        reader.on_tap = on_tap  # type: ignore[attr-defined]
-        assert self._voice is not None
-        self._voice.add(reader)  # type: ignore[arg-type]
-
-
-@pytest.fixture(params=["our room", "discord"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    if request.param == "discord":
-        async with World(tmp_path / "world") as world:
-            yield DiscordChannel(world)
-    else:
-        async with open_room(tmp_path / "data", EncryptionPolicy.REQUIRED) as room:
-            yield OurRoom(room)
-
-
-async def say(voice: discord.VoiceClient, payloads: list[bytes]) -> None:
-    """As a microphone does: by the clock, whatever else the machine does."""
-    await can_speak(voice)
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    for number, payload in enumerate(payloads, start=1):
-        voice.send_audio_packet(payload, encode=False)
-        await asyncio.sleep(begun + REAL_TIME_S * number - loop.time())
-
-
-async def has(kept: Keeper, count: int) -> None:
-    await until(lambda: kept.recorder.counts.packets >= count)
-
-
-def recorded(folder: Path, name: str) -> list[bytes]:
-    """A person's payloads in the order they were sent."""
-    found = Recording.open(folder).packets(name)
-    return [packet.payload for packet in sorted(found, key=lambda packet: packet.sequence)]
+def events(folder: Path, kind: type[E]) -> list[E]:
+    """Of a recording, so far."""
+    return list(read_events(folder / "events.jsonl").of(kind))
 
 
 async def test_1_whatever_surrounds_a_frame_it_is_opened(place: Place, packets: list[bytes], tmp_path: Path) -> None:
@@ -293,6 +149,26 @@ async def test_7_order_repetitions_and_wraps(place: Place, packets: list[bytes],
     assert recorded(tmp_path / "kept", "anna") == packets
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the process's memory as Linux tells it")
+async def test_8_memory_does_not_grow_with_the_recording(place: Place, tmp_path: Path) -> None:
+    """25 people, 8 of them talking at a time: of what the last ten minutes wrote not a tenth stays in memory."""
+    async with place.kept(tmp_path / "kept") as kept:
+        journal = kept.folder / "journal.pcapng"
+        meeting = Meeting(kept.began)
+        place.hear(meeting)
+        used: list[tuple[int, int]] = []
+        for minutes in (3, 13):
+            await meeting.lasted(minutes)
+            await has(kept, meeting.packets)
+            await until(lambda: not kept.recorder.backlog)
+            gc.collect()
+            used.append((resident_bytes(), journal.stat().st_size))
+        meeting.end()
+    (memory, written), (memory_later, written_later) = used
+    assert written_later - written > 20e6
+    assert memory_later - memory < (written_later - written) / 10
+
+
 async def test_9_whose_voice_it_is_when_nobody_says(
     place: Place, packets: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +184,28 @@ async def test_9_whose_voice_it_is_when_nobody_says(
         await asyncio.sleep(0.6)  # a recorder looks twice a second
     assert recorded(tmp_path / "kept", "anna") == packets
     assert recorded(tmp_path / "kept", "berta") == packets[::-1]
+
+
+async def test_10_drifting_clocks_stay_aligned(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sender's clock is 200 ppm fast, the other's slow, for three hours: only the arrival times are made up."""
+    arrivals = Arrivals()
+    for module in ("raccall.bots.keep", "raccall.discord.keep"):
+        monkeypatch.setattr(f"{module}.engine_tap", lambda tap, tick_ms: arrivals.of(EngineTap(tap, tick_ms)))
+    async with place.kept(tmp_path / "kept") as kept:
+        people = [
+            Drifting(await place.speaker("anna"), 200, kept.began, arrivals),
+            Drifting(await place.speaker("berta"), -200, kept.began, arrivals),
+        ]
+        for minute in range(0, 181, 3):
+            for person in people:
+                await person.speak(minute)
+        await has(kept, sum(len(person.said) for person in people))
+    for person in people:
+        assert abs(person.off_ms) > 2000, "by the end, if their timestamps were believed"
+    placed = [entry for step in Placement(tmp_path / "kept").steps() for some in step.placed.values() for entry in some]
+    said = people[0].said | people[1].said
+    assert len(placed) == len(said)
+    assert max(abs(entry.position / 48 - said[entry.payload]) for entry in placed) < 20
 
 
 async def test_11_stored_as_it_came_and_exported(place: Place, packets: list[bytes], tmp_path: Path) -> None:
@@ -361,6 +259,29 @@ async def test_13_losses_and_keys_are_told(place: Place, packets: list[bytes], t
     assert person.lost == max(sequences) - min(sequences) + 1 - len(sequences) > 0
     told = [event.code for event in Recording.open(tmp_path / "kept").events if isinstance(event, KeysChanged)]
     assert code is not None and code in [one.replace(" ", "") for one in told]
+
+
+async def test_14_told_asked_and_written_down(place: Place, packets: list[bytes], tmp_path: Path) -> None:
+    """People are told of beginning and end; of who says no nothing is kept, of the others when they came and left."""
+    assert place.told == []
+    async with place.kept(tmp_path / "kept") as kept:
+        await until(lambda: place.told == ["begun"])
+        no, yes = await place.speaker("berta", agrees=False), await place.speaker("anna")
+        await speak(no, packets)
+        await speak(yes, packets)
+        await has(kept, len(packets))
+        await place.write("a line")
+        await until(lambda: events(tmp_path / "kept", Note))
+        await yes.disconnect()
+        await until(lambda: events(tmp_path / "kept", MemberLeft))
+        assert place.told == ["begun"]
+    await until(lambda: place.told == ["begun", "ended"])
+    assert recorded(tmp_path / "kept", "anna") == packets
+    assert [note.text for note in events(tmp_path / "kept", Note)] == ["a line"]
+    (anna,) = (joined for joined in events(tmp_path / "kept", MemberJoined) if joined.name == "anna")
+    assert [left.user_id for left in events(tmp_path / "kept", MemberLeft)] == [anna.user_id]
+    written = b"".join(file.read_bytes() for file in (tmp_path / "kept").rglob("*") if file.is_file())
+    assert b"berta" not in written and str(no.user.id).encode() not in written
 
 
 async def test_15_a_reader_who_does_not_read_stalls_no_recording(

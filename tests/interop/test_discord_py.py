@@ -54,11 +54,11 @@ class Room:
     async def session(self, name: str, *, recorder: bool = False) -> Session:
         return await self._stack.enter_async_context(connect(self._link, name=name, recorder=recorder))
 
-    async def discord_client(self, name: str) -> discord.VoiceClient:
-        """A discord.py client in the call; it agrees to being recorded, in its user's name."""
+    async def discord_client(self, name: str, *, agrees: bool = True) -> discord.VoiceClient:
+        """A discord.py client in the call; agrees: to being recorded, in its user's name."""
         tls = client_context(parse_link(self._link).fingerprint)
         session = await self.session(name)
-        await session.consent(True)
+        await session.consent(agrees)
         gateway = await self._stack.enter_async_context(MainGateway(session, tls))
         await gateway.voice_client.connect(reconnect=False, timeout=10)
         await gateway.voice_client.ws.speak(SPEAKING_MICROPHONE)
