@@ -59,7 +59,10 @@ pub struct Call {
 /// Runs the call until it is closed.
 /// `tunnel`: where the tunnel's datagrams come from, if there is one.
 pub fn run(call: Call, mut receiver: Receiver, mut tunnel: Option<Receiver>) {
-    raccall_priority::real_time();
+    match call.sound {
+        Some(_) => raccall_priority::real_time(),
+        None => raccall_priority::ahead(), // the kernel has stamped what comes, and keeps it for seconds
+    }
     if let Some(SoundEnd::Device(device)) = call.sound.as_deref() {
         device.answer();
     }
