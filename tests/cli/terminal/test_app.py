@@ -15,9 +15,10 @@ from raccall.cli.consent import ConsentDialogue
 from raccall.cli.soundboard import Soundboard
 from raccall.cli.talk import Talk
 from raccall.cli.terminal import devices
-from raccall.cli.terminal.app import CallApp, PeopleList
+from raccall.cli.terminal.app import CallApp
 from raccall.cli.terminal.log import LogScreen
 from raccall.cli.terminal.memory import Memory
+from raccall.cli.terminal.people_list import PeopleList
 from raccall.cli.terminal.sounds import SoundScreen
 from raccall.cli.terminal.view import CallView
 from raccall.client import Session, TextReceived, connect

@@ -21,21 +21,18 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, OptionList, RichLog, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Footer, Input, RichLog, Static
 
 from raccall.audio.devices import Kind, SoundCard
 from raccall.cli.link_panel import link_panel
-from raccall.cli.screen import mouth_to_ear_ms, printable
-from raccall.cli.secrecy import lock_words
-from raccall.cli.soundboard import playing_words
 from raccall.cli.terminal.devices import DeviceScreen
 from raccall.cli.terminal.hints import Hints, canceller_hint
-from raccall.cli.terminal.people import Person, people_of, row_of
+from raccall.cli.terminal.lines import coloured, own_state, title
+from raccall.cli.terminal.people import Person, people_of
+from raccall.cli.terminal.people_list import PeopleList
 from raccall.cli.terminal.sounds import SoundScreen
 from raccall.cli.terminal.view import HELP, CallView
 from raccall.clock import monotonic_now
-from raccall.console import meter
 from raccall.errors import InputError, RaccallError
 from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.engine import EngineStats, GateMode
@@ -45,52 +42,6 @@ LOOK_EVERY_S = 0.1
 LINK_EVERY_MS = 500
 VOLUME_STEP_DB = 2.0
 LOWEST_DB, HIGHEST_DB = -60.0, 12.0
-PEOPLE_COLUMNS = 30
-LOUD = "bold #ffffff on #b3003c"
-
-
-class PeopleList(OptionList):
-    """Who is here; the marked one's volume can be changed."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("plus,equals_sign", "volume(1)", "Louder", key_display="+"),
-        Binding("minus", "volume(-1)", "Quieter", key_display="-"),
-        Binding("0", "volume(0)", show=False),
-    ]
-
-    people: list[Person]
-
-    def __init__(self) -> None:
-        super().__init__(id="people")
-        self.people = []
-        self._columns = 0
-        self.border_title = "People"
-
-    def show(self, people: list[Person]) -> None:
-        """Rows are exchanged in place, so that the mark and the scroll stay where they are."""
-        before_columns, self._columns = self._columns, self.content_size.width or PEOPLE_COLUMNS - 2
-        rows = [row_of(person, self._columns) for person in people]
-        if [person.user_id for person in people] != [person.user_id for person in self.people]:
-            marked = self.marked
-            self.clear_options()
-            self.add_options(Option(row, id=person.user_id) for person, row in zip(people, rows, strict=True))
-            self.people = people
-            places = {person.user_id: place for place, person in enumerate(people)}
-            self.highlighted = places.get(marked.user_id, 0) if marked is not None else None
-            return
-        for place, (before, person) in enumerate(zip(self.people, people, strict=True)):
-            if before != person or before_columns != self._columns:
-                self.replace_option_prompt_at_index(place, rows[place])
-        self.people = people
-
-    @property
-    def marked(self) -> Person | None:
-        place = self.highlighted
-        return self.people[place] if place is not None and place < len(self.people) else None
-
-    def action_volume(self, direction: int) -> None:
-        if (person := self.marked) is not None and isinstance(self.app, CallApp):
-            self.app.change_volume(person, direction)
 
 
 class CallApp(App[None]):
@@ -131,7 +82,7 @@ class CallApp(App[None]):
         self._volumes: dict[str, float] = {}
         # Held, not queried: a query looks into the topmost screen, which may be the list of devices.
         self._head = Static(id="head", markup=False)
-        self._people = PeopleList()
+        self._people = PeopleList(self.change_volume)
         self._lines = RichLog(id="log", wrap=True, min_width=20, markup=False, highlight=False, max_lines=5000)
         self._link = Static(id="link", markup=False)
         self._hint = Static(id="hint", markup=False)
@@ -153,7 +104,7 @@ class CallApp(App[None]):
 
     def on_mount(self) -> None:
         self._lines.can_focus = False
-        self._view.screen.attach(lambda line: self._lines.write(_coloured(line)))
+        self._view.screen.attach(lambda line: self._lines.write(coloured(line)))
         self._input.focus()
         self._warn_of_cancellers()
         self.look()
@@ -166,12 +117,12 @@ class CallApp(App[None]):
         self._apply_volumes()
         people = people_of(session.members, session.sources, stats, session.user_id, self._volumes, view.verified())
         self._people.show(people)
-        self._head.update(self._title(people))
+        self._head.update(title(self._view.session, people))
         if stats is None:
             self._own.update(Text("Your voice is not connected; connecting again ...", style="bold yellow"))
             self._hint.update("")
             return
-        self._own.update(self._own_state(stats))
+        self._own.update(own_state(self._view, stats))
         has_microphone = view.card is None or any(d.kind is Kind.MICROPHONE for d in view.card.devices)
         hint = self._hints.look(stats, muted=session.muted, now=now, has_microphone=has_microphone)
         self._hint.update(hint or "")
@@ -186,41 +137,6 @@ class CallApp(App[None]):
             self._view.screen.line(sentence)
         if self._link.display:
             self._link.update("\n".join(link_panel(self._view.watch, stats)))
-
-    def _title(self, people: list[Person]) -> Text:
-        """What everybody should know stands out: a call that is kept, or that its server can listen to."""
-        recorders = ", ".join(printable(person.name) for person in people if person.recording)
-        count = sum(not person.recording for person in people)
-        parts = [printable(self._view.session.room_name), f"{count} {'person' if count == 1 else 'people'}"]
-        title = Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
-        if recorders:
-            title.append(" · ").append(f" ● RECORDED by {recorders} ", LOUD)
-        session, verified = self._view.session, sum(person.verified for person in people)
-        if lock := lock_words(session.encryption, session.ghosts, verified):
-            is_safe = session.encryption is not None and session.encryption.encrypted and not session.ghosts
-            title.append(" · ").append(lock if is_safe else f" {lock} ", "" if is_safe else LOUD)
-        return title
-
-    def _own_state(self, stats: EngineStats) -> Text:
-        session = self._view.session
-        line = Text(no_wrap=True, overflow="ellipsis")
-        state, style = ("muted", "bold red") if session.muted else ("on", "green")
-        if not session.muted and self._view.gate_mode is GateMode.PUSH_TO_TALK:
-            key = self._view.talk.hotkey
-            ask = f"hold {key} to talk" if key else "press F4 to talk"
-            state, style = ("TALKING", "bold green") if self._view.talk.on else (ask, "yellow")
-        line.append("microphone ")
-        line.append(meter(stats.input_level_db), "dim" if session.muted else "green")
-        line.append(f" {state}", style)
-        if words := playing_words(session):
-            line.append(f" · {words}", "bold cyan")
-        if session.deafened:
-            line.append(" · you hear nobody", "bold red")
-        up = "?" if stats.uplink_loss_pct is None else f"{stats.uplink_loss_pct:.0f}"
-        line.append(f" · loss ↑ {up} % ↓ {self._view.watch.link.loss_down_pct:.0f} %", "dim")
-        if (delay := mouth_to_ear_ms(stats)) is not None:
-            line.append(f" · {delay:.0f} ms", "dim")
-        return line
 
     def _warn_of_cancellers(self) -> None:
         for device in self._view.card.devices if self._view.card is not None else ():
@@ -355,12 +271,6 @@ class CallApp(App[None]):
                     self._view.session.set_gain_db(user_id, volume_db)
                 except RaccallError as error:  # a number that somebody wrote into the file
                     self._view.screen.line(str(error))
-
-
-def _coloured(line: str) -> Text:
-    """Recording is told loudly; what others type stands out from what happened."""
-    style = "bold red" if line.startswith(("●", "!")) else "" if line.startswith("<") else "dim"
-    return Text(line, style=style)
 
 
 async def show_app(view: CallView) -> None:
