@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "src" / "raccall"
 LAYER = {
-    **dict.fromkeys(("units", "errors", "clock", "console", "_native"), 0),
+    **dict.fromkeys(("units", "errors", "clock", "console", "waiting", "file_lock", "whole_file", "_native"), 0),
     **dict.fromkeys(("wire", "audio", "store", "bus"), 1),
     "voice": 2,
     "recorder": 3,

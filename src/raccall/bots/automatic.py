@@ -20,7 +20,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from raccall.bots.ends import first_of
 from raccall.bots.keep import keep_call
 from raccall.client import Session, connect
 from raccall.clock import wall_now
@@ -30,6 +29,7 @@ from raccall.recorder.attribution import safe_file_name
 from raccall.recorder.retention import prune, recordings_in
 from raccall.server.app import RunningServer
 from raccall.server.rooms import Room, fold
+from raccall.waiting import first_of
 from raccall.wire.control import RecordingPolicy
 
 GRACE_S = 30.0

@@ -1,8 +1,6 @@
 """When a kept call is over: everyone has left, the call is lost for good, or time is up."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
-from typing import Any
 
 from raccall.client import ConnectionLost, Event, Session, VoiceLost
 from raccall.errors import ConnectionFailed
@@ -34,16 +32,3 @@ class CallEnds:
         """Wait until the call is lost for good, and raise why (ConnectionFailed "call_ended")."""
         await self._lost.wait()
         raise ConnectionFailed("call_ended", self._why)
-
-
-async def first_of(ends: Iterable[Coroutine[Any, Any, object]], *, at_most_s: float | None = None) -> None:
-    """Return when one of them does, or after `at_most_s`; raise if it raised."""
-    tasks = [asyncio.ensure_future(end) for end in ends]
-    try:
-        done, _ = await asyncio.wait(tasks, timeout=at_most_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()

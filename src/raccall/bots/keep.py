@@ -44,7 +44,6 @@ class KeptCall(Keeper):
         self._observer = Observer(session, recorder)
         self._watch = watch
         self._joined: set[str] = set()
-        self._encrypted = False
         super().__init__(recorder, limits=limits, on_alarm=on_alarm, silence_s=silence_s)
         self._follow(self._take_events())
 
@@ -93,19 +92,6 @@ class KeptCall(Keeper):
             case events.VoiceLost():
                 self._forget_kernel_drops()
         self._note_drops()
-
-    def _note_keys(self, change: events.EncryptionChanged) -> None:
-        """Nothing of calls that are in clear from the beginning, nor of a group that nobody else is in."""
-        if change.code or (self._encrypted and not change.encrypted):
-            keys = rec.KeysChanged(
-                now=self.recorder.now,
-                encrypted=change.encrypted,
-                epoch=change.epoch,
-                transition_id=change.transition_id,
-                code=change.code,
-            )
-            self.recorder.event(keys)
-        self._encrypted = change.encrypted
 
     def _note_joined(self, member: MemberInfo) -> None:
         """Of one who does not agree to be kept not even the name is written."""

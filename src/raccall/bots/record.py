@@ -7,21 +7,21 @@ voices of those who agree.
 """
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from raccall.bots.ends import CallEnds, first_of
+from raccall.bots.ends import CallEnds
 from raccall.bots.keep import KeptCall, Watch, keep_call
 from raccall.client import Event, Session, connect
-from raccall.errors import InputError, RaccallError
+from raccall.errors import InputError
 from raccall.recorder import check_folder
-from raccall.recorder.placement import Progress, has_begun
+from raccall.recorder.destination import destination
+from raccall.recorder.placement import Progress
 from raccall.recorder.recording import Recording
+from raccall.waiting import first_of
 
 STATUS_EVERY_S = 0.5
 RECORDING_SHARE = 0.9
@@ -59,9 +59,7 @@ async def record(
         raise InputError("seconds_out_of_range", "seconds must be more than 0.")
     if path is not None:
         check_folder(Path(path))
-    folder = Path(path) if path is not None else Path(tempfile.mkdtemp(prefix="raccall-"))
-    temporary = path is None
-    try:
+    with destination(path) as target:
         async with _session(room, name) as session:
             ends = CallEnds(session)
 
@@ -70,7 +68,7 @@ async def record(
                 if watch is not None:
                     watch(event)
 
-            async with keep_call(session, folder, watch=look) as kept:
+            async with keep_call(session, target.folder, watch=look) as kept:
                 await _check_visible(session, kept)
                 waits: list[Coroutine[Any, Any, object]] = [ends.lost(), kept.failed()]
                 if until_empty:
@@ -81,17 +79,7 @@ async def record(
                     waits.append(_tell(progress, seconds))
                 await first_of(waits, at_most_s=seconds)
                 await kept.finish(_later_part(progress))
-    except RaccallError as error:
-        if has_begun(folder):
-            error.add_note(f"What was received until then: raccall.Recording.open({str(folder)!r})")
-        elif temporary:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except BaseException:
-        if temporary:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return Recording(folder, temporary=temporary)
+    return target.recording()
 
 
 @asynccontextmanager

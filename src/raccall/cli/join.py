@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from raccall.audio.attend import until_sent, watch_card, write_heard
 from raccall.audio.choice import SoundChoice, choose_sound, open_sound, with_remembered
 from raccall.audio.devices import SoundCard
 from raccall.audio.heard import HeardWriter
@@ -38,11 +39,10 @@ from raccall.console import on_interrupt
 from raccall.errors import ConnectionFailed, InputError, StorageError
 from raccall.store.folder import default_data_folder
 from raccall.voice.engine import GateMode, Sound
+from raccall.waiting import first_done
 
 __all__ = ["add_arguments", "run"]
 
-PLAYBACK_EVERY_S = 0.25
-WATCH_EVERY_S = 0.2
 TAIL_S = 0.3
 """After the last packet of a file: what others said at the same time is still on its way."""
 
@@ -142,20 +142,16 @@ async def _take_part(options: argparse.Namespace, parts: _Parts, stop: asyncio.E
     watch = LinkWatch()
     jobs: list[Coroutine[object, object, object]] = [_show_events(parts), stop.wait(), *_faces(options, parts, watch)]
     if parts.card is not None:
-        jobs.append(_watch(parts.card, screen))
+        jobs.append(watch_card(parts.card, screen.line))
     if writer is not None:
-        jobs.append(_write_playback(sound, writer))
+        jobs.append(write_heard(sound, writer))
     if options.seconds is not None:
         jobs.append(asyncio.sleep(options.seconds))
     if options.until_end:
-        jobs.append(_until_sent(sound))
-    tasks = [asyncio.ensure_future(job) for job in jobs]
+        jobs.append(until_sent(sound, TAIL_S))
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done = await first_done(jobs)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         stats = session.stats()
         if stats is not None:
             watch.look(stats, monotonic_now())  # the last half second, too
@@ -168,8 +164,8 @@ async def _take_part(options: argparse.Namespace, parts: _Parts, stop: asyncio.E
         screen.line(call_summary(watch.total, watch.glitches))
     link = dataclasses.asdict(watch.total) | {"glitches": watch.glitches}
     screen.record("ended", stats=dataclasses.asdict(stats) if stats is not None else None, link=link)
-    for task in done:
-        task.result()
+    for job in done:
+        job.result()
 
 
 def _faces(options: argparse.Namespace, parts: _Parts, watch: LinkWatch) -> list[Coroutine[object, object, object]]:
@@ -231,23 +227,3 @@ def _save_last_minute(watch: LinkWatch, file: Path) -> None:
         raise StorageError(
             "flight_recorder_unwritable", f"{file} cannot be written: {error.strerror or error}."
         ) from None
-
-
-async def _watch(card: SoundCard, screen: Screen) -> None:
-    """An unplugged device is replaced, and the person told."""
-    while True:
-        await asyncio.sleep(WATCH_EVERY_S)
-        for change in await asyncio.to_thread(card.watch, monotonic_now()):
-            screen.line(change.sentence)
-
-
-async def _write_playback(sound: Sound, writer: HeardWriter) -> None:
-    while True:
-        await asyncio.sleep(PLAYBACK_EVERY_S)
-        writer.write(sound.read_playback())
-
-
-async def _until_sent(sound: Sound) -> None:
-    while not sound.capture_done:  # noqa: ASYNC110 (a flag of the native thread: nothing tells when it is set)
-        await asyncio.sleep(0.05)
-    await asyncio.sleep(TAIL_S)

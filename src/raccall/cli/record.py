@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from raccall.bots.ends import CallEnds, first_of
+from raccall.bots.ends import CallEnds
 from raccall.bots.keep import KeptCall, keep_call
 from raccall.cli.amounts import parse_duration, parse_size, roughly
 from raccall.cli.display import Display, open_display
@@ -27,6 +27,7 @@ from raccall.recorder.sealed import Sealer
 from raccall.recorder.space import MIN_FREE_BYTES, Keep, Limit, Limits, check_space, check_space_to_render, megabytes
 from raccall.store.folder import default_data_folder
 from raccall.units import NANOS_PER_SECOND
+from raccall.waiting import first_of
 
 SHOW_EVERY_S = 0.5
 EXIT_INTERRUPTED = 130

@@ -6,11 +6,11 @@ calls, and only then another one is worth a word.
 """
 
 import contextlib
-import os
-import tempfile
 from pathlib import Path
 
 import msgspec
+
+from raccall.whole_file import write_whole
 
 OWN_AFTER_CALLS = 2
 MAX_KEYS = 2000
@@ -70,12 +70,4 @@ class KnownKeys:
     def _save(self) -> None:
         """Whole or not at all; what cannot be written is forgotten."""
         with contextlib.suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self._file.parent, prefix=f".{self._file.name}-")
-            try:
-                with os.fdopen(descriptor, "wb") as stream:
-                    stream.write(msgspec.json.encode(self._known))
-                Path(name).replace(self._file)
-            except OSError:
-                Path(name).unlink(missing_ok=True)
-                raise
+            write_whole(self._file, msgspec.json.encode(self._known))

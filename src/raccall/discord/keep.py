@@ -21,6 +21,7 @@ from raccall.discord.entry import VoiceChannel
 from raccall.discord.errors import AlreadyRecording, NotAnnounced, NotReady
 from raccall.discord.events import Event, Moved, VoiceLost
 from raccall.discord.gate import Gate
+from raccall.discord.gated_tap import GatedTap
 from raccall.discord.notice import announce, announce_end, announce_move
 from raccall.discord.opt_outs import OptOuts
 from raccall.discord.people import Present, present
@@ -33,7 +34,7 @@ from raccall.recorder.space import Disk, Limits, check_space
 from raccall.units import Ssrc
 from raccall.voice.engine import PacketTap
 from raccall.voice.events import EncryptionChanged, GhostsChanged, SourceKnown, VoiceConnected
-from raccall.voice.tap import Tap, Tick, engine_tap
+from raccall.voice.tap import engine_tap
 
 LOOK_EVERY_S = 0.5
 """For people whose coming or going was not told; what is told is looked at at once."""
@@ -70,9 +71,8 @@ class KeptChannel(Keeper):
         self._people: dict[str, Present] = {}
         self._announced_in: VoiceChannel | None = None
         self._stay = stay
-        self._taps: list[_Gated] = []
+        self._taps: list[GatedTap] = []
         self._connection = 0
-        self._encrypted = False
         self._ghosts = 0
         self._outage = ""
         self._changed = asyncio.Event()
@@ -126,7 +126,7 @@ class KeptChannel(Keeper):
 
     def on_tap(self, packet_tap: PacketTap) -> None:
         """What a voice session receives."""
-        self._taps.append(_Gated(engine_tap(packet_tap, rec.TICK_MS), self.gate))
+        self._taps.append(GatedTap(engine_tap(packet_tap, rec.TICK_MS), self.gate))
         self._read(self._taps[-1])
 
     def on_event(self, event: Event) -> None:
@@ -264,46 +264,9 @@ class KeptChannel(Keeper):
             name = self._people[user_id].name if user_id in self._people else ""
             self.recorder.event(rec.Source(now=self.recorder.now, ssrc=ssrc, user_id=user_id, name=name))
 
-    def _note_keys(self, change: EncryptionChanged) -> None:
-        """For reports of bugs, and to compare the code with what the others see. Nothing of calls in clear."""
-        if change.code or (self._encrypted and not change.encrypted):
-            keys = rec.KeysChanged(
-                now=self.recorder.now,
-                encrypted=change.encrypted,
-                epoch=change.epoch,
-                transition_id=change.transition_id,
-                code=change.code,
-            )
-            self.recorder.event(keys)
-        self._encrypted = change.encrypted
-
     def _note_drops(self) -> None:
         if (stats := self.voice.stats()) is not None:
             self._note_kernel_drops(stats.kernel_drops)
-
-
-class _Gated:
-    """A Tap of what may be kept; it can end before the voice session does."""
-
-    def __init__(self, tap: Tap, gate: Gate) -> None:
-        self._tap = tap
-        self._gate = gate
-        self._ended = False
-
-    def end(self) -> None:
-        """Within a fifth of a second: a quiet Tap ticks that often."""
-        self._ended = True
-
-    async def __aiter__(self) -> AsyncIterator[Tick]:
-        async for tick in self._tap:
-            gap_packets = tick.gap_packets
-            for packets in self._gate.take(tick):
-                yield Tick(tick.now, packets, gap_packets)
-                gap_packets = 0
-            if gap_packets:
-                yield Tick(tick.now, (), gap_packets)
-            if self._ended:
-                return
 
 
 @asynccontextmanager

@@ -7,8 +7,6 @@ The channel's text chat is told before anything is kept, and when it is over; th
 
 import asyncio
 import io
-import shutil
-import tempfile
 import wave
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -19,15 +17,16 @@ import numpy as np
 
 from raccall.discord.entry import VoiceChannel
 from raccall.discord.errors import AlreadyRecording, VoiceRefused
-from raccall.discord.keep import KeptChannel, keep_channel
+from raccall.discord.keep import keep_channel
 from raccall.discord.opt_outs import OptOuts
 from raccall.discord.voice_client import RecordingVoiceClient
-from raccall.errors import InputError, RaccallError
+from raccall.errors import InputError
 from raccall.recorder import check_folder
+from raccall.recorder.destination import destination
 from raccall.recorder.limiter import limited
-from raccall.recorder.placement import has_begun
 from raccall.recorder.recording import Recording
 from raccall.units import SAMPLE_RATE_HZ
+from raccall.waiting import first_of
 
 CONNECT_WITHIN_S = 30.0
 
@@ -93,47 +92,15 @@ async def _record(
     started_by: str,
 ) -> Recording:
     """Keep, finish, open. The connection stays."""
-    temporary = path is None
-    folder = Path(path) if path is not None else Path(tempfile.mkdtemp(prefix="raccall-"))
     opt_outs = OptOuts()
     for user_id in opted_out:
         opt_outs.set(voice.guild.id, user_id, True)
-    try:
-        async with keep_channel(voice, folder, opt_outs=opt_outs, started_by=started_by, stay=True) as kept:
-            await until_ended(kept, seconds, stop)
+    with destination(path) as target:
+        async with keep_channel(voice, target.folder, opt_outs=opt_outs, started_by=started_by, stay=True) as kept:
+            ends = [kept.failed()] if stop is None else [kept.failed(), stop.wait()]
+            await first_of(ends, at_most_s=seconds)
             await kept.finish()
-    except RaccallError as error:
-        if has_begun(folder):
-            error.add_note(f"What was received until then: raccall.Recording.open({str(folder)!r})")
-        elif temporary:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except BaseException:
-        if temporary:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return Recording(folder, temporary=temporary)
-
-
-async def until_ended(
-    kept: KeptChannel, seconds: float | None, stop: asyncio.Event | None, *others: asyncio.Task[None]
-) -> None:
-    """The first end. Raises what made the recording fail."""
-    ends = [asyncio.create_task(kept.failed()), *others]
-    if stop is not None:
-        ends.append(asyncio.create_task(_wait(stop)))
-    try:
-        done, _ = await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for end in ends:
-            end.cancel()
-        await asyncio.gather(*ends, return_exceptions=True)
-    for end in done:
-        end.result()
-
-
-async def _wait(event: asyncio.Event) -> None:
-    await event.wait()
+    return target.recording()
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from raccall.clock import wall_now
 from raccall.discord.entry import VoiceChannel
 from raccall.discord.keep import KeptChannel, keep_channel
 from raccall.discord.opt_outs import OptOuts
-from raccall.discord.recording import enter, until_ended
+from raccall.discord.recording import enter
 from raccall.discord.voice_client import RecordingVoiceClient
 from raccall.errors import RaccallError
 from raccall.recorder.alarms import SILENCE_S
@@ -20,6 +21,7 @@ from raccall.recorder.attribution import safe_file_name
 from raccall.recorder.events import Alarm
 from raccall.recorder.health import HealthReport
 from raccall.recorder.space import Keep, Limits
+from raccall.waiting import first_of
 
 log = logging.getLogger("raccall.discord")
 
@@ -98,8 +100,10 @@ class Tape:
         people = 0
         try:
             async with self._open:
-                others = [asyncio.create_task(kept.empty())] if self._wishes.until_empty else []
-                await until_ended(kept, self._wishes.max_s, self.stop, *others)
+                ends: list[Coroutine[object, object, object]] = [kept.failed(), self.stop.wait()]
+                if self._wishes.until_empty:
+                    ends.append(kept.empty())
+                await first_of(ends, at_most_s=self._wishes.max_s)
                 if self._wishes.limits.keep is Keep.JOURNAL:
                     await kept.close()
                 else:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from raccall.recorder.alarms import SILENCE_S
-from raccall.recorder.events import Alarm, Gap
+from raccall.recorder.events import Alarm, Gap, KeysChanged
 from raccall.recorder.health import Health, HealthReport, Observation
 from raccall.recorder.recorder import Recorder
 from raccall.recorder.render import render
 from raccall.recorder.space import Disk, Limit, Limits, Space
 from raccall.recorder.summary import Summary
 from raccall.units import Nanos
+from raccall.voice.events import EncryptionChanged
 from raccall.voice.tap import Tap
 
 LOOK_EVERY_S = 0.5
@@ -49,6 +50,7 @@ class Keeper(ABC):
         self._health = Health(self.began, silence_s=silence_s)
         self._space = Space(recorder.folder, limits or Limits(), self.began)
         self._kernel_drops = 0
+        self._encrypted = False
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._readers: list[asyncio.Task[None]] = []
         self._others: list[asyncio.Task[None]] = [self._begin(self._look_after())]
@@ -124,6 +126,20 @@ class Keeper(ABC):
     def _forget_kernel_drops(self) -> None:
         """The next socket counts anew."""
         self._kernel_drops = 0
+
+    def _note_keys(self, change: EncryptionChanged) -> None:
+        """For reports of bugs, and to compare the code with what the others see. Nothing of calls that are in clear
+        from the beginning, nor of a group that nobody else is in."""
+        if change.code or (self._encrypted and not change.encrypted):
+            keys = KeysChanged(
+                now=self.recorder.now,
+                encrypted=change.encrypted,
+                epoch=change.epoch,
+                transition_id=change.transition_id,
+                code=change.code,
+            )
+            self.recorder.event(keys)
+        self._encrypted = change.encrypted
 
     # ---- inside ----
 

@@ -6,47 +6,19 @@ somebody was forgotten would bring their voice back.
 """
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from raccall.errors import InputError
+from raccall.file_lock import try_lock
 
 CHANGING = ".changing"
-
-if sys.platform == "win32":
-    import msvcrt
-
-    _LOCKED_BYTE = 1 << 62
-    """Windows keeps others from reading what is locked; no journal grows to here."""
-
-    def _try_lock(descriptor: int) -> bool:
-        place = os.lseek(descriptor, 0, os.SEEK_CUR)
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        finally:
-            os.lseek(descriptor, place, os.SEEK_SET)
-        return True
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks: there the exclusive creation of the files has to do
-            return True
-        return True
 
 
 def lock(descriptor: int) -> None:
     """Lock a journal that was just created, until it is closed."""
-    _try_lock(descriptor)
+    try_lock(descriptor)
 
 
 @contextmanager
@@ -56,7 +28,7 @@ def changing(folder: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         # Who held the lock until just now has deleted the file that was opened here.
-        if not _try_lock(descriptor) or not _is(path, descriptor):
+        if not try_lock(descriptor) or not _is(path, descriptor):
             raise InputError("folder_in_use", f"Another command changes {folder} now; wait for its end.")
         try:
             yield
@@ -82,6 +54,6 @@ def is_locked(journal: Path) -> bool:
     except OSError:
         return False
     try:
-        return not _try_lock(descriptor)
+        return not try_lock(descriptor)
     finally:
         os.close(descriptor)

@@ -4,33 +4,12 @@ The lock is the system's, so a kill releases it.
 """
 
 import os
-import sys
 from pathlib import Path
 
 from raccall.errors import StorageError
+from raccall.file_lock import try_lock
 
 NAME = "lock"
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks, where nothing can be promised
-            return True
-        return True
 
 
 class FolderLock:
@@ -41,7 +20,7 @@ class FolderLock:
             descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StorageError("data_not_writable", f"{folder / NAME} cannot be written: {error.strerror}.") from None
-        if not _try_lock(descriptor):
+        if not try_lock(descriptor):
             os.close(descriptor)
             raise StorageError(
                 "data_in_use", f"Another server uses the data folder {folder}; stop it, or choose a folder with --data."

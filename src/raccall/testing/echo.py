@@ -18,10 +18,9 @@ from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Self, cast
 
+from raccall.audio.attend import until_sent, watch_card, write_heard
 from raccall.audio.choice import SoundChoice, choose_sound, open_sound
-from raccall.audio.devices import SoundCard
 from raccall.audio.heard import HeardWriter
-from raccall.clock import monotonic_now
 from raccall.console import BottomRow, meter, on_interrupt, typed_lines
 from raccall.errors import InputError
 from raccall.testing.bad_network import BadNetwork
@@ -29,14 +28,13 @@ from raccall.testing.network import NetworkConditions
 from raccall.testing.stages import WORDS, Stages, change, change_all, describe
 from raccall.voice.engine import Engine, EngineStats, Sound, read_stats
 from raccall.voice.processing import OFF, Processing
+from raccall.waiting import first_done
 from raccall.wire.packet import is_rtcp
 
 HOST = "127.0.0.1"
 MODE = "aead_aes256_gcm_rtpsize"
 FIRST_SSRC = 1
-WATCH_EVERY_S = 0.2
 LEVELS_EVERY_S = 0.2
-PLAYBACK_EVERY_S = 0.25
 TAIL_MS = 300
 """Beyond the network's delay: what the jitter buffer and the last packet need."""
 Say = Callable[[str], None]
@@ -162,23 +160,17 @@ async def _echo(options: argparse.Namespace, choice: SoundChoice, stages: Stages
         if choice.speech is not None:
             jobs.append(_until_back(sound, call))
         if card is not None:
-            jobs.append(_watch(card, say))
+            jobs.append(watch_card(card, say))
         if writer is not None:
-            jobs.append(_write(sound, writer))
-        tasks = [asyncio.ensure_future(job) for job in jobs]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            jobs.append(write_heard(sound, writer))
+        done = await first_done(jobs)
         if writer is not None:
             writer.write(sound.read_playback())
         say(_sentence(call.stats()))
         if options.json:
             print(json.dumps({"stages": asdict(call.stages), "stats": asdict(call.stats())}))
-        for task in done:
-            task.result()
+        for job in done:
+            job.result()
 
 
 def _print(text: str) -> None:
@@ -236,22 +228,7 @@ def _sentence(stats: EngineStats) -> str:
     return f"microphone {report.captured_db:.0f} dB, gain {report.gain_db:+.0f} dB{erle}; {back}{repaired}."
 
 
-async def _watch(card: SoundCard, say: Say) -> None:
-    """An unplugged device is replaced, and the person told."""
-    while True:
-        await asyncio.sleep(WATCH_EVERY_S)
-        for change_of_device in await asyncio.to_thread(card.watch, monotonic_now()):
-            say(change_of_device.sentence)
-
-
-async def _write(sound: Sound, writer: HeardWriter) -> None:
-    while True:
-        await asyncio.sleep(PLAYBACK_EVERY_S)
-        writer.write(sound.read_playback())
-
-
 async def _until_back(sound: Sound, call: EchoCall) -> None:
-    """Until the file has been spoken, and its end has come back."""
-    while not sound.capture_done:  # noqa: ASYNC110 (a flag of the native thread: nothing tells when it is set)
-        await asyncio.sleep(0.05)
+    """Until the file has been spoken, and its end has come back, over the network as it is then."""
+    await until_sent(sound, 0)
     await asyncio.sleep((call.stages.delay_ms + call.stages.jitter_ms + TAIL_MS) / 1000)

@@ -5,11 +5,11 @@ be written is forgotten.
 """
 
 import contextlib
-import os
-import tempfile
 from pathlib import Path
 
 import msgspec
+
+from raccall.whole_file import write_whole
 
 MAX_VOLUMES = 500
 """Of the people whose volume was changed, those changed last are kept."""
@@ -35,15 +35,7 @@ class Memory(msgspec.Struct):
     def save(self, file: Path) -> None:
         """Whole or not at all."""
         with contextlib.suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-            try:
-                with os.fdopen(descriptor, "wb") as stream:
-                    stream.write(msgspec.json.encode(self))
-                Path(name).replace(file)
-            except OSError:
-                Path(name).unlink(missing_ok=True)
-                raise
+            write_whole(file, msgspec.json.encode(self))
 
     def volume_db(self, server: str, name: str) -> float:
         """0 where nothing was chosen. server: host:port."""
