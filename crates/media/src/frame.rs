@@ -15,7 +15,7 @@ pub const SHORTEST_PACKET_SAMPLES: usize = 120;
 /// The longest Opus packet: 120 ms (RFC 6716 section 3.2.5).
 pub const LONGEST_PACKET_SAMPLES: usize = 120 * SAMPLES_PER_MS;
 
-pub use raccall_wire::level::SILENCE_PAYLOAD;
+pub use raccall_wire::level::{MOST_DTX_BYTES, SILENCE_PAYLOAD};
 
 pub const NANOS_PER_MS: i64 = 1_000_000;
 

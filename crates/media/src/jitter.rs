@@ -31,14 +31,12 @@ use crate::clock::SenderClock;
 use crate::delay::ArrivalDelay;
 use crate::depth::{Carried, Depths, LEAST_BRIDGE_MS};
 use crate::frame::{
-    LONGEST_PACKET_SAMPLES, NANOS_PER_MS, PULL_SAMPLES, SAMPLES_PER_MS, SHORTEST_PACKET_SAMPLES, SILENCE_PAYLOAD, nanos,
+    LONGEST_PACKET_SAMPLES, MOST_DTX_BYTES, NANOS_PER_MS, PULL_SAMPLES, SAMPLES_PER_MS, SHORTEST_PACKET_SAMPLES,
+    SILENCE_PAYLOAD, nanos,
 };
 use crate::outages::Outages;
 
 const PLACES: u64 = 256;
-
-/// Up to this size a payload says "no new sound": TOC only, or with one byte (libopus, DTX).
-pub const MOST_DTX_BYTES: usize = 2;
 
 /// A sender that rests sends every 400 ms; two of those packets may get lost. After that it is gone.
 const REST_LIFE_NANOS: u64 = 1_250 * NANOS_PER_MS as u64;

@@ -15,6 +15,8 @@ pub const UNTOLD_DB: f32 = -30.0;
 pub const SILENCE_DB: f32 = -127.0;
 /// An Opus packet that decodes to 20 ms of silence; says "the talker pauses" (Discord's voice documentation).
 pub const SILENCE_PAYLOAD: [u8; 3] = [0xF8, 0xFF, 0xFE];
+/// Up to this size a payload says "no new sound": TOC only, or with one byte (libopus, DTX).
+pub const MOST_DTX_BYTES: usize = 2;
 
 /// The body of a one-byte header extension: 7 bits of -dB, and a bit for voice activity (RFC 6464 section 3).
 pub fn write(level_db: f32) -> [u8; 4] {
@@ -42,7 +44,7 @@ pub fn told_db(packet: &Packet<'_>) -> Option<f32> {
 /// What the header says, else what the payload's length lets suppose.
 pub fn supposed_db(packet: &Packet<'_>) -> f32 {
     told_db(packet).unwrap_or_else(|| {
-        if packet.payload.len() <= 2 || packet.payload == SILENCE_PAYLOAD { SILENCE_DB } else { UNTOLD_DB }
+        if packet.payload.len() <= MOST_DTX_BYTES || packet.payload == SILENCE_PAYLOAD { SILENCE_DB } else { UNTOLD_DB }
     })
 }
 

@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use raccall_opus::{DEEP_PLC_COMPLEXITY, Decoder, Error, Redundancy, packet_has_lbrr};
+use raccall_wire::level::{MOST_DTX_BYTES, SILENCE_PAYLOAD};
 
 use crate::PlacedBatch;
 use envelope::{AUDIBLE, Envelope};
@@ -34,9 +35,6 @@ const GRID: i64 = 120;
 const DIRECT: i64 = GRID / 2;
 /// Decoders need some past before what they put out is right.
 const PRE_ROLL: i64 = 10 * SAMPLE_RATE_HZ as i64;
-const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
-/// Up to this size a payload says "no new sound": TOC only, or with one byte (libopus, DTX).
-const MOST_DTX_BYTES: usize = 2;
 const CLASSIC_PLC_COMPLEXITY: u8 = 0;
 /// Concealment is asked for in pieces of 20 ms.
 const PIECE: usize = 960;
@@ -224,7 +222,7 @@ impl SpeakerSound {
                 self.envelope.concealed(piece);
             }
         }
-        self.silent = *payload == SILENCE;
+        self.silent = *payload == SILENCE_PAYLOAD;
         self.sounding = true;
         self.end = end;
     }
