@@ -127,8 +127,8 @@ class OurRoom:
 
     @property
     def _call(self):  # type: ignore[no-untyped-def]
-        assert self._session is not None and self._session._call is not None
-        return self._session._call
+        assert self._session is not None and self._session._voice.call is not None
+        return self._session._voice.call
 
 
 class DiscordChannel:

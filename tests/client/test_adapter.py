@@ -12,9 +12,10 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from raccall.client import adapter, events
+from raccall.client import adapter, events, voice
 from raccall.client.adapter import Session, connect
 from raccall.client.guest import Guest
+from raccall.client.news import MAX_EVENTS
 from raccall.errors import ConnectionFailed, InputError, RefusedError
 from raccall.voice import call as voice_call
 from raccall.voice.engine import GateMode, Sound
@@ -155,7 +156,7 @@ class ScriptedServer:
 def quick_and_noted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     NotedEngine.made = []
     monkeypatch.setattr(voice_call, "Engine", NotedEngine)
-    for module in (voice_call, adapter):
+    for module in (voice_call, adapter, voice):
         monkeypatch.setattr(module, "retry_delay_s", lambda attempt: 0.0)
     guest = Guest(token="gt", user_id="1", name="anna", room_id="9", room_name="lounge")
 
@@ -357,8 +358,8 @@ async def anext_all(session: Session) -> list[events.Event]:
 
 async def test_events_nobody_takes_are_dropped_oldest_first_and_counted() -> None:
     async with connected() as (_, session):
-        for number in range(adapter.MAX_EVENTS + 5):
-            session._emit(events.SourceKnown(str(number), 1))
+        for number in range(MAX_EVENTS + 5):
+            session._news.add(events.SourceKnown(str(number), 1))
         assert session.dropped_events == 6  # Identified and the first five
         assert (await anext(session.events())).user_id == "5"
 

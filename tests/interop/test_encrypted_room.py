@@ -54,8 +54,8 @@ async def agree(*members: Session | discord.VoiceClient) -> str:
 
 
 def ssrc_of(member: Session) -> Ssrc:
-    assert member._call is not None and member._call._ready is not None
-    return member._call._ready.ssrc
+    assert member._voice.call is not None and member._voice.call._ready is not None
+    return member._voice.call._ready.ssrc
 
 
 async def heard_by(
@@ -127,7 +127,7 @@ Held = Callable[[object], bool]
 
 def hold(session: Session, held: Held, seconds: float) -> None:
     """From the first message on that `held` names, the session's voice gateway is read so much later."""
-    call = session._call
+    call = session._voice.call
     assert call is not None
     core, loop = call._core, asyncio.get_running_loop()
     receive, waiting, slow = core.receive, list[tuple[object, int]](), False
@@ -184,8 +184,8 @@ async def test_a_lost_connection_in_the_middle_of_it_is_resumed(room: Room, pack
     taps: list[PacketTap] = []
     await ours.join(None, on_tap=taps.append)
     await agree(ours, ben)
-    assert ours._call is not None and ours._call._carrier._socket is not None
-    ours._call._carrier._socket.transport.abort()
+    assert ours._voice.call is not None and ours._voice.call._carrier._socket is not None
+    ours._voice.call._carrier._socket.transport.abort()
     carl = await room.discord_client("carl")
     await agree(ours, ben, carl)
     await speak(carl, packets)

@@ -5,35 +5,28 @@ Session.join ─▶ VoiceServerGiven ─▶ VoiceCall (kept alive, made anew) �
 """
 
 import asyncio
-import contextlib
-import dataclasses
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from raccall.client import events
 from raccall.client.events import Event, VoiceServerGiven
 from raccall.client.guest import Guest, become_guest
+from raccall.client.identity import usable_key
 from raccall.client.link import InviteLink, parse_link
+from raccall.client.news import News
 from raccall.client.playback import LOUDEST_DB, QUIETEST_DB, Ended, Playback, Source, open_source
 from raccall.client.session import ControlSession
+from raccall.client.voice import Voice
 from raccall.errors import ConnectionFailed, InputError, RaccallError, RefusedError
 from raccall.units import Ssrc
-from raccall.voice.call import VoiceCall, retry_delay_s
-from raccall.voice.dave.people import user_number
-from raccall.voice.e2ee import DaveError, DaveMember
-from raccall.voice.engine import EngineStats, GateMode, PacketTap, SharedSound, Sound
-from raccall.voice.gateway.client_events import VoiceIdentity
-from raccall.voice.gateway.closing import Next
+from raccall.voice.call import retry_delay_s
+from raccall.voice.engine import EngineStats, GateMode, PacketTap, Sound
 from raccall.voice.processing import Processing, require_mono
-from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
-from raccall.wire.control import Consent, EncryptionPolicy, EncryptionState, MemberInfo, RecordingState
+from raccall.voice.settings import VoiceSettings
+from raccall.wire.control import Consent, EncryptionState, MemberInfo, RecordingState
 from raccall.wire.socket import Carrier, open_socket
 from raccall.wire.tls import client_context
 
-MAX_EVENTS = 1000
-"""Events nobody has taken yet; beyond, the oldest is dropped and counted."""
 ANSWER_TIMEOUT_S = 10.0
 
 
@@ -58,7 +51,7 @@ async def connect(
     for this session alone. Raises InputError (malformed link or key), RefusedError (invite, name), ConnectionFailed.
     """
     invite = parse_link(link)
-    identity_key = _identity_key(identity_key)
+    identity_key = usable_key(identity_key)
     guest = await become_guest(invite, name, owner_token=owner_token, recorder=recorder, bot=bot)
     session = Session(invite, guest, voice_by_link=voice_by_link, identity_key=identity_key)
     try:
@@ -66,23 +59,6 @@ async def connect(
         yield session
     finally:
         await session.close()
-
-
-def _identity_key(given: bytes | None) -> bytes:
-    """The given one, or a new one. Raises InputError."""
-    try:
-        return DaveMember(0, 0, given).identity_key()
-    except DaveError as error:
-        raise InputError("identity_key_unusable", "The identity key is no private P-256 key of 32 bytes.") from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """The call that is wanted, as long as it is."""
-
-    settings: VoiceSettings
-    connected: "asyncio.Future[None]"
-    """Done when media flowed for the first time, or never will."""
 
 
 class Session:
@@ -95,33 +71,27 @@ class Session:
         self, invite: InviteLink, guest: Guest, *, voice_by_link: bool = False, identity_key: bytes | None = None
     ) -> None:
         self._invite = invite
-        self._voice_by_link = voice_by_link
-        self._identity_key = identity_key
-        self._encryption: events.EncryptionChanged | None = None
-        self._ghosts: tuple[str, ...] = ()
         self._guest = guest
         self._tls = client_context(invite.fingerprint) if invite.secure else None
+        self._news = News()
+        self._voice = Voice(
+            self,
+            invite,
+            self._tls,
+            identity_key=identity_key,
+            voice_by_link=voice_by_link,
+            run=self._run,
+            emit=self._news.add,
+        )
         self._control = ControlSession(guest.token)
         self._carrier: Carrier[Event] = Carrier(self._control, self._on_event)
         self._identified = asyncio.Event()
         self._failed: BaseException | None = None
         self._given: asyncio.Future[VoiceServerGiven] | None = None
-        self._wanted: _Call | None = None
-        self._call: VoiceCall | None = None
-        self._muted = False
-        self._pressed = False
-        self._hearing = Hearing()
-        self._sound: Sound | None = None
-        self._processing: Processing | None = None
         self._playing: list[Playback] = []
         self._agreed: bool | None = None
         self._in_room = False
-        self._closed = False
         self._control_task: asyncio.Task[None] | None = None
-        self._voice_task: asyncio.Task[None] | None = None
-        self._waiting: deque[Event] = deque(maxlen=MAX_EVENTS)
-        self._news = asyncio.Event()
-        self.dropped_events = 0
 
     # ---- what is known ----
 
@@ -150,7 +120,7 @@ class Session:
     @property
     def sources(self) -> dict[Ssrc, str]:
         """SSRC → user_id of those who ever spoke in this voice session."""
-        return dict(self._call.sources) if self._call is not None else {}
+        return dict(self._voice.call.sources) if self._voice.call is not None else {}
 
     @property
     def uplink_loss_pct(self) -> dict[str, float]:
@@ -159,7 +129,7 @@ class Session:
 
     @property
     def muted(self) -> bool:
-        return self._muted
+        return self._voice.muted
 
     @property
     def agreed(self) -> bool | None:
@@ -179,12 +149,12 @@ class Session:
     @property
     def encryption(self) -> events.EncryptionChanged | None:
         """Whether anybody but those in the call can listen, and who these are; None outside of a call."""
-        return self._encryption
+        return self._voice.encryption
 
     @property
     def ghosts(self) -> tuple[str, ...]:
         """User ids of those who can listen, or were to, and are not shown in the room."""
-        return self._ghosts
+        return self._voice.ghosts
 
     async def fingerprint(self, user_id: str) -> str:
         """45 digits in groups of five, to be compared with those that this member sees for us: the same in every call,
@@ -192,28 +162,21 @@ class Session:
 
         Raises RefusedError for one who is not in the call's encryption.
         """
-        try:
-            if self._call is not None:
-                return await self._call.fingerprint(user_number(user_id))
-        except (DaveError, ValueError):
-            pass
-        raise RefusedError("not_in_group", "That person is not in the call's encryption.")
+        return await self._voice.fingerprint(user_id)
 
     def stats(self) -> EngineStats | None:
         """Of the voice path in this voice session; None before media flows and after `leave`."""
-        return self._call.stats() if self._call is not None else None
+        return self._voice.call.stats() if self._voice.call is not None else None
 
     async def events(self) -> AsyncIterator[Event]:
         """What happens, in order, for one reader; ends when the session does (then the last event says why)."""
-        while True:
-            while self._waiting:
-                yield self._waiting.popleft()
-            if self._failed is not None and not isinstance(self._failed, RaccallError):
-                raise self._failed
-            if self._closed or self._failed is not None:
-                return
-            self._news.clear()
-            await self._news.wait()
+        async for event in self._news:
+            yield event
+
+    @property
+    def dropped_events(self) -> int:
+        """Nobody took them: at most `news.MAX_EVENTS` wait, the oldest is dropped."""
+        return self._news.dropped
 
     # ---- what one can do ----
 
@@ -251,38 +214,29 @@ class Session:
             raise self._failed
         if processing is not None:
             require_mono(sound, processing)
-        self._muted = muted
-        self._pressed = False
-        self._sound = sound
-        self._processing = processing
-        wanted = _Call(
-            VoiceSettings(
-                sound=sound,
-                media_address=media_address,
-                bitrate_bps=bitrate_bps,
-                music=music,
-                dred_ms=dred_ms,
-                dtx=dtx,
-                gate_mode=gate_mode,
-                on_tap=on_tap,
-            ),
-            asyncio.get_running_loop().create_future(),
+        settings = VoiceSettings(
+            sound=sound,
+            media_address=media_address,
+            bitrate_bps=bitrate_bps,
+            music=music,
+            dred_ms=dred_ms,
+            dtx=dtx,
+            gate_mode=gate_mode,
+            on_tap=on_tap,
         )
-        self._begin(wanted)
         try:
-            await wanted.connected
+            await self._voice.begin(settings, muted=muted, processing=processing)
         except BaseException:
             await self.leave()
             raise
 
     async def leave(self) -> None:
         """Leave the call; a no-op outside of one."""
-        if self._wanted is None:
+        if self._voice.settings is None:
             return
-        self._wanted = None
         for playback in self._playing:
             playback.stop(Ended.LEFT)
-        await self._end_voice()
+        await self._voice.end()
         self.leave_room()
         await self._carrier.flush()
 
@@ -300,20 +254,17 @@ class Session:
         self._check_may_play()
         name, first, following = await asyncio.to_thread(open_source, source)
         self._check_may_play()  # a moment has passed
-        playback = Playback(name, first, following, gain_db=gain_db, monitored=monitor, hand_over=self._hand_over)
+        playback = Playback(name, first, following, gain_db=gain_db, monitored=monitor, hand_over=self._voice.play)
         self._playing = [*self.playing, playback]
         return playback
 
     def _check_may_play(self) -> None:
-        if self._wanted is None:
+        if self._voice.settings is None:
             raise InputError("not_in_call", "A sound can be played in a call only.")
-        if self._wanted.settings.sound is None:
+        if self._voice.settings.sound is None:
             raise InputError("listen_only", "Who only listens to a call cannot play a sound into it.")
-        if self._muted or self.silenced:
+        if self._voice.is_silent:
             raise InputError("muted", "You are muted: switch the microphone on before you play a sound.")
-
-    def _hand_over(self, sound: SharedSound) -> bool:
-        return self._call is not None and self._call.play(sound)
 
     @property
     def playing(self) -> tuple[Playback, ...]:
@@ -323,9 +274,9 @@ class Session:
 
     async def set_muted(self, muted: bool) -> None:
         """Stop or go on sending one's voice, and let the others see it. What one plays ends."""
-        self._muted = muted
+        self._voice.muted = muted
         self._apply_mute()
-        if self._wanted is not None:
+        if self._voice.settings is not None:
             self._control.set_muted(self.room_id, muted)
             await self._carrier.flush()
 
@@ -336,46 +287,34 @@ class Session:
         return own is not None and own.silenced
 
     def _apply_mute(self) -> None:
-        if self._muted or self.silenced:
+        if self._voice.is_silent:
             for playback in self._playing:
                 playback.stop(Ended.MUTED)
-        if self._call is not None:
-            self._call.set_muted(self._muted or self.silenced)
+        self._voice.apply_mute()
 
     @property
     def deafened(self) -> bool:
-        return self._hearing.deafened
+        return self._voice.deafened
 
     def set_deafened(self, deafened: bool) -> None:
         """Hear nobody, or everybody again, and let the others see it. One's own microphone stays as it is."""
-        self._hearing.deafened = deafened
-        if self._call is not None:
-            self._call.apply_hearing()
-        if self._wanted is not None:
+        self._voice.set_deafened(deafened)
+        if self._voice.settings is not None:
             self._control.set_deafened(self.room_id, deafened)
             self._carrier.wake()
 
     def set_gain_db(self, user_id: str, gain_db: float) -> None:
         """How loud one hears somebody, -60 to +12; kept until the session ends. Raises InputError."""
-        if not -60 <= gain_db <= 12:
-            raise InputError("gain_out_of_range", "A volume is from -60 to +12 dB.")
-        self._hearing.gains_db[user_id] = gain_db
-        if self._call is not None:
-            self._call.apply_hearing()
+        self._voice.set_gain_db(user_id, gain_db)
 
     def set_processing(self, processing: Processing) -> None:
         """What is done to the microphone's sound from now on, in this call; `join` says it for the next one. Raises
         InputError for anything but OFF where two channels are sent: nothing is done to them."""
-        require_mono(self._sound, processing)
-        self._processing = processing
-        if self._call is not None:
-            self._call.set_processing(processing)
+        self._voice.set_processing(processing)
 
     def set_pressed(self, pressed: bool) -> None:
         """The key of push-to-talk: held or released. It stays so while a lost voice connection comes back."""
-        self._pressed = pressed
-        if self._call is not None:
-            self._call.set_pressed(pressed)
+        self._voice.set_pressed(pressed)
 
     async def consent(self, agree: bool) -> None:
         """Agree to being recorded, or do not; before `join`, in a call, and as often as one likes.
@@ -397,11 +336,10 @@ class Session:
     async def close(self) -> None:
         """Leave and close everything. May be called twice."""
         await self.leave()
-        self._closed = True
         if self._control_task is not None:
             self._control_task.cancel()
             await asyncio.gather(self._control_task, return_exceptions=True)
-        self._news.set()
+        self._news.end()
 
     # ---- for a voice library of one's own ----
 
@@ -416,7 +354,7 @@ class Session:
                 await self._identified.wait()
                 self._in_room = True
                 self._control.join_room(
-                    self.room_id, muted=self._muted, deafened=self.deafened, consent=_consent(self._agreed)
+                    self.room_id, muted=self._voice.muted, deafened=self.deafened, consent=_consent(self._agreed)
                 )
                 self._carrier.wake()
                 return await self._given
@@ -451,22 +389,19 @@ class Session:
     async def _keep_control(self) -> None:
         """Hold the control connection until the session ends or cannot go on."""
         attempt = 0
-        try:
-            while self._failed is None:
-                try:
-                    socket = await open_socket(self._invite.gateway_url, self._tls)
-                    async with socket:
-                        await self._carrier.run(socket)
-                    if self._identified.is_set():
-                        attempt = 0
-                except ConnectionFailed as error:
-                    if (attempt == 0 and not self._control.user_id) or error.code == "certificate_changed":
-                        self._fail(error)
-                self._identified.clear()
-                attempt += 1
-                await asyncio.sleep(retry_delay_s(attempt))
-        finally:
-            self._news.set()
+        while self._failed is None:
+            try:
+                socket = await open_socket(self._invite.gateway_url, self._tls)
+                async with socket:
+                    await self._carrier.run(socket)
+                if self._identified.is_set():
+                    attempt = 0
+            except ConnectionFailed as error:
+                if (attempt == 0 and not self._control.user_id) or error.code == "certificate_changed":
+                    self._fail(error)
+            self._identified.clear()
+            attempt += 1
+            await asyncio.sleep(retry_delay_s(attempt))
 
     def _run(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """A background task; should it break (a bug), whoever waits on the session learns of it."""
@@ -482,31 +417,26 @@ class Session:
     def _end(self, error: BaseException) -> None:
         """Nothing goes on any more."""
         self._failed = error
-        if self._wanted is not None and not self._wanted.connected.done():
-            self._wanted.connected.set_exception(error)
-        self._news.set()
+        self._voice.fail(error)
+        self._news.end(error)
 
     def _fail(self, error: RaccallError) -> None:
         self._end(error)
-        self._emit(events.ConnectionLost(error.code, str(error), final=True))
+        self._news.add(events.ConnectionLost(error.code, str(error), final=True))
 
     async def _on_event(self, event: Event) -> None:
         match event:
             case events.EncryptionPolicyChanged(policy=policy):
-                if self._call is not None:
-                    self._call.allow_clear(policy is not EncryptionPolicy.REQUIRED)
+                self._voice.allow_clear(policy)
             case events.MemberJoined() | events.MemberLeft():
-                self._tell_people()
+                self._voice.tell_people()
                 self._apply_mute()
             case events.MemberChanged():
                 self._apply_mute()
             case events.Identified():
-                self._tell_people()
+                self._voice.tell_people()
                 self._identified.set()
-                if self._call is not None and self._call.started and self._wanted is not None:
-                    # The server has forgotten the old session, and the voice session with it.
-                    await self._end_voice()
-                    self._begin(self._wanted)
+                await self._voice.begin_anew()
             case events.Resumed():
                 self._identified.set()
                 if self._in_room and self._agreed is not None:  # may have been said while nobody heard it
@@ -522,98 +452,7 @@ class Session:
             case events.ConnectionLost(code=code, sentence=sentence, final=True):
                 self._fail(RefusedError(code, sentence))
                 return
-        self._emit(event)
-
-    def _emit(self, event: Event) -> None:
-        if len(self._waiting) == MAX_EVENTS:
-            self.dropped_events += 1
-        self._waiting.append(event)
-        match event:
-            case events.EncryptionChanged():
-                self._encryption = event
-            case events.GhostsChanged(user_ids=user_ids):
-                self._ghosts = user_ids
-            case events.VoiceLost():
-                self._encryption, self._ghosts = None, ()
-        wanted = self._wanted
-        if isinstance(event, events.VoiceConnected) and wanted is not None and not wanted.connected.done():
-            wanted.connected.set_result(None)
-        self._news.set()
-
-    # ---- the voice connection ----
-
-    def _begin(self, wanted: _Call) -> None:
-        self._wanted = wanted
-        self._voice_task = self._run(self._keep_voice(wanted))
-
-    async def _end_voice(self) -> None:
-        task, self._voice_task = self._voice_task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        self._call = self._encryption = None
-        self._ghosts = ()
-
-    async def _keep_voice(self, wanted: _Call) -> None:
-        """Hold a voice session until the server ends it for good; each round is a new one."""
-        attempt = 0
-        while True:
-            code: int | None = None
-            try:
-                call = self._call = await self._new_call(wanted.settings)
-                closed = await call.run()
-                code, sentence, final = closed.code, closed.sentence, closed.next is Next.STOP
-                error: RaccallError = ConnectionFailed("voice_closed", sentence)
-                if call.started:
-                    attempt = 0
-            except (ConnectionFailed, RefusedError) as raised:
-                error, sentence, final = raised, str(raised), False
-            if not wanted.connected.done():
-                wanted.connected.set_exception(error)
-                return
-            self._emit(events.VoiceLost(code, sentence, final))
-            if final:
-                return
-            attempt += 1
-            await asyncio.sleep(retry_delay_s(attempt))
-
-    async def _new_call(self, settings: VoiceSettings) -> VoiceCall:
-        given = await self.ask_for_voice()
-        endpoint = given.endpoint
-        if self._voice_by_link:
-            endpoint = self._invite.authority
-            address = settings.media_address or (self._invite.host, self._invite.port)
-            settings = dataclasses.replace(settings, media_address=address)
-        settings = dataclasses.replace(settings, processing=self._processing)
-        return VoiceCall(
-            url=f"{self._invite.websocket_scheme}://{endpoint}/?v=8",
-            tls=self._tls,
-            identity=VoiceIdentity(given.room_id, self.user_id, given.session_id, given.token),
-            settings=settings,
-            muted=self._muted or self.silenced,
-            emit=self._emit,
-            hearing=self._hearing,
-            end_to_end=EndToEnd(
-                channel_id=int(given.room_id),
-                identity_key=self._identity_key,
-                clear_allowed=given.encryption.policy is not EncryptionPolicy.REQUIRED,
-                people=self._people,
-            ),
-            pressed=self._pressed,
-        )
-
-    @property
-    def _people(self) -> frozenset[int]:
-        """Whom the user is shown in the room."""
-        people = set()
-        for user_id in self.members:
-            with contextlib.suppress(ValueError):  # a name that no member of a group can have
-                people.add(user_number(user_id))
-        return frozenset(people)
-
-    def _tell_people(self) -> None:
-        if self._call is not None:
-            self._call.expect(self._people)
+        self._news.add(event)
 
 
 def _consent(agreed: bool | None) -> Consent:

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from raccall.client.link import InviteLink
+from raccall.errors import InputError
+from raccall.voice.e2ee import DaveError, DaveMember
 
 SECRET_BYTES = 32
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -47,6 +49,14 @@ def identity_key(secret: bytes, server: str, name: str) -> bytes:
         if 0 < int.from_bytes(key, "big") < _P256_ORDER:  # all but one in four thousand million
             return key
     raise AssertionError("256 numbers in a row that are no key")
+
+
+def usable_key(given: bytes | None) -> bytes:
+    """The given private P-256 key, or a new one. Raises InputError "identity_key_unusable"."""
+    try:
+        return DaveMember(0, 0, given).identity_key()
+    except DaveError as error:
+        raise InputError("identity_key_unusable", "The identity key is no private P-256 key of 32 bytes.") from error
 
 
 def server_of(link: InviteLink) -> str:
