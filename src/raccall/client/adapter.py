@@ -207,7 +207,8 @@ class Session:
         processing: what is done to its sound; None: everything for a sound card, nothing for a file or music.
         on_tap: gets a tap of every packet received, before the first one; again whenever the voice session had to be
         made anew (then the old tap's `read` gives None).
-        Raises RefusedError (room full, ...) or ConnectionFailed; then one may try again.
+        Raises InputError (processing of two channels), RefusedError (room full, ...) or ConnectionFailed ("call_left":
+        by `leave`, before it had begun); then one may try again.
         """
         await self.leave()
         if self._failed is not None:

@@ -93,7 +93,10 @@ class Voice:
     # ---- a call ----
 
     async def begin(self, settings: VoiceSettings, *, muted: bool, processing: Processing | None) -> None:
-        """Want a call; returns when media flows. Raises RefusedError, ConnectionFailed: then call `end`."""
+        """Want a call; returns when media flows.
+
+        Raises RefusedError, ConnectionFailed ("call_left": by `end`, meanwhile); then call `end`.
+        """
         self.muted, self._pressed = muted, False
         self._sound, self._processing = settings.sound, processing
         self.settings = settings
@@ -103,14 +106,19 @@ class Voice:
 
     async def begin_anew(self) -> None:
         """The server has forgotten the session, and the voice session with it. A no-op if there was none."""
-        if self.call is not None and self.call.started and self.settings is not None and self._connected is not None:
-            await self._stop()
-            self._task = self._run(self._keep(self.settings, self._connected))
+        settings, connected = self.settings, self._connected
+        if self.call is None or not self.call.started or settings is None or connected is None:
+            return
+        await self._stop()
+        if self.settings is settings:  # nobody has left meanwhile
+            self._task = self._run(self._keep(settings, connected))
 
     async def end(self) -> None:
-        """Want no call any more."""
+        """Want no call any more; whoever waits in `begin` is told."""
         self.settings = None
         await self._stop()
+        if self._connected is not None and not self._connected.done():
+            self._connected.set_exception(ConnectionFailed("call_left", "The call was left before it had begun."))
 
     def fail(self, error: BaseException) -> None:
         """The session is over: nobody need wait for media any more."""
