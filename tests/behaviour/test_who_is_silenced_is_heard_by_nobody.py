@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -100,6 +101,34 @@ async def test_a_client_that_goes_on_sending_is_dropped_by_the_relay_and_counted
         before = count()
         await until(lambda: count() > before + 10), "who leaves and comes back is silenced still"
         assert ben.members[anna.user_id].silenced
+
+
+async def test_a_restart_lets_nobody_be_heard_who_was_silenced(tmp_path: Path) -> None:
+    tone = np.sin(np.arange(30 * SAMPLE_RATE_HZ, dtype=np.float32) * 0.06).astype(np.float32) * 0.5
+    async with asyncio.timeout(30), AsyncExitStack() as stack:
+        server = await RunningServer(ServerSettings(host="127.0.0.1", port=0, data=tmp_path)).__aenter__()
+        again = ServerSettings(host="127.0.0.1", port=server.port, data=tmp_path)
+        anna = await stack.enter_async_context(connect(server.invite(), name="anna"))
+        ben = await stack.enter_async_context(connect(server.invite(), name="ben"))
+        await ben.join(Sound.clocked(None, keep_playback=False))
+        await anna.join(Sound.clocked(tone, keep_playback=False))
+        place = f"/api/rooms/{anna.room_id}/members/{anna.user_id}"
+
+        async def silence(silenced: bool) -> None:
+            headers = {"authorization": f"Bearer {server.owner_token}"}
+            async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
+                (await http.patch(place, json={"silenced": silenced})).raise_for_status()
+
+        for silenced in (True, False):
+            await silence(silenced)
+            await server.__aexit__(None, None, None)
+            server = await RunningServer(again).__aenter__()
+            calls = server.service.calls
+            await until(lambda: len(calls.session_ids(int(anna.room_id))) == 2)  # noqa: B023
+            anna_id = calls.session_ids(int(anna.room_id))[int(anna.user_id)]
+            assert calls.forwarding.table[anna_id].silenced is silenced
+            await until(lambda: anna.user_id in ben.members and ben.members[anna.user_id].silenced is silenced)  # noqa: B023
+        stack.push_async_exit(server)
 
 
 async def test_only_an_owner_brings_a_bot_and_it_hears_everyone(tmp_path: Path) -> None:

@@ -40,6 +40,19 @@ def test_what_was_stored_is_there_after_a_restart(store, path):
     again.close()
 
 
+def test_who_is_silenced_stays_so_until_it_is_undone(store, path):
+    store.add_user(ANNA)
+    store.add_room(LOUNGE)
+    store.set_silenced(2, 1, True)
+    store.set_silenced(2, 1, True)
+    store.close()
+    again = SqlStore(path)
+    assert again.silenced(2) == {1} and again.silenced(3) == set()
+    again.set_silenced(2, 1, False)
+    assert again.silenced(2) == set()
+    again.close()
+
+
 def test_a_room_name_is_unique_whatever_its_case(store):
     store.add_room(LOUNGE)
     with pytest.raises(RefusedError) as refused:

@@ -216,9 +216,11 @@ def _add_api(app: FastAPI, service: Service, on_change: Callable[[], None]) -> N
 
     @app.patch("/api/rooms/{room_id}/members/{user_id}", dependencies=[Depends(owner)])
     async def change_member(room_id: str, user_id: str, wanted: MemberChange) -> MemberKnown:
-        """Silenced, a member is heard by nobody, until this is undone or the server restarts; everyone is shown it."""
+        """Silenced, a member is heard by nobody until this is undone; everyone is shown it. It does not wait for the
+        disk, but the answer does."""
         room = service.rooms.get(room_number(room_id))
         member = service.hub.silence(room.id, member_number(user_id), wanted.silenced)
+        await service.in_store_thread(lambda: service.keep_silenced(room.id, member.user_id, wanted.silenced))
         return known_member(room, member)
 
     @app.post("/api/invites", status_code=201, dependencies=[Depends(owner)])

@@ -79,7 +79,7 @@ class Service:
         self._snowflakes = Snowflakes()
         self._guest_limits: OrderedDict[str, RateLimit] = OrderedDict()
         for room in store.rooms():
-            self.add_room(room)
+            self.add_room(room).silenced = store.silenced(room.id)
         if not any(room.name.casefold() == check_name(settings.room).casefold() for room in self.rooms.all()):
             first = self.new_room(settings.room)
             store.add_room(first)
@@ -107,6 +107,10 @@ class Service:
     def keep_encryption(self, room_id: int, encryption: EncryptionPolicy) -> None:
         """Waits for the store; `Hub.set_encryption` puts it into force."""
         self.store.set_encryption(room_id, encryption.value)
+
+    def keep_silenced(self, room_id: int, user_id: int, silenced: bool) -> None:
+        """Waits for the store; `Hub.silence` has put it into force."""
+        self.store.set_silenced(room_id, user_id, silenced)
 
     def first_room_id(self) -> int:
         """Of the room that the first invite leads to."""

@@ -55,6 +55,12 @@ class Store(Protocol):
     def rooms(self) -> list[StoredRoom]:
         """All, the oldest first."""
 
+    def set_silenced(self, room_id: int, user_id: int, wanted: bool) -> None:
+        """Whom the room's owner lets nobody hear. Both must be there."""
+
+    def silenced(self, room_id: int) -> set[int]:
+        """User ids."""
+
     def add_message(self, message: StoredMessage) -> None: ...
 
     def messages(self, room_id: int, *, before: int | None = None, limit: int = 50) -> list[StoredMessage]:

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select, update
+from sqlalchemy import URL, Connection, Engine, create_engine, delete, event, insert, select, update
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from raccall.errors import RefusedError, StorageError
 from raccall.store.repository import StoredMessage, StoredRoom, StoredUser
-from raccall.store.tables import REVISION, messages, rooms, settings, users
+from raccall.store.tables import REVISION, messages, rooms, settings, silenced, users
 
 BUSY_TIMEOUT_MS = 5000
 """How long a write waits for another process, a backup for example."""
@@ -72,6 +72,17 @@ class SqlStore:
     def set_encryption(self, room_id: int, encryption: str) -> None:
         with self._transaction() as connection:
             connection.execute(update(rooms).where(rooms.c.id == room_id).values(encryption=encryption))
+
+    def set_silenced(self, room_id: int, user_id: int, wanted: bool) -> None:
+        row = (silenced.c.room_id == room_id) & (silenced.c.user_id == user_id)
+        with self._transaction() as connection:
+            connection.execute(delete(silenced).where(row))
+            if wanted:
+                connection.execute(insert(silenced).values(room_id=room_id, user_id=user_id))
+
+    def silenced(self, room_id: int) -> set[int]:
+        with self._transaction() as connection:
+            return set(connection.execute(select(silenced.c.user_id).where(silenced.c.room_id == room_id)).scalars())
 
     def add_message(self, message: StoredMessage) -> None:
         values = {column: getattr(message, column) for column in ("id", "room_id", "user_id", "name", "text")}

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-REVISION = "0003"
+REVISION = "0004"
 """Of the newest migration."""
 
 metadata = MetaData(
@@ -42,6 +42,13 @@ messages = Table(
     Column("name", String(64), nullable=False),
     Column("text", Text, nullable=False),
     Index(None, "room_id", "id"),
+)
+
+silenced = Table(
+    "silenced",
+    metadata,
+    Column("room_id", BigInteger, ForeignKey("rooms.id"), primary_key=True, autoincrement=False),
+    Column("user_id", BigInteger, ForeignKey("users.id"), primary_key=True, autoincrement=False),
 )
 
 settings = Table(
