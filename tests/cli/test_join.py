@@ -8,9 +8,11 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import miniaudio  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 
+from raccall.audio import backend
 from raccall.audio.files import SoundWriter, read_samples
 from raccall.cli.main import EXIT_INPUT, main
 from raccall.client import MemberJoined, Session, TextReceived, connect
@@ -203,3 +205,26 @@ def test_a_mistake_is_one_sentence(words: list[str], code: str, capsys: pytest.C
     assert printed.out == ""
     assert printed.err.endswith(f"[{code}]\n")
     assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [[], ["--mic", "Headset"]], ids=str)
+def test_without_a_sound_system_it_says_so_and_joins_nobody(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on a server without a desktop, where nothing answers miniaudio."""
+
+    class Nobody:
+        def __getattr__(self, name: str) -> object:
+            return getattr(miniaudio.lib, name)
+
+        def ma_context_init(self, *_: object) -> int:
+            return int(miniaudio.lib.MA_NO_BACKEND)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(backend, "lib", Nobody())
+    assert main(["join", "http://127.0.0.1:1/join/abc", "--name", "anna", *words]) == EXIT_INPUT
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "no sound system" in printed.err and "use sound files" in printed.err
+    assert printed.err.endswith("[no_sound_system]\n") and printed.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

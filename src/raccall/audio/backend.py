@@ -120,7 +120,11 @@ class Context:
 
 
 def _no_sound_system() -> InputError:
-    return InputError("no_sound_system", "This machine has no sound system that Raccall can use.")
+    return InputError(
+        "no_sound_system",
+        "This machine has no sound system that Raccall can use: start one (on Linux PipeWire or PulseAudio), or use "
+        "sound files.",
+    )
 
 
 def _device_failed(kind: Kind, result: int) -> InputError:
