@@ -1,12 +1,11 @@
 """The HTTP side: `/api`, and what a browser sees that opens an invite link."""
 
-import html
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -15,6 +14,8 @@ from raccall.clock import monotonic_now
 from raccall.errors import RaccallError, RefusedError
 from raccall.server.body_limit import BodyLimit
 from raccall.server.operator import add_operator
+from raccall.server.pages import add_pages
+from raccall.server.request_limit import RequestLimit
 from raccall.server.rooms import Member, Room, member_unknown
 from raccall.server.service import Service
 from raccall.server.settings import MAX_RETENTION_DAYS
@@ -140,10 +141,11 @@ def create_app(service: Service, on_change: Callable[[], None]) -> FastAPI:
         responses={"4XX": {"model": Problem}},
     )
     app.add_middleware(BodyLimit)
+    app.add_middleware(RequestLimit)  # the outermost
     _add_errors(app)
     _add_api(app, service, on_change)
     add_operator(app, service)
-    _add_pages(app, service)
+    add_pages(app, service)
     return app
 
 
@@ -264,16 +266,6 @@ def member_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > MAX_ID_DIGITS:
         raise member_unknown()
     return int(text)
-
-
-def _add_pages(app: FastAPI, service: Service) -> None:
-    @app.get("/join/{token}", include_in_schema=False)
-    async def join_page(token: str) -> HTMLResponse:
-        link = html.escape(service.place.link(token))
-        return HTMLResponse(
-            "<!doctype html><meta charset=utf-8><title>Raccall</title>"
-            f"<p>You are invited to a call. With Raccall installed, run:</p><pre>raccall join '{link}'</pre>"
-        )
 
 
 def _add_errors(app: FastAPI) -> None:

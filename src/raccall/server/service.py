@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TypeVar
 
 from raccall.clock import monotonic_now, wall_now
 from raccall.errors import InputError
+from raccall.server.address_limits import AddressLimits
 from raccall.server.audience import ControlLink
 from raccall.server.calls import Calls
 from raccall.server.doorway import Doorway
@@ -23,7 +23,6 @@ from raccall.server.tunnel import TunnelCounts
 from raccall.server.watch import Watch
 from raccall.store import Snowflakes, Store, StoredMessage, StoredRoom, StoredUser
 from raccall.units import Nanos
-from raccall.voice.gateway.limit import RateLimit
 from raccall.wire import control
 from raccall.wire.control import EncryptionPolicy, RecordingPolicy
 
@@ -31,9 +30,7 @@ T = TypeVar("T")
 
 GUESTS_BURST = 30
 GUESTS_PER_SECOND = 0.5
-"""New guests from one address; people behind one router share it."""
-MAX_REMEMBERED_ADDRESSES = 10_000
-"""For that limit; the address that asked longest ago is forgotten first."""
+"""New guests from one address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +74,7 @@ class Service:
         self.watch = Watch()
         self.started = monotonic_now()
         self._snowflakes = Snowflakes()
-        self._guest_limits: OrderedDict[str, RateLimit] = OrderedDict()
+        self._guest_limits = AddressLimits(burst=GUESTS_BURST, per_second=GUESTS_PER_SECOND)
         for room in store.rooms():
             self.add_room(room).silenced = store.silenced(room.id)
         if not any(room.name.casefold() == check_name(settings.room).casefold() for room in self.rooms.all()):
@@ -143,13 +140,7 @@ class Service:
 
     def guest_allowed(self, address: str, now: Nanos) -> bool:
         """Does this address not make guests too fast?"""
-        limit = self._guest_limits.pop(address, None)
-        if limit is None:
-            limit = RateLimit(now, burst=GUESTS_BURST, per_second=GUESTS_PER_SECOND)
-            if len(self._guest_limits) >= MAX_REMEMBERED_ADDRESSES:
-                self._guest_limits.popitem(last=False)
-        self._guest_limits[address] = limit
-        return limit.allow(now)
+        return self._guest_limits.allow(address, now)
 
     def line(self, link: ControlLink, say: control.Say) -> tuple[StoredMessage, control.TextMessage] | None:
         """A line as it is stored and as it is told; None if it may not be said (the client was told why)."""
