@@ -69,8 +69,8 @@ types: setup
 
 soak: setup
 	cargo test --release --package raccall-record --test timeline six_hours -- --ignored --nocapture
-	RACCALL_SOAK_MINUTES=120 $(BIN)/python -m pytest -s tests/recorder/test_clicks.py
-	RACCALL_SOAK_SECONDS=300 $(BIN)/python -m pytest tests/behaviour/test_discord_soak.py
+	RACCALL_SOAK_MINUTES=120 $(BIN)/python -m pytest -o timeout=0 -s tests/recorder/test_clicks.py
+	RACCALL_SOAK_SECONDS=300 $(BIN)/python -m pytest -o timeout=0 tests/behaviour/test_discord_soak.py
 	$(BIN)/python -m bench hostile
 	$(BIN)/python -m bench kills
 

@@ -16,6 +16,7 @@ from raccall.server.settings import ServerSettings
 from raccall.testing.dialogue import OWN_SPEECH
 from raccall.testing.intelligibility import delay_samples, intelligibility
 from raccall.units import SAMPLE_RATE_HZ
+from tests.reading import line_with
 
 pytestmark = pytest.mark.realtime
 
@@ -41,11 +42,7 @@ class Person:
 
     async def reads(self, text: str) -> str:
         """The next line with `text` in it."""
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            if text in line.decode():
-                return line.decode()
-        raise AssertionError(f"ended without {text!r}")
+        return await line_with(text, self._process.stdout)
 
     async def leave(self) -> None:
         await self._process.communicate(b"/quit\n")

@@ -28,6 +28,7 @@ from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.engine import GateMode, Sound
+from tests.reading import line_with
 
 pytestmark = pytest.mark.realtime
 
@@ -280,9 +281,7 @@ async def test_who_holds_the_key_is_heard_and_who_lets_go_is_not(
             sys.executable, "-c", RUN, *words, stdin=PIPE, stdout=PIPE, stderr=PIPE
         )
         stack.callback(lambda: anna.kill() if anna.returncode is None else None)
-        assert anna.stdout is not None
-        while b"until you hold f8" not in await anna.stdout.readline():
-            pass
+        await line_with("until you hold f8", anna.stdout)
         other = stack.enter_context(contextlib.closing(Display()))
         f8 = other.keysym_to_keycode(XK.string_to_keysym("F8"))
         for grabbed in (False, True):
@@ -296,8 +295,7 @@ async def test_who_holds_the_key_is_heard_and_who_lets_go_is_not(
         await until_heard(ben)
         display.terminate()
         await until_silent(ben)
-        while b"The keyboard cannot be heard any more" not in await anna.stdout.readline():
-            pass
+        await line_with("The keyboard cannot be heard any more", anna.stdout)
         anna.send_signal(signal.SIGINT)
         _, errors = await anna.communicate()
     assert (anna.returncode, errors) == (0, b"")

@@ -22,6 +22,7 @@ from raccall.testing.dialogue import OWN_SPEECH
 from raccall.testing.intelligibility import intelligibility
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.engine import Sound
+from tests.reading import line_with
 
 pytestmark = pytest.mark.realtime
 
@@ -154,9 +155,8 @@ async def test_a_key_to_talk_the_links_state_and_the_last_minute(link: str, tmp_
     minute = tmp_path / "minute.jsonl"
     words = ("--name", "anna", "--mic", SPEECH, "--mode", "ptt", "--flight-recorder", minute)
     process = await join(link, *words, "--seconds", "1.6")
-    assert process.stdin is not None and process.stdout is not None
-    while b"Nobody else" not in await process.stdout.readline():
-        pass
+    assert process.stdin is not None
+    await line_with("Nobody else", process.stdout)
     process.stdin.write(b"\n\n/stats\n")
     output, errors = await process.communicate()
     assert (process.returncode, errors) == (0, b"")

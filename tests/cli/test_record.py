@@ -23,6 +23,7 @@ from raccall.recorder.health import HealthReport
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.voice.engine import Sound
+from tests.reading import line_with
 
 pytestmark = pytest.mark.realtime
 
@@ -177,10 +178,7 @@ class Run:
         return run
 
     async def said(self, words: str) -> None:
-        assert self.process.stderr
-        async with asyncio.timeout(15):
-            while words not in (line := (await self.process.stderr.readline()).decode()):
-                assert line, f"the end came before {words!r}"
+        await line_with(words, self.process.stderr)
 
     async def end(self) -> tuple[int, str]:
         """Exit code and what else was said."""
