@@ -179,6 +179,7 @@ impl SendChain {
     /// A new key, or mode, from the next datagram on. Told twice, the same key must not repeat a nonce.
     pub fn rekey(&mut self, mode: Mode, key: &[u8; 32]) {
         self.sealing.rekey(mode, key);
+        self.rate.set_seal_bytes(self.sealing.overhead_bytes());
     }
 
     /// Whether what leaves is encrypted end to end. Without keys, nothing leaves then.

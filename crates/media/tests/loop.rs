@@ -228,6 +228,21 @@ fn a_bad_link_lowers_the_bitrate_and_a_good_one_brings_it_back() {
 }
 
 #[test]
+fn the_bytes_of_a_new_mode_come_out_of_what_a_bad_link_takes() {
+    let mut send = sender(1);
+    for second in 0..20 {
+        send.apply(&LinkReport { uplink_loss_pct: 25.0, ..LinkReport::default() }, second * 1000 * MS);
+    }
+    assert_eq!((send.frame_ms(), send.bitrate_bps()), (20, 16_000));
+    send.rekey(Mode::XSalsa20Poly1305Suffix, &[8; 32]);
+    assert_eq!(
+        (send.frame_ms(), send.bitrate_bps()),
+        (40, 25_600),
+        "20 bytes more a packet: longer ones, as many bits in all"
+    );
+}
+
+#[test]
 fn every_transport_mode_carries_voice_and_reports_where_it_can() {
     for mode in Mode::ALL {
         let (mut send, mut receive) = (sender_in(mode, 1), receiver_in(mode));
