@@ -11,35 +11,36 @@
 //!   is played all the same, and the delay has grown. If there is a gap before it, the made-up sound stood for the gap.
 //! * **Gaps.** Once the packet after a gap is there, its LBRR copy replaces the packet before it, and what its deep redundancy (DRED) tells of is
 //!   spoken again. What else is missing is made up by PLC: 20 ms at least, and then only as much as the delay cannot spare, for longer
-//!   concealment is invention. What is left out was lost anyway.
+//!   concealment is invention. What is left out was lost anyway (see `gap`).
 //! * **Stalls.** When a packet is overdue and no sound but the decoded is there, that is played slower, pauses first. From 15 ms later on speech
 //!   is played up to half as fast, however much is still held: most of a stall passes before sound runs out. But not where the link has shown
 //!   that what is that late never comes (see `outages`): to stretch speech over a loss only takes the place of what bridges it.
 //! * **Pauses.** A packet that follows in sequence but not in time begins a new talk spurt. So does any packet after a payload that says
 //!   silence, or after two seconds of nothing. A spurt is anchored afresh: its first packet waits for its target delay.
-//! * **Rests.** A sender with discontinuous transmission (DTX) tells of a pause by a payload of at most two bytes, then sends a lone packet of
-//!   its room each 400 ms, followed by the same. Nothing is missing then, and the room may be heard on. The second packet of such a pair may
-//!   get lost, so the first is taken for all that comes, until another says otherwise.
+//! * **Rests.** A sender that pauses with discontinuous transmission (DTX) sends a lone packet of its room now and then. Nothing is missing then,
+//!   and the room may be heard on (see `rhythm`).
 //! * **Bound.** Nothing is played more than two seconds late: older packets are skipped, and counted.
 //! * **Correction.** In between, the owner of the decoded sound shortens and lengthens it, as `surplus_ms` asks.
 
-use std::ops::Range;
+mod gap;
+mod packet;
+mod places;
+mod rhythm;
 
 use raccall_wire::Nanos;
 
+use self::gap::{Bridge, CONCEAL_GRID, Gap};
+pub use self::packet::Incoming;
+use self::packet::Packet;
+use self::places::{PLACES, Places};
+use self::rhythm::Rhythm;
 use crate::clock::SenderClock;
 use crate::delay::ArrivalDelay;
-use crate::depth::{Carried, Depths, LEAST_BRIDGE_MS};
+use crate::depth::Depths;
 use crate::frame::{
-    LONGEST_PACKET_SAMPLES, MOST_DTX_BYTES, NANOS_PER_MS, PULL_SAMPLES, SAMPLES_PER_MS, SHORTEST_PACKET_SAMPLES,
-    SILENCE_PAYLOAD, nanos,
+    LONGEST_PACKET_SAMPLES, NANOS_PER_MS, PULL_SAMPLES, SAMPLES_PER_MS, SHORTEST_PACKET_SAMPLES, nanos,
 };
 use crate::outages::Outages;
-
-const PLACES: u64 = 256;
-
-/// A sender that rests sends every 400 ms; two of those packets may get lost. After that it is gone.
-const REST_LIFE_NANOS: u64 = 1_250 * NANOS_PER_MS as u64;
 
 /// Packets that may still come before the first one that came.
 const OVERTAKEN: u64 = 16;
@@ -53,20 +54,11 @@ const BASE_LIFE_NANOS: u64 = 2_000 * NANOS_PER_MS as u64;
 /// What is later than that is skipped.
 const MOST_BEHIND_NANOS: i64 = 2_000 * NANOS_PER_MS;
 
-/// A packet is overdue when the last one came by its length and this ago.
-const GRACE_NANOS: u64 = 5 * NANOS_PER_MS as u64;
-
 /// What has been overdue for this long is not jitter: a stall, or a loss.
 const OUTAGE_NANOS: u64 = 15 * NANOS_PER_MS as u64;
 
 /// Equal limits ask for a constant delay: the fastest packet of the last third of a second is not always equally fast.
 const FIXED_SLACK_MS: f32 = 20.0;
-
-/// Opus may only be concealed in multiples of 2.5 ms.
-const CONCEAL_GRID: u64 = SHORTEST_PACKET_SAMPLES as u64;
-
-/// A gap is not shortened below this.
-const LEAST_BRIDGE: u64 = (LEAST_BRIDGE_MS as u64) * SAMPLES_PER_MS as u64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
@@ -105,55 +97,9 @@ pub enum Next<'a> {
     },
 }
 
-/// A packet's numbers and payload, as they come.
-#[derive(Debug, Clone)]
-pub struct Incoming<'a> {
-    /// Extended.
-    pub sequence: u64,
-    pub timestamp: u64,
-    pub samples: usize,
-    /// Whether it carries the packet before it a second time.
-    pub lbrr: bool,
-    /// Which samples before its first its deep redundancy tells of, counted backwards.
-    pub redundancy: Range<usize>,
-    pub payload: &'a [u8],
-}
-
-#[derive(Debug, Default)]
-struct Place {
-    full: bool,
-    sequence: u64,
-    media: u64,
-    samples: u64,
-    lbrr: bool,
-    redundancy: Range<u64>,
-    payload: Vec<u8>,
-}
-
-/// A packet that has come since the last pull.
-#[derive(Debug, Clone)]
-struct Arrived {
-    sequence: u64,
-    media: u64,
-    samples: u64,
-    lbrr: bool,
-    redundancy: Range<u64>,
-}
-
-impl Arrived {
-    fn carried(&self) -> Carried {
-        let copied = if self.lbrr { self.samples } else { 0 };
-        let told = if self.redundancy.start <= copied { self.redundancy.end } else { 0 };
-        Carried { copy: self.lbrr, told: told / self.samples }
-    }
-}
-
 #[derive(Debug)]
 pub struct JitterBuffer {
-    places: Vec<Place>,
-    held: usize,
-    /// The first sequence number that may still be played.
-    next_sequence: u64,
+    places: Places,
     begun: bool,
     clock: SenderClock,
     /// The playhead: media time of the next sample to decode; none between talk spurts.
@@ -162,12 +108,9 @@ pub struct JitterBuffer {
     waited: u64,
     /// Samples made up since the last that was sent.
     made_up: u64,
-    packet_samples: u64,
-    ends_in_silence: bool,
-    /// The sender pauses, but for packets that tell how its room sounds.
-    rests: bool,
-    last_arrival: Nanos,
-    arrived: Vec<Arrived>,
+    rhythm: Rhythm,
+    /// What has come since the last pull.
+    arrived: Vec<Packet>,
     delay: ArrivalDelay,
     outages: Outages,
     depths: Depths,
@@ -181,18 +124,13 @@ impl JitterBuffer {
     pub fn new(min_target_ms: u32, max_target_ms: u32) -> Self {
         let limits_ms = (min_target_ms as f32, max_target_ms.max(min_target_ms) as f32);
         Self {
-            places: (0..PLACES).map(|_| Place::default()).collect(),
-            held: 0,
-            next_sequence: 0,
+            places: Places::new(),
             begun: false,
             clock: SenderClock::default(),
             position: None,
             waited: 0,
             made_up: 0,
-            packet_samples: 0,
-            ends_in_silence: false,
-            rests: false,
-            last_arrival: 0,
+            rhythm: Rhythm::default(),
             arrived: Vec::with_capacity(PLACES as usize),
             delay: ArrivalDelay::default(),
             outages: Outages::default(),
@@ -205,32 +143,30 @@ impl JitterBuffer {
     }
 
     /// Hands over one packet that arrived at `now`.
-    pub fn push(&mut self, packet: Incoming<'_>, now: Nanos) -> Pushed {
-        let Incoming { sequence, lbrr, ref redundancy, .. } = packet;
-        let samples = packet.samples.clamp(SHORTEST_PACKET_SAMPLES, LONGEST_PACKET_SAMPLES) as u64;
-        let media = self.clock.media(sequence, packet.timestamp, samples, now);
+    pub fn push(&mut self, incoming: Incoming<'_>, now: Nanos) -> Pushed {
+        let sequence = incoming.sequence;
+        let media = self.clock.media(sequence, incoming.timestamp, incoming.length(), now);
         if self.is_silent_for(OUTAGE_NANOS, now) && !self.is_ready() {
-            self.outages.end(sequence <= self.next_sequence);
+            self.outages.end(sequence <= self.places.next_sequence());
         }
         if !self.begun {
             self.begun = true;
-            self.next_sequence = sequence.saturating_sub(OVERTAKEN);
+            self.places.go_on_to(sequence.saturating_sub(OVERTAKEN));
         }
         let transit = now as i64 - nanos(media as i64);
-        let redundancy = redundancy.start as u64..redundancy.end as u64;
-        let arrived = Arrived { sequence, media, samples, lbrr, redundancy };
-        if sequence < self.next_sequence {
+        let packet = Packet::new(&incoming, media);
+        if sequence < self.places.next_sequence() {
             self.late += 1;
-            return self.observe(arrived, transit, now, Pushed::Late);
+            return self.observe(packet, transit, now, Pushed::Late);
         }
         if self.delay.base().is_some_and(|base| (transit - base).abs() > CLOCK_JUMP_NANOS) {
             self.delay.forget();
         }
-        if sequence >= self.next_sequence + PLACES {
+        if sequence >= self.places.next_sequence() + PLACES {
             self.make_room(sequence + 1 - PLACES);
         }
-        let pushed = self.keep(&arrived, packet.payload);
-        self.observe(arrived, transit, now, pushed)
+        let pushed = self.keep(&packet, incoming.payload);
+        self.observe(packet, transit, now, pushed)
     }
 
     /// To be called once per pull, before `next`: what has come can be played from `now` on.
@@ -247,55 +183,59 @@ impl JitterBuffer {
     pub fn next(&mut self, now: Nanos, queued: usize) -> Next<'_> {
         self.skip_what_is_too_old(now);
         let Some(position) = self.position else { return self.start(now) };
-        let Some(index) = self.first() else { return self.starve(now, queued) };
-        let Place { sequence, media, samples: copy, lbrr, .. } = self.places[index];
-        let gap = media.saturating_sub(position);
+        let Some(index) = self.places.first() else { return self.starve(now, queued) };
+        let packet = &self.places[index].packet;
+        let gap = packet.media.saturating_sub(position);
         if gap < CONCEAL_GRID {
             return self.play(index);
         }
-        let missing = sequence - self.next_sequence;
+        let missing = packet.sequence - self.places.next_sequence();
         if gap > missing * LONGEST_PACKET_SAMPLES as u64 {
             self.position = None;
             return self.start(now);
         }
-        let copied = if lbrr { copy.min(gap) } else { 0 };
-        let stood_for = self.waited.min(gap - copied);
+        let stood_for = self.waited.min(gap - packet.copy().min(gap));
         self.waited -= stood_for;
-        let position = position + stood_for;
-        self.position = Some(position);
-        let bridge = gap - copied - stood_for;
-        if bridge < CONCEAL_GRID {
-            if copied < CONCEAL_GRID {
-                return self.play(index);
+        self.position = Some(position + stood_for);
+        self.bridge(index, gap - stood_for, now, queued)
+    }
+
+    /// Fills the beginning of the gap of so many `samples` between the playhead and the packet there.
+    fn bridge(&mut self, index: usize, samples: u64, now: Nanos, queued: usize) -> Next<'_> {
+        let packet = &self.places[index].packet;
+        let (sequence, media, copy) = (packet.sequence, packet.media, packet.copy());
+        let told = packet.redundancy.clone();
+        let gap = Gap { samples, copy, told, made_up: self.made_up, spare: self.spare(now, queued) };
+        match gap.bridge() {
+            Bridge::Joined => self.play(index),
+            Bridge::Copy { skip } => {
+                self.position = Some(media);
+                let payload = &self.places[index].payload;
+                Next::Recover { payload, samples: copy as usize, skip: skip as usize }
             }
-            self.position = Some(media);
-            let skip = (copy - copied) as usize;
-            return Next::Recover { payload: &self.places[index].payload, samples: copy as usize, skip };
+            Bridge::Respeak { samples: spoken } => {
+                self.position = Some(media - samples + spoken);
+                let payload = &self.places[index].payload;
+                Next::Respeak { sequence, payload, before: samples as usize, samples: spoken as usize }
+            }
+            Bridge::Conceal { left_out, samples: made_up } => {
+                self.position = Some(media - samples + left_out + made_up);
+                self.left_out_samples += left_out;
+                self.made_up += made_up;
+                Next::Conceal { samples: made_up as usize }
+            }
         }
-        let told = &self.places[index].redundancy;
-        let before = media - position;
-        if told.start < before && before < told.end + CONCEAL_GRID {
-            let samples = bridge.min(PULL_SAMPLES as u64) / CONCEAL_GRID * CONCEAL_GRID;
-            self.position = Some(position + samples);
-            let payload = &self.places[index].payload;
-            return Next::Respeak { sequence, payload, before: before as usize, samples: samples as usize };
-        }
-        let untold = if told.start < told.end && told.end < before { before - told.end } else { bridge };
-        let bridge = bridge.min(untold);
+    }
+
+    /// By how many samples the delay is longer than it has to be.
+    fn spare(&self, now: Nanos, queued: usize) -> u64 {
         let spare_ms = self.delay_ms(now, queued).unwrap_or(0.0) - self.depths.floor_ms();
-        let spare = if self.is_fixed() { 0 } else { (spare_ms.max(0.0) * SAMPLES_PER_MS as f32) as u64 };
-        let shortened = spare.min(bridge.saturating_sub(LEAST_BRIDGE.saturating_sub(self.made_up).max(CONCEAL_GRID)));
-        let samples = (bridge - shortened).min(PULL_SAMPLES as u64).next_multiple_of(CONCEAL_GRID);
-        let samples = samples.min(bridge / CONCEAL_GRID * CONCEAL_GRID);
-        self.position = Some(position + shortened + samples);
-        self.left_out_samples += shortened;
-        self.made_up += samples;
-        Next::Conceal { samples: samples as usize }
+        if self.is_fixed() { 0 } else { (spare_ms.max(0.0) * SAMPLES_PER_MS as f32) as u64 }
     }
 
     /// Whether the next packet is there and nothing is missing before it: it may be decoded ahead.
     pub fn is_ready(&self) -> bool {
-        let first = self.first().map(|index| self.places[index].media);
+        let first = self.places.first().map(|index| self.places[index].packet.media);
         matches!((first, self.position), (Some(media), Some(position)) if media < position + CONCEAL_GRID)
     }
 
@@ -311,7 +251,7 @@ impl JitterBuffer {
 
     /// Whether nothing comes because the sender has said so, while its room is still to be heard.
     pub fn is_resting(&self, now: Nanos) -> bool {
-        self.rests && now.saturating_sub(self.last_arrival) <= REST_LIFE_NANOS
+        self.rhythm.is_resting(now)
     }
 
     /// How much longer than wanted sound waits here, in ms; negative if shorter. Nothing between spurts.
@@ -352,7 +292,7 @@ impl JitterBuffer {
     }
 
     pub fn held(&self) -> usize {
-        self.held
+        self.places.held()
     }
 
     fn is_fixed(&self) -> bool {
@@ -361,9 +301,7 @@ impl JitterBuffer {
 
     /// Whether a packet has been due for longer than jitter and `more`, and the delay may grow.
     fn is_silent_for(&self, more: Nanos, now: Nanos) -> bool {
-        let expected = self.last_arrival + nanos(self.packet_samples as i64) as u64 + GRACE_NANOS;
-        let is_due = self.position.is_some() && !self.ends_in_silence;
-        is_due && !self.is_fixed() && now > expected + more
+        self.position.is_some() && !self.is_fixed() && self.rhythm.is_overdue_by(more, now)
     }
 
     /// How far `media` is behind what the fastest packet would allow, in ns.
@@ -371,30 +309,19 @@ impl JitterBuffer {
         Some(now as i64 - nanos(media) - self.delay.base()?)
     }
 
-    fn keep(&mut self, packet: &Arrived, payload: &[u8]) -> Pushed {
-        if self.position.is_some_and(|position| packet.media + packet.samples <= position) {
+    fn keep(&mut self, packet: &Packet, payload: &[u8]) -> Pushed {
+        if self.position.is_some_and(|position| packet.end() <= position) {
             self.late += 1;
             return Pushed::Late;
         }
-        let place = &mut self.places[(packet.sequence % PLACES) as usize];
-        if place.full {
-            return Pushed::Duplicate;
-        }
-        place.full = true;
-        (place.sequence, place.media, place.samples, place.lbrr) =
-            (packet.sequence, packet.media, packet.samples, packet.lbrr);
-        place.redundancy = packet.redundancy.clone();
-        place.payload.clear();
-        place.payload.extend_from_slice(payload);
-        self.held += 1;
-        Pushed::Held
+        if self.places.keep(packet, payload) { Pushed::Held } else { Pushed::Duplicate }
     }
 
-    fn observe(&mut self, packet: Arrived, transit: i64, now: Nanos, pushed: Pushed) -> Pushed {
-        if now.saturating_sub(self.last_arrival) > BASE_LIFE_NANOS {
+    fn observe(&mut self, packet: Packet, transit: i64, now: Nanos, pushed: Pushed) -> Pushed {
+        if self.rhythm.has_stopped_for(BASE_LIFE_NANOS, now) {
             self.delay.forget();
         }
-        self.last_arrival = now;
+        self.rhythm.arrive(now);
         if pushed != Pushed::Duplicate {
             let risen = self.delay.observe(transit);
             self.depths.rebase(risen as f32 / NANOS_PER_MS as f32);
@@ -407,40 +334,33 @@ impl JitterBuffer {
 
     /// Skips whatever comes before `sequence`.
     fn make_room(&mut self, sequence: u64) {
-        while let Some(index) = self.first().filter(|&index| self.places[index].sequence < sequence) {
-            self.take(index);
-            self.skipped += 1;
+        while let Some(index) = self.places.first().filter(|&index| self.places[index].packet.sequence < sequence) {
+            self.skip(index);
         }
-        self.next_sequence = sequence;
+        self.places.go_on_to(sequence);
         self.position = None;
     }
 
     fn skip_what_is_too_old(&mut self, now: Nanos) {
-        while let Some(index) = self.first().filter(|_| self.held > 1) {
-            let end = self.places[index].media + self.places[index].samples;
+        while let Some(index) = self.places.first().filter(|_| self.places.held() > 1) {
+            let end = self.places[index].packet.end();
             if self.lateness(now, end as i64).is_none_or(|lateness| lateness <= MOST_BEHIND_NANOS) {
                 break;
             }
-            self.take(index);
-            self.skipped += 1;
-            self.position = None;
+            self.skip(index);
         }
     }
 
-    /// The held packet with the lowest sequence.
-    fn first(&self) -> Option<usize> {
-        if self.held == 0 {
-            return None;
-        }
-        (self.next_sequence..self.next_sequence + PLACES)
-            .map(|sequence| (sequence % PLACES) as usize)
-            .find(|&index| self.places[index].full)
+    fn skip(&mut self, index: usize) {
+        self.places.take(index);
+        self.skipped += 1;
+        self.position = None;
     }
 
     /// Begins a talk spurt if its first packet is due.
     fn start(&mut self, now: Nanos) -> Next<'_> {
-        let Some(index) = self.first() else { return Next::Wait };
-        let waited = self.lateness(now, self.places[index].media as i64).unwrap_or(i64::MAX);
+        let Some(index) = self.places.first() else { return Next::Wait };
+        let waited = self.lateness(now, self.places[index].packet.media as i64).unwrap_or(i64::MAX);
         if (waited as f32) < self.target_ms() * NANOS_PER_MS as f32 {
             return Next::Wait;
         }
@@ -449,7 +369,7 @@ impl JitterBuffer {
 
     /// Nothing is held although sound is due.
     fn starve(&mut self, now: Nanos, queued: usize) -> Next<'_> {
-        if self.ends_in_silence || now.saturating_sub(self.last_arrival) > BASE_LIFE_NANOS {
+        if self.rhythm.ends_in_silence() || self.rhythm.has_stopped_for(BASE_LIFE_NANOS, now) {
             self.position = None;
             self.waited = 0;
             return Next::Wait;
@@ -461,21 +381,11 @@ impl JitterBuffer {
     }
 
     fn play(&mut self, index: usize) -> Next<'_> {
-        self.take(index);
-        let place = &self.places[index];
-        let is_silence = place.payload == SILENCE_PAYLOAD;
-        let breaks_rest = self.rests && self.position.is_none();
-        self.rests = place.payload.len() <= MOST_DTX_BYTES || (breaks_rest && !is_silence);
-        self.position = Some(place.media + place.samples);
+        let begins = self.position.is_none();
+        let place = self.places.take(index);
+        self.rhythm.play(&place.payload, place.packet.samples, begins);
+        self.position = Some(place.packet.end());
         (self.waited, self.made_up) = (0, 0);
-        self.packet_samples = place.samples;
-        self.ends_in_silence = self.rests || is_silence;
-        Next::Play { sequence: place.sequence, payload: &place.payload }
-    }
-
-    fn take(&mut self, index: usize) {
-        self.places[index].full = false;
-        self.held -= 1;
-        self.next_sequence = self.places[index].sequence + 1;
+        Next::Play { sequence: place.packet.sequence, payload: &place.payload }
     }
 }
