@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -73,7 +73,7 @@ pub struct Relay {
 struct Thread {
     messages: SyncSender<Message>,
     waker: Arc<Waker>,
-    /// It was woken and has not looked at its messages since: many commands at once cost one system call.
+    /// It was woken and looks at its messages within milliseconds: many commands at once cost one system call.
     called: Arc<AtomicBool>,
     counters: Arc<Counters>,
     handle: Mutex<Option<JoinHandle<()>>>,
@@ -138,7 +138,7 @@ impl Relay {
     /// `None` if there is no such session.
     pub fn session_stats(&self, id: SessionId) -> Result<Option<SessionStats>, Stopped> {
         let (reply, answer) = sync_channel(1);
-        self.threads[self.home(id)].post(Message::Stats(id, reply))?;
+        self.threads[self.home(id)].ask(Message::Stats(id, reply))?;
         answer.recv().map_err(|_| Stopped)
     }
 
@@ -186,15 +186,33 @@ impl Thread {
         Ok(Self { messages, waker, called, counters, handle: Mutex::new(Some(handle)) })
     }
 
+    /// What may wait until the thread has something to forward, or for milliseconds.
     fn post(&self, message: Message) -> Result<(), Stopped> {
-        self.messages.send(message).map_err(|_| Stopped)?;
-        if self.called.swap(true, Ordering::AcqRel) { Ok(()) } else { self.waker.wake().map_err(|_| Stopped) }
+        match self.messages.try_send(message) {
+            Ok(()) if self.called.swap(true, Ordering::AcqRel) => Ok(()),
+            Ok(()) => self.wake(),
+            Err(TrySendError::Full(message)) => {
+                self.wake()?;
+                self.messages.send(message).map_err(|_| Stopped)
+            }
+            Err(TrySendError::Disconnected(_)) => Err(Stopped),
+        }
+    }
+
+    /// What somebody waits for.
+    fn ask(&self, message: Message) -> Result<(), Stopped> {
+        self.post(message)?;
+        self.wake()
+    }
+
+    fn wake(&self) -> Result<(), Stopped> {
+        self.waker.wake().map_err(|_| Stopped)
     }
 
     fn stop(&self) {
         let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(handle) = handle {
-            let _ = self.post(Message::Stop); // fails only if the thread has ended already
+            let _ = self.ask(Message::Stop); // fails only if the thread has ended already
             let _ = handle.join(); // its panics were caught and counted
         }
     }

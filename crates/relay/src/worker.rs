@@ -19,6 +19,9 @@ use crate::{
 
 /// Full batches taken in a row before the thread looks whether another socket has become readable.
 const BATCHES_PER_LOOK: usize = 8;
+/// So long after it was called the thread looks for commands once more, and need not be called until then. They lose
+/// nothing by it: any datagram has it look at once. Where hundreds join, calling it for each costs as much as the rest.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 pub(crate) enum Message {
     Command(Command),
@@ -29,7 +32,7 @@ pub(crate) enum Message {
     Fault(u32),
 }
 
-/// What was asked of the thread. Who finds `called` unset wakes it.
+/// What was asked of the thread. Who finds `called` unset wakes it; else it looks within LOOK_AGAIN.
 pub(crate) struct Inbox {
     pub(crate) messages: Receiver<Message>,
     pub(crate) called: Arc<AtomicBool>,
@@ -41,6 +44,8 @@ pub(crate) struct Worker {
     /// Sockets that may hold more: readiness is told once, when it begins.
     readable: Vec<bool>,
     inbox: Inbox,
+    /// When to look for what came without a call. None: it was not called.
+    looks_again: Option<Nanos>,
     table: Table,
     batch: Batch,
     /// The socket that the batch came from, and the first of its datagrams that was not handled.
@@ -71,6 +76,7 @@ impl Worker {
             next: BATCH, // nothing yet
             sockets,
             inbox,
+            looks_again: None,
             table,
             outbox: Outbox::new(),
             until_sample: SAMPLE_EVERY,
@@ -126,7 +132,8 @@ impl Worker {
         if self.readable.contains(&true) {
             return Some(Duration::ZERO);
         }
-        self.table.next_alarm().map(|at| Duration::from_nanos(at.saturating_sub(self.now())))
+        let due = self.table.next_alarm().into_iter().chain(self.looks_again).min();
+        due.map(|at| Duration::from_nanos(at.saturating_sub(self.now())))
     }
 
     fn now(&self) -> Nanos {
@@ -143,7 +150,8 @@ impl Worker {
 
     /// Carries out what was commanded. Whether to go on.
     fn obey(&mut self) -> bool {
-        if self.inbox.called.load(Ordering::Relaxed) {
+        if self.looks_again.is_some_and(|at| at <= self.now()) {
+            self.looks_again = None;
             self.inbox.called.swap(false, Ordering::AcqRel); // before the queue is looked at: what comes later wakes anew
         }
         loop {
@@ -153,9 +161,13 @@ impl Worker {
                 #[cfg(test)]
                 Ok(Message::Fault(ssrc)) => self.table.fault = Some(ssrc),
                 Ok(Message::Stop) | Err(TryRecvError::Disconnected) => return false,
-                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Empty) => break,
             }
         }
+        if self.looks_again.is_none() && self.inbox.called.load(Ordering::Acquire) {
+            self.looks_again = Some(self.now() + LOOK_AGAIN.as_nanos() as Nanos);
+        }
+        true
     }
 
     /// One batch of each socket that has something: none of them starves another, nor the commands.
