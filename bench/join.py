@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ RELAY_SESSIONS = 20_000
 REPEATS, QUICK_REPEATS = 5, 2
 WITHIN_S = 60.0
 SETTLE_S = 1.0
+HEAD_END = b"\r\n\r\n"
 ROOT = Path(__file__).parents[1]
 
 
@@ -128,7 +130,7 @@ class Member:
         voice.send({"op": 0, "d": {"server_id": self._room_id, "user_id": self._user_id, **identity}})
         ready = (await voice.until("op", 2))["d"]
         loop = asyncio.get_running_loop()
-        await loop.sock_sendall(self._udp, b"\0\1\0\x46" + ready["ssrc"].to_bytes(4, "big") + bytes(66))
+        self._udp.send(b"\0\1\0\x46" + ready["ssrc"].to_bytes(4, "big") + bytes(66))
         answer = await loop.sock_recv(self._udp, 100)
         address = {"address": answer[8:72].rstrip(b"\0").decode(), "port": int.from_bytes(answer[72:], "big")}
         voice.send({"op": 1, "d": {"protocol": "udp", "data": {**address, "mode": ready["modes"][0]}}})
@@ -156,35 +158,40 @@ class Member:
         self._missing -= {member["user_id"] for member in members}
 
 
-class WebSocket:
-    """As little of RFC 6455 as is needed, so that the client's own cost stays small."""
+class WebSocket(asyncio.Protocol):
+    """As little of RFC 6455 as is needed, so that the client's own cost stays small beside the server's."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._unread = b""
+        self._answered = self._lost = False
+        self._messages: deque[bytes] = deque()
+        """The answer to the handshake, then what came in frames."""
+        self._wanted: asyncio.Future[None] | None = None
 
     @classmethod
     async def open(cls, port: int, path: str) -> "WebSocket":
         """Until the server has accepted it."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        connected = socket.create_connection(("127.0.0.1", port))  # at once: nobody's backlog is that short
+        transport, self = await asyncio.get_running_loop().create_connection(cls, sock=connected)
+        self._transport = transport
         head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        writer.write((head + key).encode())
-        answer = await reader.readuntil(b"\r\n\r\n")
+        transport.write((head + key).encode())
+        answer = await self._next()
         if not answer.startswith(b"HTTP/1.1 101"):
             raise ConnectionError(answer.decode())
-        return cls(reader, writer)
+        return self
 
     def send(self, message: dict[str, Any]) -> None:
         """Masked with zeros, which changes nothing."""
-        data = json.dumps(message).encode()
+        assert self._transport is not None
+        data = msgspec.json.encode(message)
         length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
-        self._writer.write(b"\x81" + length + bytes(4) + data)
+        self._transport.write(b"\x81" + length + bytes(4) + data)
 
     async def receive(self) -> dict[str, Any]:
-        length = (await self._reader.readexactly(2))[1]
-        if length >= 126:
-            length = int.from_bytes(await self._reader.readexactly(2 if length == 126 else 8), "big")
-        message: dict[str, Any] = msgspec.json.decode(await self._reader.readexactly(length))
+        message: dict[str, Any] = msgspec.json.decode(await self._next())
         return message
 
     async def until(
@@ -196,7 +203,51 @@ class WebSocket:
         return message
 
     def close(self) -> None:
-        self._writer.transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += data
+        while (message := self._take()) is not None:
+            self._messages.append(message)
+        self._tell()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._tell()
+
+    async def _next(self) -> bytes:
+        while not self._messages:
+            if self._lost:
+                raise ConnectionError("the server has closed a connection")
+            self._wanted = asyncio.get_running_loop().create_future()
+            await self._wanted
+        return self._messages.popleft()
+
+    def _tell(self) -> None:
+        if self._wanted is not None and not self._wanted.done():
+            self._wanted.set_result(None)
+
+    def _take(self) -> bytes | None:
+        """The answer to the handshake, then one message after the other; None until it is whole."""
+        begin = 0
+        if not self._answered:
+            end = self._unread.find(HEAD_END) + len(HEAD_END)
+            self._answered = end >= len(HEAD_END)
+            if not self._answered:
+                return None
+        elif len(self._unread) < 2:
+            return None
+        else:
+            begin, length = 2, self._unread[1]
+            if length >= 126:
+                begin = 4 if length == 126 else 10
+                length = int.from_bytes(self._unread[2:begin], "big")
+            end = begin + length
+        if max(begin, end) > len(self._unread):
+            return None
+        message, self._unread = self._unread[begin:end], self._unread[end:]
+        return message
 
 
 @contextmanager
