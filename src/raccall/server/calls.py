@@ -8,7 +8,7 @@ Every change of the sessions, and of what their users agreed to, is told to the 
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from raccall.server import routing
 from raccall.server.batches import Batches
@@ -60,6 +60,7 @@ class Calls:
         self._links: dict[VoiceLink, VoiceSession] = {}
         self._routes: Batches[None] = Batches(lambda room_id, changes: self.reroute())
         self._news: Batches[News] = Batches(self._announce)
+        self._ssrcs = {0, STUN_COOKIE}  # none of these may be given
         self._last_id = 0
         self.encryption = Encryption(rooms, self)
 
@@ -206,6 +207,7 @@ class Calls:
         )
         self._sessions[session.id] = self._voices[session.user_id, session.room_id] = session
         self._links[link] = session
+        self._ssrcs.add(session.ssrc)
         self.encryption.touch(session.room_id)
         self.forwarding.introduce(session)
         link.core.accept_identify(ssrc=session.ssrc, host=link.host, port=link.port, replay=session.replay)
@@ -216,7 +218,7 @@ class Calls:
         session.mode = event.mode
         session.connected = True
         self.encryption.touch(session.room_id)
-        others = list(self._others(session))
+        others = self._others(session)
         self.forwarding.introduce(session, others)
         self._replan(session.room_id)
         self.forwarding.set_address(session, (event.address, event.port), link.peer)
@@ -240,15 +242,20 @@ class Calls:
         """Tell everybody in the room what is new of others, in as few messages as there can be."""
         news = [(session, message) for session, message in news if session.id in self._sessions]
         came = [str(session.user_id) for session, message in news if isinstance(message, ClientsConnect)]
+        spoke = [(session, body_of(message)) for session, message in news if isinstance(message, UserSpeaking)]
+        everyone = body_of(ClientsConnect(user_ids=came))
         for listener in self._sessions.values():
             if listener.room_id != room_id or not listener.connected:
                 continue
             own = str(listener.user_id)
-            if others := [user_id for user_id in came if user_id != own]:
+            if own not in came:
+                if came:
+                    self._pass_on(listener, everyone)
+            elif others := [user_id for user_id in came if user_id != own]:
                 self._tell(listener, ClientsConnect(user_ids=others))
-            for session, message in news:
-                if isinstance(message, UserSpeaking) and session is not listener:
-                    self._tell(listener, message)
+            for session, body in spoke:
+                if session is not listener:
+                    self._pass_on(listener, body)
 
     def _describe(self, session: VoiceSession) -> None:
         """Tell the client its key; one whose connection is lost is told when it resumes."""
@@ -284,6 +291,7 @@ class Calls:
 
     def _end(self, session: VoiceSession, code: CloseCode = CloseCode.NORMAL) -> None:
         del self._sessions[session.id], self._voices[session.user_id, session.room_id]
+        self._ssrcs.remove(session.ssrc)
         self._keys.forget(session.id)
         _log("voice_ended", session, code=int(code))
         if session.link is not None:
@@ -313,15 +321,14 @@ class Calls:
             session.link.core.announce(body)
             session.link.wake()
 
-    def _others(self, session: VoiceSession) -> Iterator[VoiceSession]:
-        for other in self._sessions.values():
-            if other is not session and other.room_id == session.room_id and other.connected:
-                yield other
+    def _others(self, session: VoiceSession) -> list[VoiceSession]:
+        """In the room with it, and connected; in the order they came."""
+        room_id, all = session.room_id, self._sessions.values()
+        return [other for other in all if other.connected and other.room_id == room_id and other is not session]
 
     def _new_ssrc(self, room_id: int) -> int:
         """24 random bits and the room's lane."""
-        taken = {session.ssrc for session in self._sessions.values()} | {0, STUN_COOKIE}
-        while (ssrc := int.from_bytes(self._random_bytes(3), "big") << 8 | routing.lane(room_id)) in taken:
+        while (ssrc := int.from_bytes(self._random_bytes(3), "big") << 8 | routing.lane(room_id)) in self._ssrcs:
             pass
         return ssrc
 

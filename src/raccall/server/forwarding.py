@@ -30,7 +30,7 @@ class Forwarding:
         voice = self._voice(session)
         members = self._rooms.get(session.room_id).members
         keeping = {other.id for other in others if (known := members.get(other.user_id)) is None or known.recording}
-        destinations = routing.heard_by(voice, sorted(other.id for other in others), keeping)
+        destinations = routing.heard_by(voice, sorted([other.id for other in others]), keeping)
         before = {session.id: self.table[session.id]} if session.id in self.table else {}
         alone = routing.plan([voice])
         alone[session.id] = replace(alone[session.id], destinations=tuple(destinations))
@@ -72,6 +72,8 @@ class Forwarding:
 
 def _same_address(peer: str, address: str) -> bool:
     """Whether a TCP connection from `peer` proves that its client is at `address` (an IP literal) for UDP."""
+    if peer == address:
+        return True
     try:
         known = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:
