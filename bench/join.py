@@ -122,13 +122,13 @@ class Member:
     async def join(self) -> None:
         control = await self._open("/gateway")
         control.send({"type": "identify", "token": self._token})
-        self._meet((await control.until("type", "ready"))["rooms"][0]["members"])
+        self._meet((await control.until("type", "ready")).rooms[0].members)
         control.send({"type": "join_room", "room_id": self._room_id})
         given = await control.until("type", "voice_server", self._hear)
         voice = await self._open("/?v=8")
-        identity = {"session_id": given["session_id"], "token": given["token"]}
+        identity = {"session_id": given.session_id, "token": given.token}
         voice.send({"op": 0, "d": {"server_id": self._room_id, "user_id": self._user_id, **identity}})
-        ready = (await voice.until("op", 2))["d"]
+        ready = (await voice.until("op", 2)).d
         loop = asyncio.get_running_loop()
         self._udp.send(b"\0\1\0\x46" + ready["ssrc"].to_bytes(4, "big") + bytes(66))
         answer = await loop.sock_recv(self._udp, 100)
@@ -148,14 +148,36 @@ class Member:
         self._sockets.append(one)
         return one
 
-    def _hear(self, message: dict[str, Any]) -> None:
-        if message["type"] == "members_changed":
-            self._meet(message["members"])
-        elif message["type"] == "member_joined":
-            self._meet([message["member"]])
+    def _hear(self, message: "Message") -> None:
+        """Who joined, one or many."""
+        self._meet(message.members if message.member is None else [message.member])
 
-    def _meet(self, members: list[dict[str, Any]]) -> None:
-        self._missing -= {member["user_id"] for member in members}
+    def _meet(self, members: "list[Person]") -> None:
+        self._missing.difference_update([member.user_id for member in members])
+
+
+class Person(msgspec.Struct, gc=False):
+    user_id: str
+
+
+class Room(msgspec.Struct):
+    members: list[Person] = []
+
+
+class Message(msgspec.Struct):
+    """What is needed of a message of either gateway."""
+
+    type: str = ""
+    op: int = -1
+    d: Any = None
+    rooms: list[Room] = []
+    members: list[Person] = []
+    member: Person | None = None
+    session_id: str = ""
+    token: str = ""
+
+
+_decode = msgspec.json.Decoder(Message).decode
 
 
 class WebSocket(asyncio.Protocol):
@@ -190,15 +212,12 @@ class WebSocket(asyncio.Protocol):
         length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
         self._transport.write(b"\x81" + length + bytes(4) + data)
 
-    async def receive(self) -> dict[str, Any]:
-        message: dict[str, Any] = msgspec.json.decode(await self._next())
-        return message
+    async def receive(self) -> Message:
+        return _decode(await self._next())
 
-    async def until(
-        self, key: str, value: object, hear: Callable[[dict[str, Any]], None] = lambda message: None
-    ) -> dict[str, Any]:
+    async def until(self, key: str, value: object, hear: Callable[[Message], None] = lambda message: None) -> Message:
         """The next message in which `key` is `value`; `hear` gets those before it."""
-        while (message := await self.receive()).get(key) != value:
+        while getattr(message := await self.receive(), key) != value:
             hear(message)
         return message
 
