@@ -85,7 +85,7 @@ bench: setup
 	$(BIN)/python -m bench all
 
 screenshots: setup
-	$(BIN)/python scripts/screenshots.py screenshots
+	$(BIN)/python -m scripts.screenshots screenshots
 
 wheel: setup
 	$(BIN)/maturin build --release --out dist

@@ -31,6 +31,7 @@ from raccall.client.diagnosis import LinkWatch
 from raccall.units import Nanos, Ssrc
 from raccall.voice.engine import EngineStats, GateMode, SourceStats
 from raccall.wire.control import MemberInfo
+from tests.figures import STATS, source
 
 SIZES = ((80, 24), (120, 40))
 CODE = "84213 90417 22658 73310 55094 18826"
@@ -53,49 +54,24 @@ OTHERS = (
 )
 
 
-def source(ssrc: int, level_db: float, talking: bool) -> SourceStats:
-    return SourceStats(
-        ssrc=Ssrc(ssrc),
-        received=5200,
-        lost=31,
-        concealed=12,
-        recovered=19,
-        late=2,
-        skipped=0,
-        stretched_ms=410,
-        paused_ms=900,
-        duplicates=0,
-        undecodable=0,
-        jitter_ms=4.2,
-        target_ms=40.0,
-        delay_ms=43.0,
-        level_db=level_db,
-        talking=talking,
-    )
+def heard(ssrc: int, level_db: float, talking: bool) -> SourceStats:
+    lossy = {"received": 5200, "lost": 31, "concealed": 12, "recovered": 19, "late": 2, "jitter_ms": 4.2}
+    late = {"stretched_ms": 410, "paused_ms": 900, "target_ms": 40.0, "delay_ms": 43.0}
+    return source(ssrc, **lossy, **late, level_db=level_db, talking=talking)
 
 
-STATS = EngineStats(
+MID_CALL = replace(
+    STATS,
     sent_packets=5300,
     sent_bytes=640_000,
-    first_sent=None,
     received_packets=10_400,
-    route="udp",
-    route_changes=0,
     uplink_loss_pct=0.4,
     round_trip_ms=24.0,
-    kernel_drops=0,
-    socket_errors=0,
-    receive_buffer_bytes=1 << 22,
-    cpu=Nanos(0),
-    playback_gaps=0,
-    capture_overruns=0,
-    refused={},
-    sources=(source(2, -14.0, True), source(3, -127.0, False), source(5, -31.0, True)),
+    sources=(heard(2, -14.0, True), heard(3, -127.0, False), heard(5, -31.0, True)),
     bitrate_bps=32_000,
     uplink_jitter_ms=2.6,
     heard_loss_pct=0.6,
     input_level_db=-19.0,
-    sending=True,
 )
 
 
@@ -117,7 +93,7 @@ class Session:
         self.ghosts: tuple[str, ...] = ()
         self.playing: tuple[Any, ...] = ()
         self.muted = self.deafened = False
-        self.shown: EngineStats | None = STATS
+        self.shown: EngineStats | None = MID_CALL
 
     def stats(self) -> EngineStats | None:
         return self.shown
@@ -237,7 +213,7 @@ async def draw(
     app = CallApp(view)
     async with app.run_test(size=size) as pilot:
         view.watch.look(
-            replace(STATS, sources=tuple(replace(s, received=100, lost=0) for s in STATS.sources)), Nanos(1)
+            replace(MID_CALL, sources=tuple(replace(s, received=100, lost=0) for s in MID_CALL.sources)), Nanos(1)
         )
         await state(app, pilot, session)
         if session.shown is not None:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from raccall.cli.link_panel import call_summary, link_panel
 from raccall.client.diagnosis import Link, LinkWatch
-from tests.client.test_diagnosis import CALM, ms, source
+from tests.client.test_diagnosis import ms, source
+from tests.figures import CALM
 
 
 def test_the_panel_tells_both_hops_and_the_microphone() -> None:

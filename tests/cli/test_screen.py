@@ -10,50 +10,18 @@ from raccall.cli.screen import LossMeter, Screen, describe, mouth_to_ear_ms, pri
 from raccall.client import events
 from raccall.voice.engine import EngineStats, SourceStats
 from raccall.wire.control import Consent, MemberInfo, RecordingPolicy, RecordingState
+from tests import figures
+from tests.figures import CALM
 
 ANNA = MemberInfo(user_id="1", name="anna")
 BEN = MemberInfo(user_id="2", name="ben")
 TAPE = MemberInfo(user_id="3", name="tape", recording=True)
-QUIET = EngineStats(
-    sent_packets=0,
-    sent_bytes=0,
-    first_sent=None,
-    received_packets=0,
-    route="udp",
-    route_changes=0,
-    uplink_loss_pct=None,
-    round_trip_ms=None,
-    kernel_drops=0,
-    socket_errors=0,
-    receive_buffer_bytes=0,
-    cpu=0,
-    playback_gaps=0,
-    capture_overruns=0,
-    refused={},
-    sources=(),
-)
+QUIET = dataclasses.replace(CALM, uplink_loss_pct=None, round_trip_ms=None)
 
 
 def source(received: int, lost: int, *, delay_ms: float = 0.0, talking: bool = False) -> SourceStats:
-    return SourceStats(
-        ssrc=5,
-        received=received,
-        lost=lost,
-        concealed=0,
-        recovered=0,
-        respoken=0,
-        late=0,
-        skipped=0,
-        stretched_ms=0,
-        paused_ms=0,
-        duplicates=0,
-        undecodable=0,
-        jitter_ms=0.0,
-        target_ms=20.0,
-        delay_ms=delay_ms,
-        level_db=-20.0,
-        talking=talking,
-    )
+    numbers = {"received": received, "lost": lost, "jitter_ms": 0.0, "delay_ms": delay_ms, "talking": talking}
+    return figures.source(5, **numbers)
 
 
 def hearing(*sources: SourceStats, **others: float) -> EngineStats:

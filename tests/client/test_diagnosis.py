@@ -7,25 +7,9 @@ import pytest
 from raccall.client.diagnosis import LinkWatch
 from raccall.units import NANOS_PER_MS, Nanos, Ssrc
 from raccall.voice.engine import EngineStats, SourceStats
+from tests import figures
+from tests.figures import CALM
 
-CALM = EngineStats(
-    sent_packets=1000,
-    sent_bytes=0,
-    first_sent=None,
-    received_packets=0,
-    route="udp",
-    route_changes=0,
-    uplink_loss_pct=0.0,
-    round_trip_ms=20.0,
-    kernel_drops=0,
-    socket_errors=0,
-    receive_buffer_bytes=0,
-    cpu=Nanos(0),
-    playback_gaps=0,
-    capture_overruns=0,
-    refused={},
-    sources=(),
-)
 ANNA, BEN = Ssrc(1), Ssrc(2)
 NAMES = {ANNA: "anna", BEN: "ben"}
 
@@ -35,23 +19,7 @@ def ms(number: int) -> Nanos:
 
 
 def source(ssrc: Ssrc = ANNA, **others: float) -> SourceStats:
-    numbers = dict.fromkeys(
-        (
-            "received",
-            "lost",
-            "concealed",
-            "recovered",
-            "respoken",
-            "late",
-            "skipped",
-            "stretched_ms",
-            "paused_ms",
-            "duplicates",
-        ),
-        0,
-    )
-    gauges = {"undecodable": 0, "jitter_ms": 1.0, "target_ms": 20.0, "delay_ms": 20.0, "level_db": -20.0}
-    return SourceStats(ssrc=ssrc, **{**numbers, **gauges, "talking": True, **others})
+    return figures.source(ssrc, **others)
 
 
 def told(before: EngineStats, after: EngineStats) -> list[str]:

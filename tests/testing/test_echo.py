@@ -22,7 +22,7 @@ from raccall.testing.stages import WORDS, Stages, change, change_all, describe
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.engine import Sound
 from raccall.voice.processing import IDLE, OFF, NoiseSuppression
-from tests.cli.terminal.figures import STATS
+from tests.figures import STATS
 
 pytestmark = pytest.mark.realtime
 

@@ -6,7 +6,7 @@ import pytest
 
 from raccall.cli.terminal.hints import CLIPPED, DEAD, MUTED, Hints, canceller_hint
 from raccall.units import NANOS_PER_MS, Nanos
-from tests.cli.terminal.figures import STATS
+from tests.figures import STATS
 
 
 def looked(hints: Hints, level_db: float, *, muted: bool, from_ms: int, to_ms: int) -> list[str | None]:

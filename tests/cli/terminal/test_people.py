@@ -9,7 +9,7 @@ from raccall.cli.terminal.people import Person, people_of, row_of
 from raccall.console import METER_COLUMNS, meter
 from raccall.units import Ssrc
 from raccall.wire.control import MemberInfo
-from tests.cli.terminal.figures import STATS
+from tests.figures import STATS
 
 BEN = Person("2", "ben", own=False, muted=False, recording=False, kept=False, talking=True, level_db=-12.0)
 MEMBERS = {

@@ -1,4 +1,7 @@
-"""An engine's numbers, in mid-call."""
+"""An engine's numbers, made up: in mid-call, and before anything came."""
+
+from dataclasses import replace
+from typing import Any
 
 from raccall.units import Nanos, Ssrc
 from raccall.voice.engine import EngineStats, SourceStats
@@ -42,3 +45,20 @@ STATS = EngineStats(
     input_level_db=-20.0,
     sending=True,
 )
+CALM = replace(
+    STATS,
+    sent_packets=1000,
+    sent_bytes=0,
+    received_packets=0,
+    receive_buffer_bytes=0,
+    sources=(),
+    input_level_db=-127.0,
+    sending=False,
+)
+"""Nobody is heard, and nothing is wrong."""
+
+
+def source(ssrc: int, **others: Any) -> SourceStats:
+    """Of one who talks, with nothing lost, but for what is said otherwise."""
+    calm = {"received": 0, "target_ms": 20.0, "delay_ms": 20.0, "level_db": -20.0}
+    return replace(SOURCE, **{"ssrc": Ssrc(ssrc), **calm, **others})
