@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.report import Report, Row, note
+from bench.report import CannotRun, Report, Row, note
 from raccall._native import Relay
 from raccall.audio.files import Samples, read_samples
 from raccall.units import SAMPLE_RATE_HZ
@@ -47,17 +47,11 @@ LEAST_HEARD = 0.9
 """Of all packets; with fewer the client did less than the peer."""
 
 
-class CannotRun(Exception):
-    """Something that the measurement needs is missing; says what to do."""
-
-
 def measure(quick: bool) -> Report:
     try:
         rows = compare(QUICK_REPEATS if quick else REPEATS, QUICK_SECONDS if quick else SECONDS)
     except CannotRun as problem:
-        rows = [
-            Row(name=name, value=None, against=None, kind="limit", limit=LIMIT, problem=str(problem)) for name in PEERS
-        ]
+        rows = [Row.unmeasured(name, "limit", problem, LIMIT) for name in PEERS]
     return Report(claim=CLAIM, unit="ms/s", rows=rows)
 
 

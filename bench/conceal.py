@@ -89,7 +89,7 @@ class Score:
 
 def measure(quick: bool) -> Report:
     if problem := missing_judges():
-        row = Row(name=OURS, value=None, against=None, kind="peer", limit=1, problem=problem)
+        row = Row.unmeasured(OURS, "peer", problem)
         return Report(claim=CLAIM, unit="PESQ", rows=[row])
     clips = [level(samples) for samples in clips_of(QUICK_CLIPS if quick else CLIPS)]
     seeds = QUICK_SEEDS if quick else SEEDS
@@ -180,7 +180,8 @@ def arrival(number: int) -> Nanos:
     return Nanos(START + number * 20 * NANOS_PER_MS)
 
 
-def ours(call: Call, least_ms: int = DELAY_MS, most_ms: int = DELAY_MS) -> Samples:
+def listen(call: Call, least_ms: int, most_ms: int) -> tuple[ReceiveChain, Samples]:
+    """A call through a ReceiveChain whose delay stays within these; and what it played."""
     receive = ReceiveChain(MODE, KEY, min_target_ms=least_ms, max_target_ms=most_ms)
     heard = []
     for number, (datagram, lost) in enumerate(zip(call.datagrams, call.lost, strict=True)):
@@ -188,11 +189,15 @@ def ours(call: Call, least_ms: int = DELAY_MS, most_ms: int = DELAY_MS) -> Sampl
         if not lost:
             receive.push(datagram, now)
         heard += [receive.pull(Nanos(now + half * 10 * NANOS_PER_MS)) for half in range(2)]
-    return np.concatenate(heard)[:, 0]
+    return receive, np.concatenate(heard)[:, 0]
+
+
+def ours(call: Call) -> Samples:
+    return listen(call, DELAY_MS, DELAY_MS)[1]
 
 
 def ours_following(call: Call) -> Samples:
-    return ours(call, 0, 500)
+    return listen(call, 0, 500)[1]
 
 
 def classic(call: Call) -> Samples:

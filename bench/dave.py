@@ -22,8 +22,8 @@ from typing import TypeVar
 
 import davey
 
-from bench.client import CannotRun, build_example
-from bench.report import Report, Row, note
+from bench.client import build_example
+from bench.report import CannotRun, Report, Row, note
 from raccall.voice.delivery.codec import vector
 from raccall.voice.delivery.sender import ProposalSender
 from raccall.voice.delivery.structures import KeyPackage, read_commit_welcome
@@ -79,7 +79,7 @@ def measure(quick: bool) -> Report:
     try:
         frames = compare(QUICK_REPEATS if quick else REPEATS, QUICK_SECONDS if quick else SECONDS)
     except CannotRun as problem:
-        frames = Row(name=FRAME_ROW, value=None, against=None, kind="peer", limit=LIMIT, problem=str(problem))
+        frames = Row.unmeasured(FRAME_ROW, "peer", problem, LIMIT)
     return Report(claim=CLAIM, unit="see names", rows=[frames, joins(QUICK_ROOM_REPEATS if quick else ROOM_REPEATS)])
 
 

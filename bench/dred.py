@@ -14,8 +14,6 @@ from multiprocessing import get_context
 from statistics import fmean
 from time import thread_time_ns
 
-import numpy as np
-
 from bench.client import level
 from bench.conceal import (
     CLIPS,
@@ -27,13 +25,13 @@ from bench.conceal import (
     Call,
     arrival,
     clips_of,
+    listen,
     make_call,
     missing_judges,
     score,
 )
 from bench.report import Report, Row, note
 from raccall.audio.files import Samples
-from raccall.units import NANOS_PER_MS, Nanos
 from raccall.voice.chains import ReceiveChain, SendChain
 from raccall.wire.packet import Packet
 
@@ -60,7 +58,7 @@ class Heard:
 
 def measure(quick: bool) -> Report:
     if problem := missing_judges():
-        row = Row(name="DRED", value=None, against=None, kind="peer", limit=1, problem=problem)
+        row = Row.unmeasured("DRED", "peer", problem)
         return Report(claim=CLAIM, unit="PESQ", rows=[row])
     clips = [level(samples) for samples in clips_of(QUICK_CLIPS if quick else CLIPS)]
     settings = [(bitrate_bps, loss_pct) for bitrate_bps in BITRATES_BPS for loss_pct in GAINS]
@@ -111,7 +109,7 @@ def hear(bitrate_bps: int, loss_pct: float, clip: Samples, seed: int, dred_ms: i
     before = thread_time_ns()
     call = make_call(clip, loss_pct, seed, sender)
     between = thread_time_ns()
-    receive, sound = listen(call)
+    receive, sound = listen(call, DELAY_MS, DELAY_MS)
     after = thread_time_ns()
     frames = len(call.datagrams)
     judged = score(call.clip, sound)
@@ -123,17 +121,6 @@ def hear(bitrate_bps: int, loss_pct: float, clip: Samples, seed: int, dred_ms: i
         send_us=(between - before) / frames / 1000,
         receive_us=(after - between) / frames / 1000,
     )
-
-
-def listen(call: Call) -> tuple[ReceiveChain, Samples]:
-    receive = ReceiveChain(MODE, KEY, min_target_ms=DELAY_MS, max_target_ms=DELAY_MS)
-    heard = []
-    for number, (datagram, lost) in enumerate(zip(call.datagrams, call.lost, strict=True)):
-        now = arrival(number)
-        if not lost:
-            receive.push(datagram, now)
-        heard += [receive.pull(Nanos(now + half * 10 * NANOS_PER_MS)) for half in range(2)]
-    return receive, np.concatenate(heard)[:, 0]
 
 
 def payload_bytes(call: Call) -> int:

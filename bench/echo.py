@@ -17,10 +17,9 @@ from statistics import mean
 
 import numpy as np
 
-from bench.client import CannotRun
 from bench.plots import RESULTS, axes_of, save
 from bench.processors import LiveKit, Make, OursInACall, PyWebrtc, lag, needs, only, run, shifted
-from bench.report import Report, Row, note
+from bench.report import CannotRun, Report, Row, note
 from bench.scenes import AGAIN_S, BOTH_S, NEAR_S, ROOMS, SCENE_S, SWEEP, Room, Scene, make_scene
 from bench.scores import echo_mos, passage
 from bench.sounds import Sound, pairs
@@ -70,7 +69,7 @@ def measure(quick: bool) -> Report:
         makes = {name: needs(make) for name, make in PEERS.items()}
         scores = judge(makes, list(rooms.values()), list(sweep.values()), count, whole=not quick)
     except CannotRun as problem:
-        row = Row(name="echo", value=None, against=None, kind="peer", limit=1.0, problem=str(problem))
+        row = Row.unmeasured("echo", "peer", problem)
         return Report(claim=CLAIM, unit="MOS", rows=[row])
     write_results(scores)
     return Report(claim=CLAIM, unit="MOS, dB, s", rows=list(rows(scores, rooms, sweep)))

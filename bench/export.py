@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.client import OWN_SPEECH, ROOT, SHARED_SPEECH, SPEECH, CannotRun, level
-from bench.report import Report, Row, note
+from bench.client import OWN_SPEECH, SHARED_SPEECH, SPEECH, build_example, level
+from bench.report import CannotRun, Report, Row, note
 from raccall._native import PacketBatch
 from raccall.audio.files import read_samples
 from raccall.recorder.events import Event, EventWriter, MemberJoined, Source, Start, Stop
@@ -62,12 +62,12 @@ def measure(quick: bool) -> Report:
     try:
         rows = compare(quick)
     except CannotRun as problem:
-        rows = [Row(name="all", value=None, against=None, kind="peer", limit=LIMIT, problem=str(problem))]
+        rows = [Row.unmeasured("all", "peer", problem, LIMIT)]
     return Report(claim=CLAIM, unit="s, MB", rows=rows)
 
 
 def compare(quick: bool) -> list[Row]:
-    command = build_decode_cost()
+    command = build_example("decode_cost", "raccall-record")
     one: list[float] = []
     bare: list[float] = []
     wall: dict[int, list[float]] = {1: [], 2: []}
@@ -196,17 +196,3 @@ def encode_speech() -> list[bytes]:
     encoder = Encoder(SAMPLE_RATE_HZ, 1, "voip", bitrate_bps=32_000, expected_loss_pct=2, lbrr=True)
     whole = len(speech) - len(speech) % FRAME_SAMPLES
     return [encoder.encode(frame) for frame in speech[:whole].reshape(-1, FRAME_SAMPLES)]
-
-
-def build_decode_cost() -> Path:
-    """Build the peer, once per change of its sources."""
-    cargo = shutil.which("cargo")
-    if not cargo:
-        raise CannotRun("libopus alone is a Rust program: cargo is needed (https://rustup.rs)")
-    command = [cargo, "build", "--release", "--quiet", "-p", "raccall-record", "--example", "decode_cost"]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True)
-    if done.returncode:
-        raise CannotRun(f"decode_cost could not be built: {done.stderr.strip().splitlines()[-1]}")
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return target / "release" / "examples" / ("decode_cost.exe" if sys.platform == "win32" else "decode_cost")

@@ -7,8 +7,8 @@ was really kept from running.
 import json
 import re
 
-from bench.relay_load import REAL_RATE, RELAY, CannotRun, Load, Server, build_peers, measure_and_read, working_folder
-from bench.report import Report, Row
+from bench.relay_load import REAL_RATE, RELAY, Load, Server, build_peers, measure_and_read, working_folder
+from bench.report import CannotRun, Report, Row
 
 CLAIM = "A call that holds the GIL for ten seconds costs no packet"
 ROOMS, MEMBERS = 20, 10
@@ -28,7 +28,7 @@ def measure(quick: bool) -> Report:
         with working_folder() as folder:
             row = frozen(Load(ROOMS, MEMBERS, freeze_s + AROUND_S, folder, REAL_RATE), freeze_s)
     except CannotRun as problem:
-        row = Row(name="lost", value=None, against=None, kind="limit", limit=0, problem=str(problem))
+        row = Row.unmeasured("lost", "limit", problem, 0)
     return Report(claim=CLAIM, unit="packets", rows=[row])
 
 

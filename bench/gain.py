@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.client import CannotRun
 from bench.plots import RESULTS, axes_of, save
 from bench.processors import LiveKit, Make, Ours, PyWebrtc, needs, only, run
-from bench.report import Report, Row, note
+from bench.report import CannotRun, Report, Row, note
 from bench.sounds import SPEECH_DB, VOICES, active_level, cycle, voice
 from raccall.units import SAMPLE_RATE_HZ
 
@@ -35,7 +34,7 @@ def measure(quick: bool) -> Report:
     try:
         makes = {name: needs(make) for name, make in MAKES.items()}
     except CannotRun as problem:
-        row = Row(name="gain", value=None, against=None, kind="peer", limit=1.0, problem=str(problem))
+        row = Row.unmeasured("gain", "peer", problem)
         return Report(claim=CLAIM, unit="dB", rows=[row])
     levels: Levels = {}
     for name in list(VOICES)[: 2 if quick else None]:

@@ -37,11 +37,11 @@ from statistics import median
 import numpy as np
 
 from bench import playouts
-from bench.client import OWN_SPEECH, ROOT, SHARED_SPEECH, CannotRun, build_example, level
+from bench.client import OWN_SPEECH, ROOT, SHARED_SPEECH, build_example, level
 from bench.links import LINKS, Trace, make_trace
 from bench.playouts import PRICE_MS, Playout
 from bench.plots import RESULTS, axes_of, save
-from bench.report import Report, Row, note
+from bench.report import CannotRun, Report, Row, note
 from raccall.audio.files import read_samples
 
 CLAIM = "The jitter buffer is at or below NetEQ's J on at least 7 of 8 links, and its mean J at least 20 % lower"
@@ -135,7 +135,7 @@ def contenders(traces: dict[tuple[str, int], Trace], seeds: tuple[int, ...]) -> 
     note("aiortc's buffer, and the clairvoyant bound")
     try:
         found["aiortc"] = {key: playouts.aiortc(trace) for key, trace in traces.items()}
-    except playouts.CannotRun as problem:
+    except CannotRun as problem:
         problems["aiortc"] = str(problem)
     found["bound"] = {}
     for seed in seeds:
@@ -271,4 +271,4 @@ def _peer(
 
 
 def _cannot(name: str, problem: str) -> Row:
-    return Row(name=name, value=None, against=None, kind="peer", limit=1, problem=problem)
+    return Row.unmeasured(name, "peer", problem)

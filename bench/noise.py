@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import mean
 
-from bench.client import CannotRun
 from bench.plots import RESULTS, axes_of, save
 from bench.processors import LiveKit, Make, Ours, PyWebrtc, lag, needs, only, run, shifted
-from bench.report import Report, Row, note
+from bench.report import CannotRun, Report, Row, note
 from bench.scores import noise_mos, passage
 from bench.sounds import HAS_SHARED, Sound, active_level, cycle, noises, pairs, voice
 from raccall.units import SAMPLE_RATE_HZ
@@ -52,7 +51,7 @@ def measure(quick: bool) -> Report:
     try:
         scores = judge({name: needs(make) for name, make in (OURS | PEERS).items()}, 1 if quick else 2)
     except CannotRun as problem:
-        row = Row(name="noise", value=None, against=None, kind="peer", limit=1.0, problem=str(problem))
+        row = Row.unmeasured("noise", "peer", problem)
         return Report(claim=CLAIM, unit="MOS", rows=[row])
     write_results(scores)
     return Report(claim=CLAIM, unit="MOS", rows=list(rows(scores)))

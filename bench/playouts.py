@@ -18,13 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.links import LOST, PACKET_MS, Trace
+from bench.report import CannotRun
 
 PRICE_MS = 20.0
 """What 1 % of missing sound is worth: NetEQ's own trade."""
-
-
-class CannotRun(Exception):
-    """A contender is not installed; says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ from statistics import median
 
 import numpy as np
 
-from bench.client import CannotRun
 from bench.processors import LiveKit, Make, Ours, PyWebrtc, needs, run
-from bench.report import Report, Row, note
+from bench.report import CannotRun, Report, Row, note
 from bench.sounds import VOICES, cycle, pink, voice
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.processing import NoiseSuppression, Processing
@@ -38,7 +37,7 @@ def measure(quick: bool) -> Report:
     try:
         makes = {name: needs(make) for name, make in (OURS | PEERS).items()}
     except CannotRun as problem:
-        row = Row(name=name, value=None, against=None, kind="peer", limit=LIMIT, problem=str(problem))
+        row = Row.unmeasured(name, "peer", problem, LIMIT)
         return Report(claim=CLAIM, unit="us", rows=[row])
     length = seconds * SAMPLE_RATE_HZ
     voices = list(VOICES)

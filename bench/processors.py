@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bench.client import CannotRun
+from bench.report import CannotRun
 from bench.sounds import VOICES, Sound, cycle, voice
 from raccall.units import SAMPLE_RATE_HZ, Nanos
 from raccall.voice.processing import EchoReference, NoiseSuppression, Processing, Processor

@@ -11,8 +11,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bench.client import CannotRun, build_example, talkers_voices
-from bench.report import Report, Row, note
+from bench.client import build_example, talkers_voices
+from bench.report import CannotRun, Report, Row, note
 
 CLAIM = (
     "Hearing 25 talkers costs at most 1.2 times the CPU of 25 bare decoders; 99.9 % of pulls take 30 % of their 10 ms"
@@ -29,9 +29,7 @@ def measure(quick: bool) -> Report:
     try:
         rows = compare(QUICK_REPEATS if quick else REPEATS, QUICK_SECONDS if quick else SECONDS)
     except CannotRun as problem:
-        rows = [
-            Row(name=name, value=None, against=None, kind="limit", limit=LIMIT, problem=str(problem)) for name in ROWS
-        ]
+        rows = [Row.unmeasured(name, "limit", problem, LIMIT) for name in ROWS]
     return Report(claim=CLAIM, unit="see names", rows=rows)
 
 

@@ -14,9 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.client import CannotRun, build_example
+from bench.client import build_example
 from bench.recording import TALKERS
-from bench.report import Report, Row, note
+from bench.report import CannotRun, Report, Row, note
 
 CLAIM = (
     "A recorded packet costs at most twice the CPU of receiving, opening and appending it; "
@@ -40,7 +40,7 @@ def measure(quick: bool) -> Report:
     try:
         rows = [compare(repeats, seconds), memory(hours)]
     except CannotRun as problem:
-        rows = [Row(name=CPU_ROW, value=None, against=None, kind="peer", limit=LIMIT, problem=str(problem))]
+        rows = [Row.unmeasured(CPU_ROW, "peer", problem, LIMIT)]
     return Report(claim=CLAIM, unit="µs and MB", rows=rows)
 
 

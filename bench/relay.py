@@ -15,7 +15,6 @@ from bench.relay_load import (
     MURMUR,
     RELAY,
     TWO_THREADS,
-    CannotRun,
     Load,
     Result,
     Server,
@@ -24,7 +23,7 @@ from bench.relay_load import (
     working_folder,
     wrong_results,
 )
-from bench.report import Report, Row, note
+from bench.report import CannotRun, Report, Row, note
 
 CLAIM = "A forwarded packet costs at most 1.15 × the CPU of a bare forwarder in C, 0.65 × that of Mumble's server"
 REPEATS, SECONDS = 5, 1.5

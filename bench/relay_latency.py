@@ -8,7 +8,6 @@ from bench.relay_load import (
     FLOOR,
     REAL_RATE,
     RELAY,
-    CannotRun,
     Load,
     Result,
     build_peers,
@@ -16,7 +15,7 @@ from bench.relay_load import (
     working_folder,
     wrong_results,
 )
-from bench.report import Report, Row, note
+from bench.report import CannotRun, Report, Row, note
 
 CLAIM = (
     "At the rate of speech half of the packets pass the relay within 1.3 times what they take in a bare forwarder in C"
@@ -34,7 +33,7 @@ def measure(quick: bool) -> Report:
         with working_folder() as folder:
             rows = [compare(Load(rooms, size, seconds, folder, REAL_RATE), repeats) for size, rooms in ROOMS.items()]
     except CannotRun as problem:
-        row = Row(name="p50", value=None, against=None, kind="limit", limit=LIMIT, problem=str(problem))
+        row = Row.unmeasured("p50", "limit", problem, LIMIT)
         rows = [row]
     return Report(claim=CLAIM, unit="us", rows=rows)
 

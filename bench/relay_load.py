@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import murmur
+from bench.report import CannotRun
 
 Result = dict[str, Any]
 """What the load generator says: `ns_per_fwd`, `p50_us`, `expected` and `arrived` packets, `bad` ..."""
@@ -31,10 +32,6 @@ CLOSED_LOOP = "w32"
 """32 packets in flight: the most that every relay can do without loss."""
 REAL_RATE = "50"
 """Packets a second and speaker: speech."""
-
-
-class CannotRun(Exception):
-    """Something that the measurement needs is missing; says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

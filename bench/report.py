@@ -8,6 +8,10 @@ from statistics import median
 from typing import Literal
 
 
+class CannotRun(Exception):
+    """Something that a measurement needs is missing; says what to do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One comparison. The claim about it: value / against stays on the better side of `limit`."""
@@ -36,6 +40,13 @@ class Row:
         if self.ratio is None or self.problem:
             return False
         return self.ratio <= self.limit if self.better == "lower" else self.ratio >= self.limit
+
+    @classmethod
+    def unmeasured(
+        cls, name: str, kind: Literal["peer", "limit", "budget"], problem: object, limit: float = 1.0
+    ) -> "Row":
+        """It does not hold, and says why."""
+        return cls(name=name, value=None, against=None, kind=kind, limit=limit, problem=str(problem))
 
     @classmethod
     def of_repeats(cls, *, value: Sequence[float], against: Sequence[float], **rest: object) -> "Row":

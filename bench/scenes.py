@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.client import CannotRun
+from bench.report import CannotRun
 from bench.sounds import Sound, active_level, cycle, dishes, pairs, pink, voice
 from raccall.units import SAMPLE_RATE_HZ
 

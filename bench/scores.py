@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from bench.client import CannotRun
+from bench.report import CannotRun
 from bench.sounds import Sound
 from raccall.units import SAMPLE_RATE_HZ
 

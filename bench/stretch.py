@@ -19,10 +19,10 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.client import CannotRun, build_example, level
+from bench.client import build_example, level
 from bench.conceal import CLIPS, QUICK_CLIPS, clips_of, missing_judges, score
 from bench.plots import axes_of, save
-from bench.report import Report, Row, note
+from bench.report import CannotRun, Report, Row, note
 from raccall.audio.files import Samples
 from raccall.units import SAMPLE_RATE_HZ
 
@@ -48,7 +48,7 @@ def measure(quick: bool) -> Report:
         if problem := missing_judges():
             raise CannotRun(problem)
     except CannotRun as problem:
-        row = Row(name="WSOLA", value=None, against=None, kind="peer", limit=1, problem=str(problem))
+        row = Row.unmeasured("WSOLA", "peer", problem)
         return Report(claim=CLAIM, unit="PESQ", rows=[row])
     methods: dict[str, Rescale] = {"ours": lambda speech, factor: ours(program, speech, factor), "WSOLA": wsola}
     clips = [with_silence(level(samples)) for samples in clips_of(QUICK_CLIPS if quick else CLIPS)]
