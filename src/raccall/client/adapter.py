@@ -97,10 +97,12 @@ class Session:
 
     @property
     def user_id(self) -> str:
+        """Our own; a guest has another one each time."""
         return self._guest.user_id
 
     @property
     def name(self) -> str:
+        """How the others see us, as the server took it."""
         return self._guest.name
 
     @property
@@ -110,11 +112,12 @@ class Session:
 
     @property
     def room_name(self) -> str:
+        """Of the same room, as people know it."""
         return self._guest.room_name
 
     @property
     def members(self) -> dict[str, MemberInfo]:
-        """user_id → who is in the room's call."""
+        """user_id → who is in the room's call, ourselves included, whether or not we are in it."""
         return self._control.rooms.members(self.room_id)
 
     @property
@@ -124,11 +127,12 @@ class Session:
 
     @property
     def uplink_loss_pct(self) -> dict[str, float]:
-        """user_id → packets lost between them and the server, of the last seconds. Only a recorder is told."""
+        """user_id → packets lost between them and the server, 0 to 100 %, of the last 5 s. Only a recorder is told."""
         return self._control.uplink_loss_pct
 
     @property
     def muted(self) -> bool:
+        """By oneself; see `silenced`."""
         return self._voice.muted
 
     @property
@@ -160,7 +164,7 @@ class Session:
         """45 digits in groups of five, to be compared with those that this member sees for us: the same in every call,
         unless somebody sits between us or one of us uses another identity key.
 
-        Raises RefusedError for one who is not in the call's encryption.
+        Raises RefusedError "not_in_group" for one who is not in the call's encryption, or outside of a call.
         """
         return await self._voice.fingerprint(user_id)
 
@@ -169,13 +173,17 @@ class Session:
         return self._voice.call.stats() if self._voice.call is not None else None
 
     async def events(self) -> AsyncIterator[Event]:
-        """What happens, in order, for one reader; ends when the session does (then the last event says why)."""
+        """What happens, in order, for one reader; ends when the session does (then the last event says why).
+
+        Up to 1000 events wait for the reader; beyond, the oldest is dropped (`dropped_events`). Raises only what is a
+        bug of ours.
+        """
         async for event in self._news:
             yield event
 
     @property
     def dropped_events(self) -> int:
-        """Nobody took them: at most `news.MAX_EVENTS` wait, the oldest is dropped."""
+        """How many were dropped because nobody took them in time."""
         return self._news.dropped
 
     # ---- what one can do ----
@@ -248,7 +256,8 @@ class Session:
         while it plays), or samples, float32, 48 kHz, (n,) or (n, 2). gain_db: -60 to +12. monitor: hear it oneself.
         It is sent as music in stereo, untouched by what is done to the microphone, and whatever the gate says of that.
         Muting ends it. Of more than eight at once the oldest ends.
-        Raises InputError: unreadable file, gain, muted, outside of a call, or in one that only listens.
+        Raises InputError: "unreadable_audio", "unsuitable_samples" (shape), "gain_out_of_range", "muted",
+        "not_in_call", "listen_only".
         """
         if not QUIETEST_DB <= gain_db <= LOUDEST_DB:
             raise InputError("gain_out_of_range", "A volume is from -60 to +12 dB.")
@@ -295,6 +304,7 @@ class Session:
 
     @property
     def deafened(self) -> bool:
+        """By oneself: nobody is heard."""
         return self._voice.deafened
 
     def set_deafened(self, deafened: bool) -> None:
@@ -305,7 +315,8 @@ class Session:
             self._carrier.wake()
 
     def set_gain_db(self, user_id: str, gain_db: float) -> None:
-        """How loud one hears somebody, -60 to +12; kept until the session ends. Raises InputError."""
+        """How loud one hears somebody, -60 to +12; kept until the session ends. Raises InputError
+        "gain_out_of_range"."""
         self._voice.set_gain_db(user_id, gain_db)
 
     def set_processing(self, processing: Processing) -> None:
@@ -329,7 +340,8 @@ class Session:
             await self._carrier.flush()
 
     async def say(self, text: str) -> str:
-        """A line of text for everyone in the room. Returns the nonce that its TextReceived will carry."""
+        """A line of text for everyone in the room, 1 to 4000 characters. Returns the nonce that its TextReceived will
+        carry; another length is answered with the event Refused ("text_malformed")."""
         nonce = self._control.say(self.room_id, text)
         await self._carrier.flush()
         return nonce

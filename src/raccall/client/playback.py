@@ -74,6 +74,7 @@ class Playback:
 
     @property
     def is_over(self) -> bool:
+        """It plays no more; `wait` says how it ended."""
         return self._task.done()
 
     def stop(self, ended: Ended = Ended.STOPPED) -> None:

@@ -8,7 +8,8 @@ class NotReady(InputError):
 
 
 class AlreadyRecording(InputError):
-    """This voice connection is being recorded already: "already_recording"."""
+    """This voice connection is being recorded already ("already_recording"), or is in another channel of the server
+    ("voice_in_use")."""
 
 
 class NotAnnounced(RefusedError):
@@ -16,4 +17,5 @@ class NotAnnounced(RefusedError):
 
 
 class VoiceRefused(ConnectionFailed):
-    """Discord did not let us into the channel: "missing_permission", "channel_full", "voice_unanswered", ..."""
+    """Discord did not let us into the channel: "missing_permission", "channel_full", "voice_unanswered" (within 30 s),
+    "voice_refused" (the connection ended before media flowed)."""

@@ -65,7 +65,8 @@ async def listen(
 
     opus: packets as they arrive instead of samples. opted_out: user ids of those who must not be heard.
     connect_with: a subclass of RecordingVoiceClient, if need be. A connection that the bot has in this channel is used,
-    and stays; else one is made, and left. Raises VoiceRefused, AlreadyRecording (`raccall.discord.errors`).
+    and stays; else one is made, and left. Of a reader who is slow a second waits, then the oldest tick is dropped.
+    Raises VoiceRefused, AlreadyRecording, NotReady (`raccall.discord.errors`), ConnectionFailed.
     """
     async with connection(channel, connect_with) as voice:
         ears = _Ears(voice, opus, opted_out)

@@ -49,7 +49,8 @@ async def record(
     connect_with: a subclass of RecordingVoiceClient, if need be.
 
     A connection that the bot has in this channel is used, and stays; else one is made, and left. Raises NotAnnounced,
-    AlreadyRecording, VoiceRefused (`raccall.discord.errors`), InputError, StorageError, each with one sentence.
+    AlreadyRecording, NotReady, VoiceRefused (`raccall.discord.errors`), ConnectionFailed, InputError, StorageError,
+    each with one sentence; what was received until a failure stays in the folder that the error's note names.
     """
     if seconds is None and stop is None:
         raise InputError("no_end", "Say when to stop: seconds or stop.")

@@ -45,6 +45,8 @@ class MemberJoined(_Event, frozen=True, kw_only=True):
 
 
 class MemberLeft(_Event, frozen=True, kw_only=True):
+    """Someone is not in the room any more."""
+
     user_id: str
 
 
@@ -57,6 +59,8 @@ class Source(_Event, frozen=True, kw_only=True):
 
 
 class Muted(_Event, frozen=True, kw_only=True):
+    """A microphone was switched off or on, by its owner or by the server's."""
+
     user_id: str
     muted: bool
 
@@ -133,7 +137,10 @@ class SomeoneForgotten(_Event, frozen=True, kw_only=True):
 
 
 class Stop(_Event, frozen=True, kw_only=True):
+    """The last line of a recording that was ended; one that was killed has none."""
+
     reason: str
+    """"stopped", a limit ("disk_full", "max_size"), or "error: " and what it was."""
 
 
 Event = (

@@ -131,6 +131,7 @@ class Recording:
         begin_s, end_s: the part to hear, in seconds from the beginning of the tracks.
         gains_db: louder or softer, by speaker.
         One hour takes 0.7 GB (mono); for long recordings see `blocks`.
+        Raises InputError "speaker_unknown", "range_invalid"; StorageError.
         """
         with _reading(self.path):
             sound = RecordedSound(self.path, begin_s=begin_s, end_s=end_s, gains_db=gains_db)
@@ -141,7 +142,7 @@ class Recording:
         """One speaker alone, as decoded: shape (frames, 1), or (frames, 2) when they speak in stereo.
 
         Lost packets are recovered or concealed, pauses are zeros. One hour takes 0.7 GB (mono); see `blocks`.
-        Raises InputError "speaker_unknown", "speaker_ambiguous", "range_invalid".
+        Raises InputError "speaker_unknown", "speaker_ambiguous", "range_invalid"; StorageError.
         """
         with _reading(self.path):
             sound = RecordedSound(self.path, speakers=[speaker], begin_s=begin_s, end_s=end_s)
@@ -166,6 +167,8 @@ class Recording:
 
         Each Block holds `position` (its first frame), `voices` (by Speaker.file_name, shape (frames, channels)) and
         `mix`, their sum, which may pass full scale. speakers: whom to hear; everyone when None.
+        begin_s, end_s, gains_db: as for `mix`. progress: called with the share done, 0 to 1.
+        Raises InputError "speaker_unknown", "range_invalid" at once; StorageError also on the way.
         """
         with _reading(self.path):
             sound = RecordedSound(self.path, speakers=speakers, begin_s=begin_s, end_s=end_s, gains_db=gains_db)
@@ -179,7 +182,8 @@ class Recording:
     def wav_bytes(self, *, begin_s: float = 0.0, end_s: float | None = None) -> bytes:
         """The mix as a WAV file: 16 bit, 48 kHz, mono or stereo. Valid and empty when nobody spoke.
 
-        Raises InputError "too_long_for_wav" beyond 4 GiB (12 hours of mono): `export` writes longer ones.
+        Raises InputError "too_long_for_wav" beyond 4 GiB (12 hours of mono): `export` writes longer ones;
+        "range_invalid"; StorageError.
         """
         with _reading(self.path):
             sound = RecordedSound(self.path, begin_s=begin_s, end_s=end_s)
@@ -197,7 +201,10 @@ class Recording:
     # ---- packets ----
 
     def packets(self, speaker: str | None = None) -> Iterator[TappedPacket]:
-        """Every packet as received, in the order of arrival; with `speaker`, theirs alone."""
+        """Every packet as received, in the order of arrival; with `speaker`, theirs alone.
+
+        Raises, when the first is asked for, InputError "speaker_unknown", "speaker_ambiguous"; StorageError.
+        """
         with _reading(self.path):
             attribution = Attribution(self.events)
             wanted = None
@@ -214,7 +221,10 @@ class Recording:
     # ---- what one can do with it ----
 
     def render(self, *, progress: Progress | None = None) -> Summary:
-        """Make tracks, mix and summary in the folder, anew if they exist. Raises StorageError."""
+        """Make tracks, mix and summary in the folder, anew if they exist. progress: called with the share done, 0 to 1.
+
+        Raises InputError "folder_in_use" (another command changes it), StorageError.
+        """
         self.__dict__.pop("segments", None)
         summary = self._rendered = render(self.path, progress=progress)
         return summary
@@ -223,14 +233,20 @@ class Recording:
         """Make files for other programs: `recording.export("monday.zip", format="flac", mix=True, zip=True)`.
 
         out and options: as `raccall.recorder.export.export` tells (format, depth, tracks, mix, speakers, gains_db,
-        begin_s, end_s, lufs, segments, projects, zip, progress).
+        begin_s, end_s, lufs, segments, projects, zip, progress), with what it raises.
         """
         from raccall.recorder.export import export  # its encoders are worth loading only when they are used
 
         return export(self.path, Path(out), **options)
 
     def forget(self, speaker: str, *, progress: Progress | None = None) -> Forgotten:
-        """Remove one speaker for good. See `raccall.recorder.forget`."""
+        """Remove one speaker for good from what Raccall has made in the folder; Forgotten tells what may still hold
+        them.
+
+        speaker: as everywhere here, also one who never spoke. progress: called with the share done, 0 to 1.
+        Raises InputError "speaker_unknown", "speaker_ambiguous", "folder_in_use"; StorageError. See
+        `raccall.recorder.forget`.
+        """
         try:
             return forget(self.path, speaker, progress=progress)
         finally:
@@ -238,7 +254,10 @@ class Recording:
                 self.__dict__.pop(name, None)
 
     def save(self, path: str | PathLike[str]) -> "Recording":
-        """Copy the folder to `path`, which must not exist: how a temporary recording is kept."""
+        """Copy the folder to `path`, which must not exist: how a temporary recording is kept. Returns the copy.
+
+        Raises InputError "folder_exists", StorageError.
+        """
         target = Path(path)
         if target.exists():
             raise InputError("folder_exists", f"{target} exists already.")
