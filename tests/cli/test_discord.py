@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from raccall.recorder.journal import JournalReader
+from raccall.recorder.placement import JOURNAL
 from raccall.recorder.recording import Recording
 from tests.discord.conftest import World, packets, speak, until
 
@@ -56,7 +58,9 @@ async def test_ctrl_c_finishes_the_recording_and_the_token_is_nowhere(
     await world.command("olga", "record start", channel=world.general, options={"channel": world.general})
     anna = await world.speaker("anna")
     await speak(anna, packets)
-    await asyncio.sleep(0.3)
+    await until(
+        lambda: sum(1 for journal in out.rglob(JOURNAL) for _ in JournalReader(journal).packets()) >= len(packets)
+    )
     bot.send_signal(signal.SIGINT)
     told, log = await bot.communicate()
     assert bot.returncode == 0

@@ -233,9 +233,10 @@ async def test_record_in_one_line(world: World, packets: list[bytes]) -> None:
     stop = asyncio.Event()
     recording = asyncio.create_task(record(channel, stop=stop, connect_with=world.voice_client()))
     await until(lambda: channel.guild.voice_client is not None and channel.guild.voice_client.kept is not None)
-    await until(lambda: channel.guild.voice_client.kept.gate.open)
+    kept = channel.guild.voice_client.kept
+    await until(lambda: kept.gate.open)
     await speak(anna, packets, pace_s=0.02)
-    await asyncio.sleep(0.3)
+    await until(lambda: kept.recorder.counts.packets >= len(packets))
     stop.set()
     recorded = await recording
     assert [speaker.name for speaker in recorded.speakers] == ["anna"]
