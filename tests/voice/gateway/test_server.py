@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raccall.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos
+from raccall.voice.gateway.allowance import RATE_BURST
 from raccall.voice.gateway.heartbeat import IDENTIFY_WITHIN_MS
 from raccall.voice.gateway.messages import (
     ClientsConnect,
@@ -22,7 +23,7 @@ from raccall.voice.gateway.messages import (
     write_message,
 )
 from raccall.voice.gateway.replay import ReplayBuffer
-from raccall.voice.gateway.server import HEARTBEAT_INTERVAL_MS, OFFERED_MODES, RATE_BURST, VoiceGatewayServer, body_of
+from raccall.voice.gateway.server import HEARTBEAT_INTERVAL_MS, OFFERED_MODES, VoiceGatewayServer, body_of
 from raccall.voice.gateway.server_events import Identified, ProtocolSelected, ResumeRequested, SpeakingChanged
 
 START = Nanos(5 * NANOS_PER_SECOND)

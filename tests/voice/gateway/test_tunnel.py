@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from raccall.units import NANOS_PER_MS, NANOS_PER_SECOND, Nanos
 from raccall.voice.gateway import messages, tunnel
+from raccall.voice.gateway.allowance import TUNNEL_BURST
 from raccall.voice.gateway.client import VoiceGatewayClient
 from raccall.voice.gateway.client_events import VoiceIdentity, VoiceReady
 from raccall.voice.gateway.messages import CloseCode
 from raccall.voice.gateway.replay import ReplayBuffer
-from raccall.voice.gateway.server import TUNNEL_BURST, VoiceGatewayServer
+from raccall.voice.gateway.server import VoiceGatewayServer
 from raccall.voice.gateway.server_events import Tunnelled
 
 NOW = Nanos(NANOS_PER_SECOND)

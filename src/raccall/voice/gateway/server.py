@@ -20,9 +20,9 @@ from enum import Enum, auto
 
 from raccall.units import Nanos
 from raccall.voice.gateway import tunnel
-from raccall.voice.gateway.binary import DaveFromClient, DaveToClient, ServerBinary, parse_client_binary, payload_of
+from raccall.voice.gateway.allowance import Allowance
+from raccall.voice.gateway.binary import DaveToClient, ServerBinary, parse_client_binary, payload_of
 from raccall.voice.gateway.heartbeat import Patience
-from raccall.voice.gateway.limit import RateLimit
 from raccall.voice.gateway.messages import (
     GATEWAY_VERSION,
     NO_SEQ,
@@ -69,25 +69,11 @@ OLD_MODES = (
 
 HEARTBEAT_INTERVAL_MS = 13_750
 """What Discord's servers use."""
-RATE_BURST = 60
-RATE_PER_SECOND = 5.0
-"""A client's own traffic is a heartbeat every 14 s and a handful of messages at the start."""
-TUNNEL_BURST = 200
-TUNNEL_PER_SECOND = 150.0
-"""Datagrams in a tunnel: 50 a second of voice, and reports. More is dropped."""
-
 MAX_OUTGOING = 1000
 """Messages a client has not taken yet. One more and the connection is closed, to be resumed."""
-
-SPEAKING_BITS = 0b111
-DAVE_BURST = 200
-DAVE_PER_SECOND = 30.0
-"""Messages of end-to-end encryption: two for each epoch, of which ten a second can begin."""
-DAVE_BURST_BYTES = 2 * 1024 * 1024
-DAVE_BYTES_PER_SECOND = 512 * 1024
-"""A commit of a call of 200 with its welcome has 100 KiB."""
 MAX_OUTGOING_BYTES = 8 * 1024 * 1024
 
+SPEAKING_BITS = 0b111
 SEQ_BITS = 16
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
@@ -127,10 +113,7 @@ class VoiceGatewayServer:
         self._outgoing: list[Wire] = []
         self._outgoing_bytes = 0
         self._replay = first_replay()
-        self._limit = RateLimit(now, burst=RATE_BURST, per_second=RATE_PER_SECOND)
-        self._tunnel_limit = RateLimit(now, burst=TUNNEL_BURST, per_second=TUNNEL_PER_SECOND)
-        self._dave_limit = RateLimit(now, burst=DAVE_BURST, per_second=DAVE_PER_SECOND)
-        self._dave_bytes = RateLimit(now, burst=DAVE_BURST_BYTES, per_second=DAVE_BYTES_PER_SECOND)
+        self._allowance = Allowance(now)
         if version != str(GATEWAY_VERSION):
             self.close(CloseCode.UNKNOWN_PROTOCOL)
             return
@@ -150,7 +133,7 @@ class VoiceGatewayServer:
         except VoiceMalformed as error:
             self.close(error.code)
             return
-        if not self._allows(message, len(data), now):
+        if not self._allowance.message(message, len(data), now):
             self.close(CloseCode.RATE_LIMITED)
             return
         match message:
@@ -262,7 +245,7 @@ class VoiceGatewayServer:
     def _on_datagram(self, datagram: bytes, now: Nanos) -> None:
         if self._state in (_State.NEW, _State.ASKED):
             self.close(CloseCode.NOT_AUTHENTICATED)
-        elif self._tunnel_limit.allow(now):
+        elif self._allowance.datagram(now):
             self._events.append(Tunnelled(datagram))
 
     def _on_identity(self, message: Identify | Resume) -> None:
@@ -307,11 +290,6 @@ class VoiceGatewayServer:
             self.close(CloseCode.SERVER_CRASHED)
             return
         self._outgoing.append(message)
-
-    def _allows(self, message: object, size_bytes: int, now: Nanos) -> bool:
-        if isinstance(message, DaveFromClient):
-            return self._dave_limit.allow(now) and self._dave_bytes.allow(now, cost=size_bytes)
-        return self._limit.allow(now)
 
     def _expect(self, state: _State) -> None:
         if self._state is not state:
