@@ -131,7 +131,7 @@ def test_strange_datagrams_are_counted_by_reason_and_a_closed_tap_ends(relay: so
 
 
 def test_wrong_order_and_wrong_values_are_refused(engine: Engine) -> None:
-    with pytest.raises(ValueError, match="no mode"):
+    with pytest.raises(ValueError, match="unknown transport mode"):
         engine.start(ssrc=1, mode="rot13", key=KEY, sound=None)
     with pytest.raises(ValueError, match="32 bytes"):
         engine.start(ssrc=1, mode=MODE, key=b"short", sound=None)

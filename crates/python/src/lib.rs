@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod e2ee;
 mod engine;
 mod media;
+mod named;
 mod opus;
 mod process;
 mod record;

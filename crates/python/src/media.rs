@@ -9,10 +9,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use raccall_media::{LinkReport, PULL_SAMPLES, Pushed, QueueReport, Released, SEND_SAMPLES};
 use raccall_wire::rtcp::ReportBlock;
-use raccall_wire::transport::Mode;
 
 use crate::e2ee::EpochKeys;
-use crate::engine::{encryption_named, encryption_to_dict, gate_mode, source_to_dict};
+use crate::engine::stats::{encryption_to_dict, source_to_dict};
+use crate::named::{to_encryption, to_gate_mode, to_key, to_mode};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SendChain>()?;
@@ -65,8 +65,8 @@ impl SendChain {
     ) -> PyResult<Self> {
         let config = raccall_media::SendConfig {
             ssrc,
-            mode: checked_mode(mode)?,
-            key: checked_key(key)?,
+            mode: to_mode(mode)?,
+            key: to_key(key)?,
             bitrate_bps,
             complexity,
             expected_loss_pct,
@@ -117,7 +117,7 @@ impl SendChain {
     }
 
     fn set_gate_mode(&self, mode: &str) -> PyResult<()> {
-        let mode = gate_mode(mode)?;
+        let mode = to_gate_mode(mode)?;
         lock(&self.chain).set_gate_mode(mode);
         Ok(())
     }
@@ -131,7 +131,7 @@ impl SendChain {
     }
 
     fn set_encryption(&self, mode: &str) -> PyResult<()> {
-        let mode = encryption_named(mode)?;
+        let mode = to_encryption(mode)?;
         lock(&self.chain).set_encryption(mode);
         Ok(())
     }
@@ -219,8 +219,8 @@ impl ReceiveChain {
             return Err(PyValueError::new_err("min_target_ms is larger than max_target_ms"));
         }
         let config = raccall_media::ReceiveConfig {
-            mode: checked_mode(mode)?,
-            key: checked_key(key)?,
+            mode: to_mode(mode)?,
+            key: to_key(key)?,
             deep_plc,
             min_target_ms,
             max_target_ms,
@@ -263,7 +263,7 @@ impl ReceiveChain {
     }
 
     fn set_encryption(&self, mode: &str, now: u64) -> PyResult<()> {
-        let mode = encryption_named(mode)?;
+        let mode = to_encryption(mode)?;
         lock(&self.chain).set_encryption(mode, now);
         Ok(())
     }
@@ -363,14 +363,6 @@ fn block_to(block: ReportBlock) -> Block {
         block.last_sr,
         block.delay_since_last_sr,
     )
-}
-
-fn checked_mode(name: &str) -> PyResult<Mode> {
-    Mode::from_wire_name(name).ok_or_else(|| PyValueError::new_err(format!("unknown transport mode {name:?}")))
-}
-
-fn checked_key(key: &[u8]) -> PyResult<[u8; 32]> {
-    key.try_into().map_err(|_| PyValueError::new_err(format!("a key has 32 bytes, this one {}", key.len())))
 }
 
 fn lock<T>(chain: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,7 +7,9 @@ use pyo3::types::{PyBytes, PyDict};
 use raccall_relay::{
     Command, Counters, Endpoint, MAX_THREADS, Options, Outbox, SPEAKERS_AT_ONCE, SessionStats, Share, Stopped, Table,
 };
-use raccall_wire::transport::{Mode, RELAY_SPACE};
+use raccall_wire::transport::RELAY_SPACE;
+
+use crate::named::{to_key, to_mode};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Relay>()?;
@@ -187,10 +189,7 @@ impl RelayCore {
 }
 
 fn add_session(id: u64, ssrc: u32, mode: &str, key: &[u8]) -> PyResult<Command> {
-    let mode =
-        Mode::from_wire_name(mode).ok_or_else(|| PyValueError::new_err(format!("no transport mode {mode:?}")))?;
-    let key = key.try_into().map_err(|_| PyValueError::new_err(format!("a key has 32 bytes, not {}", key.len())))?;
-    Ok(Command::AddSession { id, ssrc, mode, key })
+    Ok(Command::AddSession { id, ssrc, mode: to_mode(mode)?, key: to_key(key)? })
 }
 
 fn check_speakers(speakers_at_once: usize) -> PyResult<()> {

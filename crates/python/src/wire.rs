@@ -14,6 +14,8 @@ type BlockFields = (u32, u8, i32, u32, u32, u32, u32);
 type InfoFields = (u64, u32, u32, u32);
 type ReportFields = (u32, Option<InfoFields>, Vec<BlockFields>);
 
+use crate::named::to_mode;
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("WireError", module.py().get_type::<WireError>())?;
     module.add("TRANSPORT_MODES", PyTuple::new(module.py(), Mode::ALL.map(Mode::wire_name))?)?;
@@ -30,11 +32,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(parse_discovery_response, module)?)
 }
 
-/// The mode of that name, for every class that takes one.
-pub fn mode_named(name: &str) -> PyResult<Mode> {
-    Mode::from_wire_name(name).ok_or_else(|| PyValueError::new_err(format!("unknown transport mode {name:?}")))
-}
-
 #[pyclass(frozen, module = "raccall._native")]
 struct Cipher(transport::Cipher);
 
@@ -42,7 +39,7 @@ struct Cipher(transport::Cipher);
 impl Cipher {
     #[new]
     fn new(mode: &str, key: [u8; 32]) -> PyResult<Self> {
-        Ok(Self(transport::Cipher::new(mode_named(mode)?, &key)))
+        Ok(Self(transport::Cipher::new(to_mode(mode)?, &key)))
     }
 
     #[getter]

@@ -9,6 +9,7 @@
 //! interface's comment, with the format's version and a CRC-32 of its own; a version after [`FORMAT`] is refused, never
 //! guessed at.
 
+mod blocks;
 mod format;
 mod scan;
 
