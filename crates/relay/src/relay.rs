@@ -221,7 +221,7 @@ impl Thread {
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use raccall_wire::discovery;
     use raccall_wire::transport::{Cipher, ClientNonces, Mode};
@@ -290,5 +290,21 @@ mod tests {
         anna.send(&seal(ANNA, 100, &mut nonces[0])).unwrap();
         while hear() != (ANNA, 100) {} // her route and her key are there still
         assert_eq!(relay.counters().get(Reason::Received), 204);
+    }
+    #[test]
+    fn commands_are_obeyed_though_no_datagram_comes() {
+        let relay = Relay::start(&["127.0.0.1:0".parse().unwrap()], Options::default()).unwrap();
+        let began = Instant::now();
+        let mut given = 0;
+        for burst in [1, 1, 3 * COMMAND_QUEUE as u64, 1] {
+            for _ in 0..burst {
+                relay.command(Command::RemoveSession { id: 7 }).unwrap(); // there is none: refused, and counted
+            }
+            given += burst;
+            while relay.counters().get(Reason::CommandRefused) < given {
+                assert!(began.elapsed() < Duration::from_secs(30), "a command was forgotten");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 }
