@@ -33,7 +33,7 @@ MEMBER_KIB = 64.0
 RELAY_KIB = 2.0
 """Per session in the relay."""
 RELAY_SESSIONS = 20_000
-REPEATS, QUICK_REPEATS = 5, 2
+REPEATS, QUICK_REPEATS = 9, 2
 WITHIN_S = 60.0
 SETTLE_S = 1.0
 HEAD_END = b"\r\n\r\n"
