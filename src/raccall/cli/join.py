@@ -22,7 +22,7 @@ from raccall.cli.consent import ConsentDialogue, someone_can_answer
 from raccall.cli.devices import show_devices
 from raccall.cli.join_options import add_arguments
 from raccall.cli.link_panel import call_summary
-from raccall.cli.plain import HELP, STATUS_EVERY_S, TALK_HELP, PlainView, obey_lines, show_status
+from raccall.cli.plain import HELP, STATUS_EVERY_S, TALK_HELP, obey_lines, show_status
 from raccall.cli.screen import Screen
 from raccall.cli.secrecy import Secrecy
 from raccall.cli.soundboard import Soundboard
@@ -175,20 +175,7 @@ def _faces(options: argparse.Namespace, parts: _Parts, watch: LinkWatch) -> list
     async def answer(line: str) -> bool:
         return await secrecy.answer(line) or await parts.board.answer(line) or await parts.consent.answer(line)
 
-    if not isinstance(screen, LogScreen):
-        plain = PlainView(
-            session=parts.session,
-            screen=screen,
-            watch=watch,
-            gate_mode=gate_mode_of(options),
-            talk=parts.talk,
-            answer=answer,
-            verified=lambda: secrecy.verified,
-        )
-        return [obey_lines(plain), show_status(plain)]
-    from raccall.cli.terminal.app import show_app  # Textual takes a third of a second, and scripts need none
-
-    drawn = CallView(
+    view = CallView(
         session=parts.session,
         screen=screen,
         watch=watch,
@@ -202,7 +189,11 @@ def _faces(options: argparse.Namespace, parts: _Parts, watch: LinkWatch) -> list
         memory=parts.memory,
         remember=functools.partial(parts.memory.save, _memory_file()),
     )
-    return [show_app(drawn)]
+    if not isinstance(screen, LogScreen):
+        return [obey_lines(view), show_status(view)]
+    from raccall.cli.terminal.app import show_app  # Textual takes a third of a second, and scripts need none
+
+    return [show_app(view)]
 
 
 async def _show_events(parts: _Parts) -> None:

@@ -1,16 +1,12 @@
 """`raccall join` without a screen: happenings as lines, commands typed, and on a terminal a row that renews itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from raccall.cli.link_panel import link_panel
-from raccall.cli.screen import LossMeter, Screen, status_line
+from raccall.cli.screen import LossMeter, status_line
 from raccall.cli.secrecy import lock_words
 from raccall.cli.soundboard import playing_words
-from raccall.cli.talk import Talk
-from raccall.client import Session
-from raccall.client.diagnosis import LinkWatch
+from raccall.cli.terminal.view import CallView
 from raccall.clock import monotonic_now
 from raccall.console import typed_lines
 from raccall.voice.engine import GateMode
@@ -23,22 +19,7 @@ HELP = (
 TALK_HELP = "The microphone is off until you press Enter on an empty line; Enter again switches it off."
 
 
-@dataclass(frozen=True, slots=True)
-class PlainView:
-    """What is shown, and where what is typed leads. Made by `cli.join`."""
-
-    session: Session
-    screen: Screen
-    watch: LinkWatch
-    gate_mode: GateMode
-    talk: Talk
-    answer: Callable[[str], Awaitable[bool]]
-    """Takes a typed line that is about consent, encryption or sounds; False: it was not."""
-    verified: Callable[[], frozenset[str]]
-    """User ids of those whose identity keys were compared."""
-
-
-async def show_status(view: PlainView) -> None:
+async def show_status(view: CallView) -> None:
     """Renew the row at the bottom, and tell each glitch, until cancelled."""
     session, screen = view.session, view.screen
     meter = LossMeter()
@@ -65,7 +46,7 @@ async def show_status(view: PlainView) -> None:
         await asyncio.sleep(STATUS_EVERY_S)
 
 
-async def obey_lines(view: PlainView) -> None:
+async def obey_lines(view: CallView) -> None:
     """Do what is typed. Ends at /quit; the end of the input only ends the typing."""
     session, talk, screen = view.session, view.talk, view.screen
     async for line in typed_lines():

@@ -28,6 +28,7 @@ from raccall.cli.link_panel import link_panel
 from raccall.cli.terminal.devices import DeviceScreen
 from raccall.cli.terminal.hints import Hints, canceller_hint
 from raccall.cli.terminal.lines import coloured, own_state, title
+from raccall.cli.terminal.log import LogScreen
 from raccall.cli.terminal.people import Person, people_of
 from raccall.cli.terminal.people_list import PeopleList
 from raccall.cli.terminal.sounds import SoundScreen
@@ -76,6 +77,8 @@ class CallApp(App[None]):
     def __init__(self, view: CallView) -> None:
         super().__init__()
         self._view = view
+        assert isinstance(view.screen, LogScreen), "what is drawn takes its lines from one"
+        self.log_screen = view.screen
         self._hints = Hints()
         self._next_link = Nanos(0)
         self._muted_by_deafening = False
@@ -104,7 +107,7 @@ class CallApp(App[None]):
 
     def on_mount(self) -> None:
         self._lines.can_focus = False
-        self._view.screen.attach(lambda line: self._lines.write(coloured(line)))
+        self.log_screen.attach(lambda line: self._lines.write(coloured(line)))
         self._input.focus()
         self._warn_of_cancellers()
         self.look()
@@ -283,4 +286,4 @@ async def show_app(view: CallView) -> None:
         if not drawing.done():
             app.exit()
             await drawing
-        view.screen.attach(None)  # what is said from now on waits for the plain terminal
+        app.log_screen.attach(None)  # what is said from now on waits for the plain terminal

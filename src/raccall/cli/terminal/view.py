@@ -1,12 +1,12 @@
-"""What joins a call and its screen."""
+"""What joins a call and what shows it: the screen of `app`, or the lines of `cli.plain`."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from raccall.audio.devices import SoundCard
+from raccall.cli.screen import Screen
 from raccall.cli.soundboard import Soundboard
 from raccall.cli.talk import Talk
-from raccall.cli.terminal.log import LogScreen
 from raccall.cli.terminal.memory import Memory
 from raccall.client import Session
 from raccall.client.diagnosis import LinkWatch
@@ -27,10 +27,10 @@ HELP = (  # as wide as 80 columns leave room for
 
 @dataclass(frozen=True, slots=True)
 class CallView:
-    """What the screen shows, and where it leads what is done. Made by `cli.join`."""
+    """What is shown, and where what is done leads. Made by `cli.join`."""
 
     session: Session
-    screen: LogScreen
+    screen: Screen
     watch: LinkWatch
     gate_mode: GateMode
     talk: Talk
