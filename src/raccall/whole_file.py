@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def write_whole(file: Path, content: bytes) -> None:
-    """Replace it, readable for its owner alone; its folder is made if need be. Raises OSError: then it is as before."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Replace it, readable for its owner alone; its folder is made so if need be. Raises OSError: then it is as before."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
     try:
         with os.fdopen(descriptor, "wb") as stream:

@@ -18,6 +18,7 @@ def test_the_secret_lasts_and_is_its_owners_alone(tmp_path: Path) -> None:
     assert load_secret(file) == secret != load_secret(tmp_path / "other")
     if sys.platform != "win32":
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700, "a server's data may be there, too"
 
 
 @pytest.mark.parametrize("damage", ["", "xyz", "00", "ü" * 64])

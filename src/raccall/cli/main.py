@@ -19,7 +19,7 @@ COMMANDS = {
     "doctor": ("raccall.cli.doctor", "look for what does not work, and say what to do"),
     "devices": ("raccall.cli.devices", "list microphones and speakers"),
     "echo": ("raccall.testing.echo", "hear yourself as others would"),
-    "room": ("raccall.cli.room", "show or change a room: may it be recorded?"),
+    "room": ("raccall.cli.room", "show or change a room: who may be heard, whether it is recorded, encrypted"),
     "recover": ("raccall.cli.recover", "say what is left of a recording, and make its tracks"),
     "render": ("raccall.cli.render", "make a recording's tracks and mix again"),
     "report": ("raccall.cli.report", "show what a recording holds, and how well it was received"),

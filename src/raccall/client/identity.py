@@ -29,7 +29,7 @@ def load_secret(file: Path) -> bytes:
         return _read(file)
     secret = secrets.token_bytes(SECRET_BYTES)
     with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         except FileExistsError:  # another call began in this instant, or what is there is damaged: it is left alone

@@ -50,6 +50,16 @@ def test_who_has_no_microphone_is_told_nothing() -> None:
     assert set(looks) == {None}
 
 
+def test_a_file_at_its_end_is_no_dead_microphone() -> None:
+    def shown(level_db: float, *, muted: bool) -> set[str | None]:
+        hints, stats = Hints(), replace(STATS, input_level_db=level_db)
+        times = [Nanos(ms * NANOS_PER_MS) for ms in range(100, 20_000, 100)]
+        return {hints.look(stats, muted=muted, now=now, from_file=True) for now in times}
+
+    assert shown(-127.0, muted=False) == {None}
+    assert MUTED in shown(-25.0, muted=True)
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [("Built-in Audio (echo cancelled with Speaker)", True), ("Echo-Cancel Source", True), ("Echo Dot", False)],

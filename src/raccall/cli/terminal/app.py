@@ -126,8 +126,9 @@ class CallApp(App[None]):
             self._hint.update("")
             return
         self._own.update(own_state(self._view, stats))
-        has_microphone = view.card is None or any(d.kind is Kind.MICROPHONE for d in view.card.devices)
-        hint = self._hints.look(stats, muted=session.muted, now=now, has_microphone=has_microphone)
+        from_file = view.card is None
+        has_microphone = from_file or any(d.kind is Kind.MICROPHONE for d in view.card.devices)
+        hint = self._hints.look(stats, muted=session.muted, now=now, has_microphone=has_microphone, from_file=from_file)
         self._hint.update(hint or "")
         if now >= self._next_link:
             self._next_link = Nanos(now + LINK_EVERY_MS * NANOS_PER_MS)

@@ -39,8 +39,10 @@ class Hints:
         self._hint: str | None = None
         self._until = Nanos(0)
 
-    def look(self, stats: EngineStats, *, muted: bool, now: Nanos, has_microphone: bool = True) -> str | None:
-        """The sentence to show, or None."""
+    def look(
+        self, stats: EngineStats, *, muted: bool, now: Nanos, has_microphone: bool = True, from_file: bool = False
+    ) -> str | None:
+        """The sentence to show, or None. from_file: a file speaks, which may be silent, or at its end."""
         level_db = stats.input_level_db
         if not has_microphone:
             return None
@@ -49,7 +51,7 @@ class Hints:
         self._clipped = self._clipped + 1 if level_db > CLIPPING_DB else 0
         if muted and self._talks_since is not None and now - self._talks_since >= TALKING_NS:
             self._show(MUTED, now)
-        elif self._dead_since is not None and now - self._dead_since >= DEAD_NS:
+        elif not from_file and self._dead_since is not None and now - self._dead_since >= DEAD_NS:
             self._show(DEAD, now)
         elif self._clipped >= CLIPPING_LOOKS:
             self._show(CLIPPED, now)
