@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_whole(file: Path, content: bytes) -> None:
-    """Replace it, readable for its owner alone; its folder is made so if need be. Raises OSError: then it is as before."""
+    """Replace it, readable for its owner alone, and make its folder so if need be. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
     try:
