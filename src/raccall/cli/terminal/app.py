@@ -126,8 +126,8 @@ class CallApp(App[None]):
             self._hint.update("")
             return
         self._own.update(own_state(self._view, stats))
-        from_file = view.card is None
-        has_microphone = from_file or any(d.kind is Kind.MICROPHONE for d in view.card.devices)
+        card, from_file = view.card, view.card is None
+        has_microphone = card is None or any(device.kind is Kind.MICROPHONE for device in card.devices)
         hint = self._hints.look(stats, muted=session.muted, now=now, has_microphone=has_microphone, from_file=from_file)
         self._hint.update(hint or "")
         if now >= self._next_link:
