@@ -76,7 +76,15 @@ fn tuned() -> EchoCanceller3Config {
     config.suppressor.normal_tuning.mask_lf = masking(0.1, 0.13);
     config.suppressor.normal_tuning.mask_hf = masking(0.02, 0.03);
     // Nobody dominates while the filter does not know the room yet: all that it leaves would look like a voice.
-    config.suppressor.dominant_nearend_detection.use_during_initial_phase = false;
+    let near_end = &mut config.suppressor.dominant_nearend_detection;
+    near_end.use_during_initial_phase = false;
+    // It takes 120 ms of it to dominate, not 48: shorter, what a distorting loudspeaker or a path that has changed leaves is taken for a voice.
+    // Then it does so for 0.8 s, not 0.2, unless the echo is 20 times as strong, not 10: a word's softer syllables belong to it.
+    near_end.trigger_threshold = 30;
+    near_end.hold_duration = 200;
+    near_end.enr_exit_threshold = 20.0;
+    // The near end's spectrum is a mean over 32 ms, not 16, so that a gap between two harmonics is not taken for echo.
+    config.suppressor.nearend_average_blocks = 8;
     config
 }
 
