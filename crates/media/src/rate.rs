@@ -18,32 +18,19 @@
 //! has not, and until it says more the least is sent, in the longest packets: that fills no link of 16 kb/s further, and if it was but a
 //! stall, those packets would have waited anyway. The budget is not touched.
 //!
-//! Packets get longer as the budget shrinks, because each costs 60 bytes around its payload: 20 ms while that leaves 16 kb/s (speech at
-//! full width), 40 ms while that leaves 10 kb/s, else 60 ms, which are also the first to do without their level in the header.
+//! Which packets a budget buys, `packets.rs` says.
 //!
-//! The expected loss, which sizes LBRR, follows what the listeners report: three quarters of them hear no worse.
+//! The expected loss, which sizes LBRR, follows what the listeners report (`send/coding.rs`): three quarters of them hear no worse.
+
+mod packets;
 
 use raccall_wire::Nanos;
 use raccall_wire::feedback::Alarm;
 
+pub use self::packets::Choice;
+use self::packets::{IP_UDP_BYTES, Packets, SHORTEST_FRAME_MS};
 use crate::flight::UnderWay;
 use crate::report::LinkReport;
-
-pub const MIN_BITRATE_BPS: i32 = 6_000;
-
-/// IPv4 and UDP. IPv6 has 20 bytes more: the queue tells.
-const IP_UDP_BYTES: usize = 28;
-const RTP_BYTES: usize = 12;
-pub const LEVEL_BYTES: usize = 8;
-
-/// One report a second about us and about three listeners.
-const REPORT_BPS: f32 = 1_000.0;
-
-/// Of packets: their length in ms, and the payload's bitrate that makes them worth their headers.
-const FRAMES: [(usize, f32); 2] = [(20, 16_000.0), (40, 10_000.0)];
-const LONGEST_FRAME_MS: usize = 60;
-/// Shorter packets come back when there is this much more than they need.
-const HYSTERESIS: f32 = 1.1;
 
 /// A standing queue beyond this is one; and a link so slow that one packet takes long adds that.
 const QUEUE_MS: f32 = 25.0;
@@ -72,21 +59,9 @@ const USUAL_LOSS_WEIGHT: f32 = 0.1;
 const LOSS_FLOOR_BPS: f32 = 16_000.0;
 const LOSS_FLOOR_WITHOUT_QUEUE_BPS: f32 = 32_000.0;
 
-/// How to send now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Choice {
-    /// Of one packet: 20, 40 or 60.
-    pub frame_ms: usize,
-    /// Of the payloads alone.
-    pub bitrate_bps: i32,
-    /// Whether there is room for the level in the header.
-    pub level: bool,
-}
-
 #[derive(Debug)]
 pub struct Rate {
-    most_bps: i32,
-    seal_bytes: usize,
+    packets: Packets,
     budget_bps: f32,
     choice: Choice,
     /// What got through when a queue stood last.
@@ -103,11 +78,11 @@ pub struct Rate {
 impl Rate {
     /// `most_bps`: of payloads, what is sent on a good link. `seal_bytes`: what the transport adds to a packet.
     pub fn new(most_bps: i32, seal_bytes: usize) -> Self {
-        let mut rate = Self {
-            most_bps,
-            seal_bytes,
-            budget_bps: 0.0,
-            choice: Choice { frame_ms: FRAMES[0].0, bitrate_bps: most_bps, level: true },
+        let packets = Packets { most_bps, seal_bytes };
+        Self {
+            budget_bps: packets.most_budget_bps(),
+            choice: Choice { frame_ms: SHORTEST_FRAME_MS, bitrate_bps: most_bps, level: true },
+            packets,
             capacity_bps: None,
             least_round_trip_ms: None,
             usual_loss_pct: 0.0,
@@ -116,26 +91,25 @@ impl Rate {
             hold_until: 0,
             alarmed_until: 0,
             last_report: None,
-        };
-        rate.budget_bps = rate.most_budget_bps();
-        rate
+        }
     }
 
     /// What transport and encryption add to a packet from now on.
     pub fn set_seal_bytes(&mut self, seal_bytes: usize) {
-        let was_free = self.capacity_bps.is_none() && self.budget_bps >= self.most_budget_bps();
-        self.seal_bytes = seal_bytes;
-        let (least_bps, most_bps) = (self.least_budget_bps(), self.most_budget_bps());
-        self.budget_bps = if was_free { most_bps } else { self.budget_bps.clamp(least_bps, most_bps) };
-        self.choose();
+        self.change(|packets| packets.seal_bytes = seal_bytes);
     }
 
     /// Another most, from now on. On a link that was never full all of it may be used at once, as at the beginning of a call.
     pub fn set_most_bps(&mut self, most_bps: i32) {
-        let was_free = self.capacity_bps.is_none() && self.budget_bps >= self.most_budget_bps();
-        self.most_bps = most_bps;
-        let most_budget_bps = self.most_budget_bps();
-        self.budget_bps = if was_free { most_budget_bps } else { self.budget_bps.min(most_budget_bps) };
+        self.change(|packets| packets.most_bps = most_bps);
+    }
+
+    /// A link that was never full may carry all of the new most; one that was carries what it did.
+    fn change(&mut self, change: impl FnOnce(&mut Packets)) {
+        let was_free = self.capacity_bps.is_none() && self.budget_bps >= self.packets.most_budget_bps();
+        change(&mut self.packets);
+        let (least_bps, most_bps) = (self.packets.least_budget_bps(), self.packets.most_budget_bps());
+        self.budget_bps = if was_free { most_bps } else { self.budget_bps.clamp(least_bps, most_bps) };
         self.choose();
     }
 
@@ -182,7 +156,7 @@ impl Rate {
             self.back_off(arrived_bps, surplus_ms, now);
         } else if excess_pct > LOSS_STEPS_PCT.0 {
             let floor = if report.queue.is_some() { LOSS_FLOOR_WITHOUT_QUEUE_BPS } else { LOSS_FLOOR_BPS };
-            let floor_bps = (self.wire_bps(FRAMES[0].0, floor) + REPORT_BPS).min(self.budget_bps);
+            let floor_bps = self.packets.budget_bps(SHORTEST_FRAME_MS, floor).min(self.budget_bps);
             self.budget_bps = (self.budget_bps * (1.0 - excess_pct / 200.0)).max(floor_bps);
             self.calm_down(now, seconds);
         } else if excess_pct < LOSS_STEPS_PCT.1 && queue_ms == 0.0 && now >= self.grow_from {
@@ -212,7 +186,7 @@ impl Rate {
         if surplus_ms > 0.0 {
             self.hold_until = now + (surplus_ms.min(LONGEST_HOLD_MS) * 1e6) as Nanos;
         }
-        self.budget_bps = (BACK_OFF * expected_bps).clamp(self.least_budget_bps(), self.budget_bps);
+        self.budget_bps = (BACK_OFF * expected_bps).clamp(self.packets.least_budget_bps(), self.budget_bps);
         self.growth = GROWTH.0;
         self.grow_from = now + CALM_NS;
     }
@@ -225,203 +199,23 @@ impl Rate {
     fn grow(&mut self, seconds: f32) {
         self.capacity_bps = self.capacity_bps.filter(|capacity_bps| self.budget_bps < PAST * capacity_bps);
         let growth = if self.capacity_bps.is_some() { CAREFUL_GROWTH } else { self.growth };
-        self.budget_bps = (self.budget_bps * (1.0 + growth * seconds)).min(self.most_budget_bps());
+        self.budget_bps = (self.budget_bps * (1.0 + growth * seconds)).min(self.packets.most_budget_bps());
         if self.capacity_bps.is_none() {
             self.growth = (self.growth + GROWTH_STEP * seconds).min(GROWTH.1);
         }
     }
 
     fn choose(&mut self) {
-        if self.alarmed_until != 0 {
-            let bitrate_bps = MIN_BITRATE_BPS.min(self.most_bps);
-            self.choice = Choice { frame_ms: LONGEST_FRAME_MS, bitrate_bps, level: false };
-            return;
-        }
-        let fits = |(frame_ms, worth_bps): &(usize, f32)| {
-            let margin = if *frame_ms < self.choice.frame_ms { HYSTERESIS } else { 1.0 };
-            self.payload_bps(*frame_ms) >= (worth_bps * margin).min(self.most_bps as f32)
-        };
-        let frame_ms = FRAMES.iter().find(|frame| fits(frame)).map_or(LONGEST_FRAME_MS, |frame| frame.0);
-        let bitrate_bps = (self.payload_bps(frame_ms) as i32).clamp(MIN_BITRATE_BPS.min(self.most_bps), self.most_bps);
-        self.choice = Choice { frame_ms, bitrate_bps, level: frame_ms < LONGEST_FRAME_MS };
+        let alarmed = self.alarmed_until != 0;
+        let packets = &self.packets;
+        self.choice = if alarmed { packets.least() } else { packets.choose(self.budget_bps, self.choice.frame_ms) };
     }
 
     fn packet_bits(&self) -> f32 {
         let Choice { frame_ms, bitrate_bps, .. } = self.choice;
-        self.wire_bps(frame_ms, bitrate_bps as f32) * frame_ms as f32 / 1000.0
-    }
-
-    fn payload_bps(&self, frame_ms: usize) -> f32 {
-        self.budget_bps - self.wire_bps(frame_ms, 0.0) - REPORT_BPS
-    }
-
-    /// What packets of `frame_ms` need on the wire for `payload_bps`.
-    fn wire_bps(&self, frame_ms: usize, payload_bps: f32) -> f32 {
-        let level_bytes = if frame_ms < LONGEST_FRAME_MS { LEVEL_BYTES } else { 0 };
-        let around_bytes = IP_UDP_BYTES + RTP_BYTES + level_bytes + self.seal_bytes;
-        payload_bps + (around_bytes * 8 * 1000) as f32 / frame_ms as f32
-    }
-
-    fn most_budget_bps(&self) -> f32 {
-        self.wire_bps(FRAMES[0].0, self.most_bps as f32) + REPORT_BPS
-    }
-
-    fn least_budget_bps(&self) -> f32 {
-        self.wire_bps(LONGEST_FRAME_MS, MIN_BITRATE_BPS.min(self.most_bps) as f32) + REPORT_BPS
+        self.packets.wire_bps(frame_ms, bitrate_bps as f32) * frame_ms as f32 / 1000.0
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::QueueReport;
-
-    const SECOND: Nanos = 1_000_000_000;
-    const SEAL_BYTES: usize = 20;
-
-    fn calm(loss_pct: f32) -> LinkReport {
-        LinkReport { uplink_loss_pct: loss_pct, ..LinkReport::default() }
-    }
-
-    /// Packets of 148 bytes on the wire: 74 ms at 16 kb/s.
-    fn under_way(packets: u16) -> UnderWay {
-        UnderWay { packets, bytes: u32::from(packets) * (148 - IP_UDP_BYTES as u32), since: Some(0) }
-    }
-
-    /// A queue of `standing_ms` on a link of `capacity_bps`.
-    fn queue(standing_ms: f32, capacity_bps: u32) -> LinkReport {
-        let arrived_bytes = capacity_bps / 8 / 5 - 2 * IP_UDP_BYTES as u32;
-        let queue = QueueReport { standing_ms, arrived_ms: 200.0, arrived_packets: 2, arrived_bytes };
-        LinkReport { queue: Some(queue), ..LinkReport::default() }
-    }
-
-    #[test]
-    fn a_link_that_was_never_full_takes_a_new_most_at_once_and_another_one_only_what_it_carries() {
-        let mut rate = Rate::new(32_000, SEAL_BYTES);
-        rate.set_most_bps(128_000);
-        assert_eq!(rate.choice().bitrate_bps, 128_000);
-        rate.set_most_bps(32_000);
-        assert_eq!(rate.choice().bitrate_bps, 32_000);
-        let mut narrow = Rate::new(64_000, SEAL_BYTES);
-        narrow.budget_bps = narrow.wire_bps(20, 20_000.0);
-        narrow.capacity_bps = Some(narrow.budget_bps);
-        narrow.set_most_bps(128_000);
-        assert!((19_000..=21_000).contains(&narrow.choice().bitrate_bps), "{:?}", narrow.choice());
-    }
-
-    #[test]
-    fn encryption_takes_nothing_from_a_voice_on_a_free_link() {
-        let mut rate = Rate::new(64_000, SEAL_BYTES);
-        rate.set_seal_bytes(SEAL_BYTES + 12);
-        assert_eq!(rate.choice().bitrate_bps, 64_000);
-        rate.take(&queue(100.0, 60_000), under_way(3), SECOND);
-        let before = rate.choice().bitrate_bps;
-        rate.set_seal_bytes(SEAL_BYTES);
-        assert_eq!(rate.choice().bitrate_bps, before + 12 * 8 * 50, "and a full one carries what it did");
-    }
-
-    #[test]
-    fn a_queue_sets_the_budget_to_what_gets_through() {
-        let mut rate = Rate::new(64_000, SEAL_BYTES);
-        assert_eq!(rate.choice(), Choice { frame_ms: 20, bitrate_bps: 64_000, level: true });
-        rate.take(&queue(100.0, 60_000), under_way(3), SECOND);
-        let wire_bps = rate.wire_bps(20, rate.choice().bitrate_bps as f32) + REPORT_BPS;
-        assert!((wire_bps - 51_000.0).abs() < 100.0, "{wire_bps}");
-    }
-
-    #[test]
-    fn packets_get_longer_as_the_link_gets_slower_and_headers_are_counted() {
-        for (capacity_bps, frame_ms) in [(60_000, 20), (40_000, 40), (25_000, 60), (16_000, 60), (9_000, 60)] {
-            let mut rate = Rate::new(64_000, SEAL_BYTES);
-            rate.take(&queue(400.0, capacity_bps), under_way(3), SECOND);
-            let choice = rate.choice();
-            assert_eq!(choice.frame_ms, frame_ms, "{capacity_bps}");
-            let wire_bps = rate.wire_bps(choice.frame_ms, choice.bitrate_bps as f32) + REPORT_BPS;
-            assert!(wire_bps <= (0.86 * capacity_bps as f32).max(15_100.0), "{capacity_bps}: {wire_bps}");
-        }
-    }
-
-    #[test]
-    fn what_would_only_wait_is_held_back() {
-        let mut rate = Rate::new(32_000, SEAL_BYTES);
-        rate.take(&queue(120.0, 16_000), under_way(10), SECOND);
-        // Ten packets of 74 ms are under way; they may wait for 40 ms and one packet.
-        assert!(rate.holds(SECOND + 550_000_000) && !rate.holds(SECOND + 700_000_000));
-        let mut rate = Rate::new(32_000, SEAL_BYTES);
-        rate.take(&queue(120.0, 16_000), under_way(1), SECOND);
-        assert!(!rate.holds(SECOND));
-    }
-
-    #[test]
-    fn an_alarm_sends_the_least_until_it_is_over_and_costs_no_budget() {
-        let mut rate = Rate::new(32_000, SEAL_BYTES);
-        let full = rate.choice();
-        rate.take(&LinkReport { round_trip_ms: Some(40.0), ..calm(0.0) }, under_way(1), 0);
-        let since = |ms: u64| UnderWay { since: Some(SECOND - ms * 1_000_000), ..under_way(3) };
-        rate.heed(Alarm::Overdue, since(49), SECOND);
-        assert_eq!(rate.choice(), full, "it has just been sent");
-        rate.heed(Alarm::Overdue, UnderWay::default(), SECOND);
-        assert_eq!(rate.choice(), full, "nothing is missing");
-        let least = Choice { frame_ms: 60, bitrate_bps: MIN_BITRATE_BPS, level: false };
-        let all_clear = |rate: &mut Rate| rate.heed(Alarm::AllClear, UnderWay::default(), SECOND);
-        let no_word = |rate: &mut Rate| rate.tick(SECOND + ALARM_NS);
-        for end in [all_clear, no_word] {
-            rate.heed(Alarm::Overdue, since(60), SECOND);
-            rate.tick(SECOND + ALARM_NS - 1);
-            assert_eq!(rate.choice(), least);
-            end(&mut rate);
-            assert_eq!(rate.choice(), full);
-        }
-    }
-
-    #[test]
-    fn a_free_link_is_used_again_within_fifteen_seconds() {
-        let mut rate = Rate::new(64_000, SEAL_BYTES);
-        rate.take(&queue(300.0, 16_000), under_way(20), 0);
-        let full = (1..60).find(|second| {
-            rate.take(&calm(0.0), under_way(1), second * SECOND);
-            rate.choice().bitrate_bps == 64_000
-        });
-        assert!(full.is_some_and(|second| (8..=15).contains(&second)), "{full:?}");
-    }
-
-    #[test]
-    fn a_probe_beyond_the_links_end_is_a_small_one() {
-        let mut rate = Rate::new(64_000, SEAL_BYTES);
-        rate.take(&queue(100.0, 40_000), under_way(3), 0);
-        let budgets: Vec<f32> = (1..14)
-            .map(|second| {
-                rate.take(&calm(0.0), under_way(1), second * SECOND);
-                rate.budget_bps
-            })
-            .collect();
-        let over = budgets.iter().find(|budget| **budget > 40_000.0).expect("it probes");
-        assert!(*over < 1.04 * 40_000.0, "{budgets:?}");
-    }
-
-    #[test]
-    fn new_loss_slows_down_and_usual_loss_does_not() {
-        let mut rate = Rate::new(48_000, SEAL_BYTES);
-        (0..60).for_each(|second| rate.take(&calm(8.0), under_way(1), second * SECOND));
-        assert_eq!(rate.choice().bitrate_bps, 48_000);
-        (60..90).for_each(|second| rate.take(&calm(30.0), under_way(1), second * SECOND));
-        assert_eq!(rate.choice(), Choice { frame_ms: 20, bitrate_bps: 16_000, level: true });
-        (90..110).for_each(|second| rate.take(&calm(8.0), under_way(1), second * SECOND));
-        assert_eq!(rate.choice().bitrate_bps, 48_000);
-    }
-
-    #[test]
-    fn loss_alone_takes_less_where_no_queue_is_known_to_stand() {
-        let mut rate = Rate::new(64_000, SEAL_BYTES);
-        let lossy = LinkReport { uplink_loss_pct: 25.0, ..queue(0.0, 60_000) };
-        (0..30).for_each(|second| rate.take(&lossy, under_way(1), second * SECOND));
-        assert_eq!(rate.choice(), Choice { frame_ms: 20, bitrate_bps: 32_000, level: true });
-    }
-
-    #[test]
-    fn a_low_bitrate_that_was_asked_for_keeps_short_packets_on_a_good_link() {
-        let mut rate = Rate::new(8_000, SEAL_BYTES);
-        rate.take(&calm(0.0), under_way(1), SECOND);
-        assert_eq!(rate.choice(), Choice { frame_ms: 20, bitrate_bps: 8_000, level: true });
-    }
-}
+mod tests;
