@@ -20,6 +20,8 @@ from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 from raccall.units import Nanos
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:

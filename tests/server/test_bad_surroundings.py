@@ -17,7 +17,10 @@ from raccall.server.binding import bind
 from raccall.server.relay import MediaRelay
 from tests.server.conftest import FakeRelay
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and families are changed as Unix does")
+pytestmark = [
+    pytest.mark.realtime,
+    pytest.mark.skipif(sys.platform == "win32", reason="limits and families are changed as Unix does"),
+]
 SERVE = "from raccall.cli.main import main; raise SystemExit(main())"
 
 WITHOUT_BATCHES = """

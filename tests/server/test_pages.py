@@ -9,6 +9,8 @@ from raccall.server import request_limit
 from raccall.server.app import RunningServer
 from raccall.server.settings import ServerSettings
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture
 async def server(tmp_path):

@@ -18,6 +18,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from raccall.wire.tls import as_connection_failed, client_context
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, bytes]:
