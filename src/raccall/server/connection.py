@@ -24,7 +24,6 @@ CLOSE_WITHIN_S = 10.0
 WRITE_BUFFER_BYTES = 16 << 10
 """Of one WebSocket, in this process; 100 ms of voice from ten talkers: voice in a tunnel must not wait in a long buffer
 (`server.tunnel`). The kernel's share: `binding.UNSENT_BYTES`."""
-SERVICE_RESTART = 1012
 INVALID_TEXT = 1007
 MAX_REASON_BYTES = 120
 
@@ -179,7 +178,7 @@ class Connection(asyncio.Protocol, Generic[C]):
         """The server stops: clients try to come back."""
         if self._transport is not None:
             if self._ws.state is OPEN:
-                self._ws.send_close(SERVICE_RESTART)
+                self._ws.send_close(CloseCode.SERVICE_RESTART)
             self._write()
             self._transport.close()
 

@@ -20,7 +20,7 @@ from raccall.voice.gateway import client_events as gateway
 from raccall.voice.gateway.client import VoiceGatewayClient
 from raccall.voice.gateway.client_events import VoiceIdentity
 from raccall.voice.gateway.closing import Closed, Next
-from raccall.voice.gateway.messages import Speaking
+from raccall.voice.gateway.messages import CloseCode, Speaking
 from raccall.voice.processing import OFF, Processing, suited_to
 from raccall.voice.settings import EndToEnd, Hearing, VoiceSettings
 from raccall.voice.tunnel import Tunnel
@@ -30,10 +30,8 @@ from raccall.wire.socket import Carrier, open_socket
 MAX_RESUMES = 13
 """Attempts to reach the gateway of a session before asking for a new session; about 8 s."""
 DISCOVERY_TIMEOUT_MS = 3000
-SERVICE_RESTART = 1012
-"""WebSocket close code (RFC 6455's registry) of a server that is about to come back."""
 LINGER_S = 2.0
-"""Its relay is stopped last, so media goes on meanwhile; a new control connection ends the wait."""
+"""A restarting server's relay is stopped last, so media goes on meanwhile; a new control connection ends the wait."""
 UDP_TIMEOUT_MS = 2000
 """The same where a tunnel can be tried next."""
 
@@ -101,7 +99,7 @@ class VoiceCall:
         try:
             while True:
                 closed = await self._connect_once()
-                if closed.code == SERVICE_RESTART:
+                if closed.code == CloseCode.SERVICE_RESTART:
                     await asyncio.sleep(LINGER_S)
                 if closed.next is not Next.RESUME or self._attempt >= MAX_RESUMES:
                     return closed

@@ -18,6 +18,7 @@ def test_what_nobody_decided_is_resumed(code: int | None) -> None:
         (CloseCode.SERVER_CRASHED, Next.RESUME),
         (CloseCode.SESSION_INVALID, Next.RECONNECT),
         (CloseCode.GOING_AWAY, Next.RECONNECT),
+        (CloseCode.SERVICE_RESTART, Next.RECONNECT),
         (CloseCode.DISCONNECTED, Next.STOP),
         (CloseCode.ENCRYPTION_REQUIRED, Next.STOP),
     ],

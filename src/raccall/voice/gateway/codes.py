@@ -51,6 +51,7 @@ class CloseCode(IntEnum):
 
     NORMAL = 1000, "The connection was closed."
     GOING_AWAY = 1001, "The server is stopping."
+    SERVICE_RESTART = 1012, "The server is about to restart."  # RFC 6455's registry
     UNKNOWN_OPCODE = 4001, "The server does not know this opcode."
     DECODE_ERROR = 4002, "The server could not read the message."
     NOT_AUTHENTICATED = 4003, "A message came before identify."
