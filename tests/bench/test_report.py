@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.__main__ import BENCHES, SOAKS
 from bench.report import Report, Row
 
 ROOT = Path(__file__).parents[2]
@@ -56,3 +57,9 @@ def test_an_unknown_name_is_told() -> None:
     done = subprocess.run([sys.executable, "-m", "bench", "nothing"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert "nothing" in done.stderr
+
+
+def test_every_benchmark_is_explained() -> None:
+    explained = (ROOT / "bench" / "README.md").read_text(encoding="utf-8")
+    missing = [name for name in [*BENCHES, *SOAKS] if f"| {name} | " not in explained]
+    assert missing == []
