@@ -14,7 +14,7 @@ from bench.plots import RESULTS, axes_of, save
 from bench.processors import LiveKit, Make, Ours, PyWebrtc, lag, needs, only, run, shifted
 from bench.report import CannotRun, Report, Row, note
 from bench.scores import noise_mos, passage
-from bench.sounds import HAS_SHARED, Sound, active_level, cycle, noises, pairs, voice
+from bench.sounds import HAS_SHARED, VOICES, Sound, active_level, cycle, noises, voice
 from raccall.units import SAMPLE_RATE_HZ
 from raccall.voice.processing import NoiseSuppression
 
@@ -49,7 +49,7 @@ Scores = dict[tuple[str, str], list[Score]]
 
 def measure(quick: bool) -> Report:
     try:
-        scores = judge({name: needs(make) for name, make in (OURS | PEERS).items()}, 1 if quick else 2)
+        scores = judge({name: needs(make) for name, make in (OURS | PEERS).items()}, 1 if quick else len(VOICES))
     except CannotRun as problem:
         row = Row.unmeasured("noise", "peer", problem)
         return Report(claim=CLAIM, unit="MOS", rows=[row])
@@ -62,7 +62,7 @@ def judge(makes: dict[str, Make], voices: int) -> Scores:
     lags = {name: lag(make) for name, make in makes.items()}
     disturbances = noises(length)
     scores: Scores = {}
-    for name in [near for _, near in pairs()][:voices]:
+    for name in list(VOICES)[:voices]:
         speech = cycle(voice(name), length)
         mixes = {kind: mixed(speech, noise, SNR_DB) for kind, noise in disturbances.items()}
         mixes[ALONE] = mixed(speech, disturbances["pink"], ALONE_DB)
