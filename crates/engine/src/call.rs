@@ -75,10 +75,12 @@ pub fn run(call: Call, mut receiver: Receiver, mut tunnel: Option<Receiver>) {
         let now = clock::monotonic_now();
         thread.catch_up(now);
         if thread.next_stats.is_due(now, STATS_INTERVAL) {
-            thread.publish_stats(&receiver, tunnel.as_ref());
+            thread.gather_stats(&receiver, tunnel.as_ref());
+            thread.publish();
         }
     }
-    thread.publish_stats(&receiver, tunnel.as_ref());
+    thread.gather_stats(&receiver, tunnel.as_ref());
+    thread.published.lock().expect("never poisoned").clone_from(&thread.stats); // the last ones must arrive
 }
 
 struct Thread {
@@ -231,7 +233,7 @@ impl Thread {
         }
     }
 
-    fn publish_stats(&mut self, receiver: &Receiver, tunnel: Option<&Receiver>) {
+    fn gather_stats(&mut self, receiver: &Receiver, tunnel: Option<&Receiver>) {
         let stats = &mut self.stats;
         self.speaking.tell(stats);
         self.listening.tell(stats);
@@ -246,7 +248,13 @@ impl Thread {
         stats.route = self.link.route();
         stats.route_changes = self.link.route_changes();
         stats.cpu = clock::thread_cpu();
-        self.published.lock().expect("never poisoned").clone_from(stats);
+    }
+
+    /// Unless somebody is just reading them, who has no such priority and may be kept from going on: then the next ones.
+    fn publish(&self) {
+        if let Ok(mut published) = self.published.try_lock() {
+            published.clone_from(&self.stats);
+        }
     }
 }
 

@@ -311,7 +311,7 @@ impl Engine {
         self.command(Command::Play { sound, share })
     }
 
-    /// At most 100 ms old; after `close`, final.
+    /// 100 ms old, 200 if somebody else was reading them at the moment; after `close`, final.
     pub fn stats(&self) -> Stats {
         self.published.lock().expect("never poisoned").clone()
     }

@@ -291,6 +291,7 @@ mod tests {
         while hear() != (ANNA, 100) {} // her route and her key are there still
         assert_eq!(relay.counters().get(Reason::Received), 204);
     }
+
     #[test]
     fn commands_are_obeyed_though_no_datagram_comes() {
         let relay = Relay::start(&["127.0.0.1:0".parse().unwrap()], Options::default()).unwrap();

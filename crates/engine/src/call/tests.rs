@@ -1,6 +1,8 @@
 //! The thread's work, stepped by hand in virtual time: a call without its clock.
 
 use std::net::UdpSocket;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use raccall_media::{Processing, ReceiveConfig, SendConfig, Share};
 use raccall_wire::rtcp::{self, ReportBlock, Rtcp};
@@ -93,6 +95,24 @@ fn a_thread_that_was_held_up_plays_what_it_would_have_played_in_time() {
     assert!(loud_frames(&played[0]).len() > 95);
     let late = std::mem::take(&mut played[1]);
     assert!(late == played[0], "the same samples, whenever the thread ran");
+}
+
+#[test]
+fn who_reads_the_counts_does_not_hold_up_the_voice() {
+    let (mut thread, _relay) = thread(&Sound::clocked(None, false));
+    thread.stats.late_ticks = 7;
+    let published = thread.published.clone();
+    let reading = published.lock().unwrap();
+    let (send, ended) = mpsc::channel();
+    std::thread::spawn(move || {
+        thread.publish();
+        send.send(thread).unwrap();
+    });
+    let thread = ended.recv_timeout(Duration::from_secs(5)).expect("does not wait for the reader");
+    assert_eq!(reading.late_ticks, 0);
+    drop(reading);
+    thread.publish();
+    assert_eq!(published.lock().unwrap().late_ticks, 7);
 }
 
 #[test]
